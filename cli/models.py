@@ -1,0 +1,75 @@
+"""`verto models`: which bundles lie in a folder, what they translate, and whether their files are whole.
+
+Knows bundles' descriptions and checksums; loads no weights.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def run(
+    models_dir: Annotated[
+        Path | None, typer.Option(help="Folder of bundles.", show_default="checkpoints")
+    ] = None,
+) -> None:
+    """List the bundles that are found on disk.
+
+    Every file is compared with its checksum. Ends with code 1 when a bundle is broken, and says what is wrong
+    with it.
+
+    \b
+    Examples:
+      verto models
+      verto models --models-dir ./my-bundles
+    """
+    from rich.console import Console
+
+    from model.checkpoint import list_bundles
+    from service.settings import resolve_settings
+
+    root = resolve_settings({"models_dir": models_dir}).settings.models_dir
+    bundles = list_bundles(root)
+    if not bundles:
+        typer.echo(f"verto: {root}: no bundle found in this folder; train one with `verto train`", err=True)
+        raise typer.Exit(2)
+    table, faults = _table(bundles)
+    console = Console()
+    console.print(table)
+    for fault in faults:
+        console.print(fault, markup=False, highlight=False, soft_wrap=True)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _table(bundles: list[Path]) -> "tuple[Table, list[str]]":
+    from rich.table import Table
+
+    from model.checkpoint import BundleError
+
+    table = Table("model", "version", "directions", "size", "verified", "folder")
+    faults: list[str] = []
+    for folder in bundles:
+        try:
+            table.add_row(*_row(folder), str(folder))
+        except BundleError as error:
+            table.add_row("?", "?", "?", "?", "broken", str(folder))
+            faults.append(str(error))
+    return table, faults
+
+
+def _row(folder: Path) -> tuple[str, str, str, str, str]:
+    """Raises BundleError for a file that is missing, changed or unreadable."""
+    from model.bundle_config import CONFIG_FILE, parse_config
+    from model.checkpoint import verify_bundle
+
+    files = verify_bundle(folder)
+    path = folder / CONFIG_FILE
+    info, _ = parse_config(path, path.read_bytes())
+    directions = ", ".join(f"{source} → {target}" for source, target in info.directions)
+    size = sum(entry.size for entry in files.values())
+    return info.name, info.version, directions, f"{size / 1e6:.1f} MB", "yes"

@@ -1,0 +1,136 @@
+"""A bundle behind the service's own translator, in this process: files get what requests would get.
+
+Knows how the service is put together; must not know files, lines or what is printed.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cli.line_translation import TranslatedLine
+from cli.line_window import WindowSize
+from cli.model_choice import Choice
+from model.checkpoint import load_bundle
+from model.decoding import DecodingOptions, Hypothesis
+from service.answers import translate_answer
+from service.engine import EngineConfig, ThreadEngine
+from service.engine.event_stream import EventStream
+from service.engine.request import SegmentRequest, SegmentTimings
+from service.jobs import TranslationJob
+from service.languages import DetectedLanguage
+from service.loading import choose_device
+from service.planning import Limits, Planner
+from service.registry import ModelRegistry, Route, ServedModel
+from service.segmentation import SplitMode
+from service.settings import Settings
+from service.translator import Translator
+
+# A file has neither a deadline nor a size that would be too large: whoever calls bounds what is in flight.
+_NO_LIMIT = 1 << 62
+_NO_DEADLINE_SECONDS = 1e9
+
+
+class OfflineTranslator:
+    """Translates one text after the other, or many at once, in one direction and with the same options.
+
+    `options` are those that were named; the model's defaults fill the rest. Raises OptionError at once.
+    """
+
+    def __init__(
+        self, translator: Translator, route: Route, options: Mapping[str, Any], split: SplitMode
+    ) -> None:
+        self.options = DecodingOptions.with_defaults(options, route.model.defaults)
+        self.route = route
+        self._translator = translator
+        self._named, self._split = options, split
+
+    async def translate(self, text: str) -> TranslatedLine:
+        """Raises ServiceError. Cancelled, it frees its rows."""
+        job = TranslationJob(
+            texts=(text,),
+            is_array=False,
+            source=self.route.source,
+            target=self.route.target,
+            options=self._named,
+            split=self._split,
+        )
+        with await self._translator.start(job) as running:
+            result = await running.result()
+        answer = translate_answer(running, result, None, ())
+        return TranslatedLine(answer.translations[0], result.usage.target_tokens)
+
+
+@contextmanager
+def offline_translator(
+    choice: Choice, options: Mapping[str, Any], split: SplitMode, settings: Settings
+) -> Iterator[OfflineTranslator]:
+    """The bundle in memory, its engine running until the block is left. Raises BundleError, OptionError."""
+    model = _load(choice.folder, settings)
+    try:
+        registry = ModelRegistry([model])
+        route = Route(model, choice.source, choice.target)
+        yield OfflineTranslator(assemble(registry), route, options, split)
+    finally:
+        model.engine.close()
+
+
+def window_size(settings: Settings) -> WindowSize:
+    """Enough lines in flight that, at any beam, the batch is full and the next lines wait already."""
+    return WindowSize(round_lines=max(WindowSize().round_lines, 2 * settings.max_rows))
+
+
+class _PatientEngine(ThreadEngine):
+    """Waits for every segment however long it takes: a file has no deadline."""
+
+    def submit(self, request: SegmentRequest) -> EventStream:
+        return super().submit(replace(request, deadline=None))
+
+
+def _load(folder: Path, settings: Settings) -> ServedModel:
+    bundle = load_bundle(folder, device=choose_device(settings.device))
+    config = EngineConfig(
+        max_rows=settings.max_rows,
+        max_queue_tokens=_NO_LIMIT,
+        cache_bytes_limit=settings.cache_bytes_limit,
+        num_threads=settings.num_threads,
+    )
+    parameter = next(bundle.model.parameters())
+    return ServedModel(
+        name=bundle.info.name,
+        version=bundle.info.version,
+        directions=bundle.info.directions,
+        dtype=str(parameter.dtype).removeprefix("torch."),
+        device=str(parameter.device),
+        created=0,
+        load_seconds=0.0,
+        max_source_length=bundle.model.config.max_source_length,
+        defaults=bundle.info.decoding,
+        tokenizer=bundle.tokenizer,
+        engine=_PatientEngine(bundle, config),
+    )
+
+
+def assemble(registry: ModelRegistry) -> Translator:
+    """A translator without limits, detection and metrics."""
+    nobody = _Nobody()
+    return Translator(
+        registry,
+        Planner(registry, nobody, Limits(_NO_LIMIT, _NO_LIMIT)),
+        nobody,
+        nobody,
+        default_timeout_seconds=_NO_DEADLINE_SECONDS,
+        max_timeout_seconds=_NO_DEADLINE_SECONDS,
+    )
+
+
+class _Nobody:
+    """Listens to nothing, and is asked nothing: the source language is always given."""
+
+    def detect(self, text: str) -> list[DetectedLanguage]:
+        return []
+
+    def accepted(self, pair: str, source_tokens: int, characters: int) -> None: ...
+
+    def segment_finished(self, pair: str, hypothesis: Hypothesis, timings: SegmentTimings) -> None: ...

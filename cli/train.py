@@ -1,0 +1,49 @@
+"""`verto train`: a recipe and data in, a bundle out.
+
+Knows: how a recipe, settings and folders are named on the command line. Must not know: how training works.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+STOPPED = 3
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as training/recipes/en-de.yaml.")],
+    data: Annotated[Path, typer.Option(help="The folder that the recipe's file names start from.")] = Path(
+        "data"
+    ),
+    output: Annotated[
+        Path | None, typer.Option(help="The run folder; default: runs/NAME. What lies there is resumed.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SETTING=VALUE", help="Instead of the recipe's; may be given often."),
+    ] = None,
+) -> None:
+    """Train a model from a recipe and write a bundle to RUN/bundle, whose path is printed.
+
+    Ctrl-C stops after the current step with exit code 3; the same command resumes, and ends with the same
+    weights. docs/training.md explains every setting of a recipe.
+
+    \b
+    Examples:
+      verto train training/recipes/toy.yaml
+      verto train training/recipes/en-de.yaml --data ~/corpora --output runs/en-de
+      verto train my.yaml --set max_steps=20000 --set optimizer.warmup_steps=500 --set device=cuda
+    """
+    try:
+        from training.config import load_recipe
+        from training.run import train
+    except ModuleNotFoundError as error:  # a serving environment holds no training dependency
+        typer.echo(f"verto: {error.name} is missing; training needs: pip install 'verto[training]'", err=True)
+        raise typer.Exit(2) from error
+    config = load_recipe(recipe, settings or ())
+    folder = output if output is not None else Path("runs") / config.name
+    if not train(config, data, folder):
+        typer.echo(f"stopped; the same command goes on from {folder}", err=True)
+        raise typer.Exit(STOPPED)
+    typer.echo(folder / "bundle")

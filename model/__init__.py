@@ -1,0 +1,1 @@
+"""The translation network, its tokenizer, its bundle format and its decoding. Imports no sibling package."""

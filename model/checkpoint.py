@@ -1,0 +1,210 @@
+"""Model bundles: the folder that training writes and the server loads.
+
+Knows: which files make a bundle and what must agree among them. Must not know: training, serving, where
+bundles are kept. Nothing is ever unpickled, and nothing is opened that the manifest does not list.
+
+    config.json        name, languages, decoding defaults, architecture   model/bundle_config.py
+    model.safetensors  the weights, or several files and an index         model/weights.py
+    tokenizer.model    SentencePiece, or source.model and target.model    model/tokenizer.py
+    MODEL_CARD.md      data, licences, scores
+    manifest.json      size and SHA-256 of every other file               model/manifest.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from model.bundle_config import CONFIG_FILE, BundleInfo, config_bytes, parse_config
+from model.config import ModelConfig
+from model.folder_swap import replaced_folder
+from model.manifest import (
+    MANIFEST_FILE,
+    BundleError,
+    FileEntry,
+    Manifest,
+    check_files,
+    check_name,
+    describe,
+    read_bytes,
+    read_manifest,
+    write_bytes,
+    write_manifest,
+)
+from model.tokenizer import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Tokenizer, TokenizerError
+from model.transformer import Transformer
+from model.weights import INDEX_FILE, STORED_TYPES, WEIGHTS_FILE, read_model, stored_tensors, write_weights
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "BundleInfo",
+    "FileEntry",
+    "list_bundles",
+    "load_bundle",
+    "save_bundle",
+    "verify_bundle",
+]
+
+MODEL_CARD_FILE = "MODEL_CARD.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A loaded bundle. `model` is in eval mode; `manifest_digest` changes with any byte of the bundle."""
+
+    path: Path
+    info: BundleInfo
+    model: Transformer
+    tokenizer: Tokenizer
+    manifest_digest: str
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.model.config
+
+
+def save_bundle(
+    folder: Path,
+    *,
+    model: Transformer,
+    tokenizer: Tokenizer,
+    info: BundleInfo,
+    model_card: str,
+    dtype: torch.dtype = torch.float16,
+    extra_files: Mapping[str, bytes] | None = None,
+    max_shard_bytes: int = 2_000_000_000,
+) -> None:
+    """Write a bundle, or replace one as a whole: a failed or interrupted save leaves what was there.
+
+    `dtype` is that of the weights on disk: float16, bfloat16 or float32. The same arguments give the same
+    bytes. `extra_files`: relative name to content. Weights beyond `max_shard_bytes` go to several files.
+    Raises BundleError when something does not fit together, a weight is not finite (also in `dtype`), the
+    folder holds something else than a bundle, or the disk fails.
+    """
+    if dtype not in STORED_TYPES:
+        raise ValueError(f"dtype must be float16, bfloat16 or float32, got {dtype}")
+    _check_replaceable(folder)
+    _check_vocabulary(folder, model.config, tokenizer)
+    plain_files = {
+        CONFIG_FILE: config_bytes(info, model.config),
+        MODEL_CARD_FILE: model_card.encode(),
+        **tokenizer.files(),
+    }
+    extra = _checked_extra_files(folder, extra_files or {})
+    tensors = stored_tensors(folder, model, dtype)
+    try:
+        with replaced_folder(folder) as partial:
+            names = write_weights(partial, tensors, max_shard_bytes)
+            for name, content in (plain_files | extra).items():
+                write_bytes(partial / name, content)
+            write_manifest(partial, [*names, *plain_files, *extra])
+    except (OSError, SafetensorError) as error:
+        fault = describe(error) if isinstance(error, OSError) else str(error)
+        raise BundleError(folder, f"could not be written: {fault}") from error
+
+
+def verify_bundle(folder: Path) -> dict[str, FileEntry]:
+    """Compare every file with the manifest; the files by name. Raises BundleError naming file and fault."""
+    return _verified(folder).files
+
+
+def load_bundle(
+    folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Bundle:
+    """Verify and load. Raises BundleError naming file and fault: checksums, shapes, types, values, agreement.
+
+    `dtype` is that of the weights in memory, whatever they are on disk.
+    """
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype must be a floating-point type, got {dtype}")
+    manifest = _verified(folder)
+    info, config = parse_config(folder / CONFIG_FILE, read_bytes(folder / CONFIG_FILE))
+    tokenizer = _load_tokenizer(folder, manifest)
+    _check_vocabulary(folder / CONFIG_FILE, config, tokenizer)
+    model = read_model(folder, frozenset(manifest.files), config, torch.device(device), dtype)
+    return Bundle(path=folder, info=info, model=model, tokenizer=tokenizer, manifest_digest=manifest.digest)
+
+
+def list_bundles(root: Path) -> list[Path]:
+    """The bundles in this folder, or the folder itself when it is one; by name, none when there is no folder.
+
+    A broken bundle is listed too, so that loading it can say what is wrong.
+    """
+    if _looks_like_bundle(root):
+        return [root]
+    if not root.is_dir():
+        return []
+    return sorted(path for path in root.iterdir() if path.name[0] != "." and _looks_like_bundle(path))
+
+
+def _looks_like_bundle(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (MANIFEST_FILE, CONFIG_FILE))
+
+
+def _verified(folder: Path) -> Manifest:
+    manifest = read_manifest(folder)
+    for name in (CONFIG_FILE, MODEL_CARD_FILE):
+        _require(folder, manifest, name)
+    if INDEX_FILE not in manifest.files:
+        _require(folder, manifest, WEIGHTS_FILE)
+    for name in _tokenizer_files(folder, manifest):
+        _require(folder, manifest, name)
+    check_files(folder, manifest)
+    return manifest
+
+
+def _require(folder: Path, manifest: Manifest, name: str) -> None:
+    if name not in manifest.files:
+        raise BundleError(folder / name, f"not listed in {MANIFEST_FILE}; every bundle has one")
+
+
+def _tokenizer_files(folder: Path, manifest: Manifest) -> tuple[str, ...]:
+    separate = [name for name in (SOURCE_FILE, TARGET_FILE) if name in manifest.files]
+    if separate and JOINT_FILE in manifest.files:
+        raise BundleError(folder / separate[0], f"stands beside {JOINT_FILE}; a bundle has one or the other")
+    return (SOURCE_FILE, TARGET_FILE) if separate else (JOINT_FILE,)
+
+
+def _load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
+    names = _tokenizer_files(folder, manifest)
+    try:
+        return Tokenizer.from_bytes(*(read_bytes(folder / name) for name in names))
+    except TokenizerError as error:
+        raise BundleError(folder / names[0], str(error)) from error
+
+
+def _check_vocabulary(path: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
+    """Ids mean the same to network and tokenizer. `path` is what the error names."""
+    agreeing = {
+        "source_vocab_size": tokenizer.source_vocab_size,
+        "target_vocab_size": tokenizer.target_vocab_size,
+        "pad_id": tokenizer.pad_id,
+        "eos_id": tokenizer.eos_id,
+    }
+    for field, wanted in agreeing.items():
+        value = getattr(config, field)
+        if value != wanted:
+            raise BundleError(path, f"{field} is {value}, but the tokenizer says {wanted}")
+
+
+def _check_replaceable(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BundleError(folder, "exists and is not a folder; not replaced")
+    if any(folder.iterdir()) and not _looks_like_bundle(folder):
+        raise BundleError(folder, "exists and is not a bundle; not replaced")
+
+
+def _checked_extra_files(folder: Path, extra_files: Mapping[str, bytes]) -> dict[str, bytes]:
+    own = {CONFIG_FILE, MODEL_CARD_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE, INDEX_FILE}
+    for name in extra_files:
+        check_name(folder, name)
+        if name in own or name.endswith(".safetensors"):
+            raise BundleError(folder, f"extra file {name!r} has the name of a part of the bundle")
+    return dict(extra_files)

@@ -1,0 +1,103 @@
+"""The best continuations of beams: top tokens of every row, then the best of every segment.
+
+Knows: log-probabilities, running sums, which row is whose. Must not know: hypotheses, options, stopping.
+Shapes: R rows, V vocabulary, G segments, W rows of the widest segment, N candidates kept per segment (2 W).
+Order is total: higher sum, then lower row, then lower token id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.decoding.constraints import NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """Which row is whose, for segments of different widths: rows of a segment stand together, in slots.
+
+    segment   0   0   0   1   1
+    row       0   1   2   3   4
+    slot      0   1   2   0   1         widths (3, 2), W = 3: slot 2 of segment 1 is unused
+    """
+
+    widths: Tensor  # [G]
+    segment_of_row: Tensor  # [R]
+    slot_of_row: Tensor  # [R]
+    widest: int  # W
+
+    @classmethod
+    def of(cls, widths: Sequence[int], device: torch.device) -> RowLayout:
+        counts = torch.tensor(widths, dtype=torch.long)
+        first_row = counts.cumsum(0) - counts
+        segment_of_row = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        slot_of_row = torch.arange(len(segment_of_row)) - first_row[segment_of_row]
+        widest = max(widths, default=0)
+        return cls(counts.to(device), segment_of_row.to(device), slot_of_row.to(device), widest)
+
+    def grid(self, values: Tensor, empty: float) -> Tensor:
+        """Per row [R, ...] to per segment and slot [G, W, ...]; unused slots hold `empty`."""
+        grid = values.new_full((len(self.widths), self.widest, *values.shape[1:]), empty)
+        grid[self.segment_of_row, self.slot_of_row] = values
+        return grid
+
+    def rows(self, grid: Tensor) -> Tensor:
+        """The inverse of `grid`: [G, W, ...] to [R, ...]."""
+        return grid[self.segment_of_row, self.slot_of_row]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The N best continuations of every segment, best first: [G, N] each. A sum of -inf is no candidate."""
+
+    totals: Tensor  # sum of log-probabilities, this token's included (float64)
+    log_probs: Tensor  # of this token alone (float64)
+    rows: Tensor  # the row that is continued
+    token_ids: Tensor
+
+    def gather(self, picks: Tensor) -> Candidates:
+        """The candidates at `picks` [G, P] -> [G, P] each."""
+        fields = (self.totals, self.log_probs, self.rows, self.token_ids)
+        return Candidates(*(field.gather(1, picks) for field in fields))
+
+
+def top_tokens(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` likeliest tokens of every row: values and ids [R, count], of equals the lower id first.
+
+    `torch.topk` leaves open the order of equals, and which of them it keeps. Equals are rare among the top
+    few, so only the rows that have some are sorted in full.
+    """
+    num_tokens = log_probs.shape[1]
+    values, token_ids = torch.topk(log_probs, min(count + 1, num_tokens))
+    equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > NEVER)
+    tied = equal.any(dim=1).nonzero()[:, 0]
+    if len(tied):
+        ordered = torch.sort(log_probs[tied], dim=1, descending=True, stable=True)
+        values[tied] = ordered.values[:, : values.shape[1]]
+        token_ids[tied] = ordered.indices[:, : values.shape[1]]
+    return values[:, :count], token_ids[:, :count]
+
+
+def best_candidates(totals: Tensor, log_probs: Tensor, layout: RowLayout) -> Candidates:
+    """The 2 W best of each segment. `totals` [R] (float64) are the rows' sums so far, -inf on a dead row.
+
+    Two per beam are enough: each row has one candidate that ends it, so W of them go on, if so many can.
+    """
+    count = 2 * layout.widest
+    values, token_ids = top_tokens(log_probs, count)
+    sums = layout.grid(totals[:, None] + values, NEVER).flatten(1)
+    ordered = torch.sort(sums, dim=1, descending=True, stable=True)
+    picks = ordered.indices[:, :count]
+    rows = torch.arange(len(totals), device=totals.device)[:, None].expand_as(token_ids)
+    everything = Candidates(
+        sums, layout.grid(values.double(), NEVER).flatten(1), _flat(layout, rows), _flat(layout, token_ids)
+    )
+    return everything.gather(picks)
+
+
+def _flat(layout: RowLayout, values: Tensor) -> Tensor:
+    return layout.grid(values, 0).flatten(1)

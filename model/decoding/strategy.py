@@ -1,0 +1,81 @@
+"""What every decoding strategy takes and answers: the seam between searching and running a network.
+
+Knows: log-probabilities, rows, keys. Must not know: the network, caches, requests, text.
+
+The caller owns the loop. One object per kind of strategy holds all live segments of that kind. At every step
+it takes one log-probability per row and token and answers, for each row, which row it continues and with
+which token; a vectorised call per kind, never one per request. Shapes: R rows, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from model.decoding.options import DecodingOptions
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One finished target. `</s>` is not in `token_ids`, but its log-probability and place count in `score`.
+
+    `token_log_probs` has one value per token of `token_ids`. `score` is length-normalised (see scoring.py).
+    `finish_reason` is "stop" when the model ended it with `</s>`, "length" when the length limit did.
+    """
+
+    token_ids: tuple[int, ...]
+    token_log_probs: tuple[float, ...]
+    score: float
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The answer of one step, for all R rows that stood before it.
+
+    The segments in `finished` and `failed` are gone from the strategy already; their rows still have entries
+    in `parents` and `token_ids`, which the caller drops together with the rows themselves.
+    """
+
+    parents: Tensor | None  # [R]: row r continues row parents[r]; None: every row continues itself
+    token_ids: Tensor  # [R]: the token that each row is extended with
+    finished: Mapping[int, tuple[Hypothesis, ...]]  # by key, best first
+    stable: Mapping[int, tuple[int, ...]]  # by key of a streamed segment: tokens that are newly certain
+    failed: tuple[int, ...] = ()  # keys of segments whose log-probabilities were not numbers
+
+
+class Strategy(Protocol):
+    """All live segments of one kind. Rows stand in the order in which their segments were added.
+
+    `stable` of a streamed segment never takes back what it gave: over all steps, the last one included, it
+    adds up to exactly the token ids of the best hypothesis.
+    """
+
+    @property
+    def keys(self) -> Sequence[int]:
+        """Live segments in row order."""
+
+    def add(self, key: int, options: DecodingOptions, max_length: int, *, stream: bool = False) -> int:
+        """Begin a segment of at most `max_length` tokens, `</s>` counted; answers how many rows it takes.
+
+        Raises `ValueError` when the key is live already or `max_length` is below 1.
+        """
+
+    def remove(self, keys: Sequence[int]) -> None:
+        """Forget segments (cancelled, failed elsewhere); unknown keys are ignored."""
+
+    def select(self, log_probs: Tensor) -> Selection:
+        """Choose the next token of every row. `log_probs` [R, V] may be overwritten."""
+
+
+def check_new(key: int, live: Sequence[int] | Mapping[int, object], max_length: int) -> None:
+    """Raises `ValueError` as `Strategy.add` promises."""
+    if key in live:
+        raise ValueError(f"segment {key} is live already")
+    if max_length < 1:
+        raise ValueError(f"max_length must be at least 1, got {max_length}")

@@ -1,0 +1,95 @@
+"""Segments of every kind of strategy in one batch: one vectorised call per kind and step.
+
+Knows: which rows of the shared batch belong to which kind. Must not know: how a kind selects, the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.decoding.beam import BeamStrategy
+from model.decoding.constraints import TargetVocabulary
+from model.decoding.greedy import GreedyStrategy
+from model.decoding.options import DecodingOptions, StrategyKind
+from model.decoding.strategy import Hypothesis, Selection, Strategy, check_new
+
+KINDS: dict[StrategyKind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
+    "greedy": lambda vocabulary, _: GreedyStrategy(vocabulary),
+    "beam": BeamStrategy,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    kind: StrategyKind
+    rows: int
+
+
+class StrategySet:
+    """A `Strategy` over mixed kinds. Rows of the batch stand in the order in which segments were added."""
+
+    def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
+        self._strategies = {kind: create(vocabulary, device) for kind, create in KINDS.items()}
+        self._members: dict[int, _Member] = {}
+        self._device = device
+        self._rows_of_kind: dict[StrategyKind, Tensor] = {}
+
+    @property
+    def keys(self) -> Sequence[int]:
+        return list(self._members)
+
+    def add(self, key: int, options: DecodingOptions, max_length: int, *, stream: bool = False) -> int:
+        check_new(key, self._members, max_length)
+        rows = self._strategies[options.strategy].add(key, options, max_length, stream=stream)
+        self._members[key] = _Member(options.strategy, rows)
+        self._rows_of_kind = {}
+        return rows
+
+    def remove(self, keys: Sequence[int]) -> None:
+        for strategy in self._strategies.values():
+            strategy.remove(keys)
+        self._forget(keys)
+
+    def _forget(self, keys: Sequence[int]) -> None:
+        for key in keys:
+            self._members.pop(key, None)
+        self._rows_of_kind = {}
+
+    def select(self, log_probs: Tensor) -> Selection:
+        rows_of_kind = self._rows_of_kind or self._index_rows()
+        if len(rows_of_kind) == 1:
+            (kind,) = rows_of_kind
+            selection = self._strategies[kind].select(log_probs)
+        else:
+            selections = {k: self._strategies[k].select(log_probs[rows]) for k, rows in rows_of_kind.items()}
+            selection = _merged(len(log_probs), [(rows_of_kind[k], part) for k, part in selections.items()])
+        if selection.finished or selection.failed:
+            self._forget([*selection.finished, *selection.failed])
+        return selection
+
+    def _index_rows(self) -> dict[StrategyKind, Tensor]:
+        """The rows of each kind that has any, in the order that its own strategy has them."""
+        kinds = [member.kind for member in self._members.values() for _ in range(member.rows)]
+        rows = {kind: [row for row, other in enumerate(kinds) if other == kind] for kind in KINDS}
+        self._rows_of_kind = {k: torch.tensor(r, device=self._device) for k, r in rows.items() if r}
+        return self._rows_of_kind
+
+
+def _merged(num_rows: int, parts: Sequence[tuple[Tensor, Selection]]) -> Selection:
+    """Selections over some rows each, as one selection over all."""
+    device = parts[0][0].device
+    parents = torch.arange(num_rows, device=device)
+    token_ids = torch.empty(num_rows, dtype=torch.long, device=device)
+    finished: dict[int, tuple[Hypothesis, ...]] = {}
+    stable: dict[int, tuple[int, ...]] = {}
+    for rows, part in parts:
+        token_ids[rows] = part.token_ids
+        if part.parents is not None:
+            parents[rows] = rows[part.parents]
+        finished |= part.finished
+        stable |= part.stable
+    return Selection(parents, token_ids, finished, stable, tuple(k for _, part in parts for k in part.failed))

@@ -1,0 +1,50 @@
+"""Writing a folder so that under its name there is always a whole one: the old, or the new.
+
+Knows: folders and renames. Must not know: what is in them.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """A new, empty sibling to write into; it takes the name of `folder` when the block ends without an error.
+
+    After an error the sibling is gone and `folder` is as it was. Raises OSError. The siblings' names begin
+    with a dot, so a listing in between does not take them for finished folders.
+
+        NAME            old | (none) | new        the gap is two renames wide; a process that dies
+        .NAME.*.partial new | new    |            in it leaves the old folder as .NAME.*.replaced
+        .NAME.*.replaced    | old    | removed
+    """
+    folder = folder.resolve()  # a link keeps pointing to the name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unique = f".{folder.name}.{secrets.token_hex(4)}"
+    partial = folder.with_name(f"{unique}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        _swap(partial, folder, folder.with_name(f"{unique}.replaced"))
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _swap(new: Path, folder: Path, aside: Path) -> None:
+    if not folder.exists():
+        new.rename(folder)
+        return
+    try:
+        folder.rename(aside)
+        new.rename(folder)
+    except BaseException:  # an interrupt may come between the two, too
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

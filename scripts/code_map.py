@@ -1,0 +1,43 @@
+"""Writes README's map of the code: a line per file, taken from each module's own first sentence.
+
+Run as `python scripts/code_map.py`. Knows: module docstrings and the two marks in README.md. A test fails
+when the map is not what this writes, so every file is on it.
+"""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+BEGIN, END = "<!-- map: written by scripts/code_map.py -->", "<!-- end of the map -->"
+FOLDERS = ("model", "model/decoding", "training", "service", "service/engine", "cli")
+
+
+def first_paragraph(path: Path) -> str:
+    """What a module says of itself first. Raises `ValueError` when it says nothing."""
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if not docstring:
+        raise ValueError(f"{path}: a module opens with what it knows")
+    return " ".join(docstring.split("\n\n")[0].split())
+
+
+def folder_map(folder: str) -> list[str]:
+    """A heading and one row for each module of a folder."""
+    rows = [f"**`{folder}/`**", "", "| file | |", "|---|---|"]
+    modules = sorted(path for path in (ROOT / folder).glob("*.py") if path.name != "__init__.py")
+    return [*rows, *(f"| `{path.name}` | {first_paragraph(path)} |" for path in modules), ""]
+
+
+def code_map() -> str:
+    """The whole map, without its marks."""
+    return "\n".join(line for folder in FOLDERS for line in folder_map(folder)).strip()
+
+
+def with_map(readme: str) -> str:
+    """The README with the map between its marks made anew."""
+    before, rest = readme.split(BEGIN)
+    return f"{before}{BEGIN}\n{code_map()}\n{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    README.write_text(with_map(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""The HTTP server: from a request's text to its translation. Imports `model` only."""

@@ -1,0 +1,181 @@
+"""Reads a request's body and makes a checked value of it, or says exactly what is wrong with it.
+
+The raw body and the checked request are different types: nothing behind this file sees the first.
+Knows bytes, JSON and pydantic's errors; must not know what a field means.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from service.errors import (
+    FieldFault,
+    InvalidRequest,
+    MalformedBody,
+    OptionNotSupported,
+    RequestTooLarge,
+    UnsupportedMediaType,
+)
+from service.schemas import FIELDS_NOT_SUPPORTED, VALUES_NOT_SUPPORTED
+
+SchemaType = TypeVar("SchemaType", bound=BaseModel)
+
+MAX_FAULTS = 20
+# Words for pydantic's kinds of fault that name a bound better than its messages do.
+_BOUND_OF = {
+    "extra_forbidden": "left out: there is no such field",
+    "missing": "given",
+    "string_type": "a string",
+    "string_unicode": "text that can be encoded as UTF-8",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "list_type": "an array",
+    "model_type": "a JSON object",
+    "model_attributes_type": "a JSON object",
+}
+_BOUND_WITH_LIMIT = {
+    "greater_than": ("more than {gt}", "gt"),
+    "greater_than_equal": ("at least {ge}", "ge"),
+    "less_than": ("less than {lt}", "lt"),
+    "less_than_equal": ("at most {le}", "le"),
+    "literal_error": ("one of {expected}", "expected"),
+    "string_too_short": ("at least {min_length} characters long", "min_length"),
+    "string_too_long": ("at most {max_length} characters long", "max_length"),
+}
+
+
+async def read_json(request: Request, max_bytes: int) -> object:
+    """The body's JSON value. Raises UnsupportedMediaType, RequestTooLarge, MalformedBody."""
+    _check_media_type(request.headers.get("content-type"))
+    return parse_json(await read_body(request, max_bytes))
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """At most `max_bytes`, counted while they come, so that a body without a length is bounded too."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes:
+        raise _too_large(max_bytes, int(announced))
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > max_bytes:
+                raise _too_large(max_bytes, size)
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise MalformedBody("The connection ended before the body did.") from None
+    return b"".join(chunks)
+
+
+def parse_json(body: bytes) -> object:
+    """Strict JSON: UTF-8, no NaN, no name twice in one object, not nested beyond what can be read."""
+    if not body.strip():
+        _malformed("There is no request body.", "a JSON object", None)
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        _malformed("The body is not UTF-8.", "UTF-8", f"byte 0x{body[error.start]:02X} at {error.start}")
+    try:
+        return json.loads(text, object_pairs_hook=_unique_object, parse_constant=_refuse_constant)
+    except RecursionError:
+        _malformed("The body is nested too deeply.", "JSON of ordinary depth", None)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        _malformed("The body is not JSON.", f"JSON; {error.msg} at {place}", text[error.pos : error.pos + 20])
+    except ValueError:
+        # Python refuses to read a number of more than a few thousand digits.
+        _malformed("A number in the body has too many digits.", "numbers of ordinary length", None)
+
+
+def validate(schema: type[SchemaType], data: object) -> SchemaType:
+    """The checked request. Raises InvalidRequest, OptionNotSupported."""
+    if not isinstance(data, dict):
+        fault = FieldFault("body", "a JSON object", data)
+        raise InvalidRequest("The body must be a JSON object.", faults=[fault])
+    _refuse_unsupported(data)
+    try:
+        return schema.model_validate(data)
+    except ValidationError as error:
+        names = [field.alias or name for name, field in schema.model_fields.items()]
+        faults = [_fault(one, names) for one in error.errors(include_url=False)[:MAX_FAULTS]]
+    raise InvalidRequest(f"{faults[0].field} must be {faults[0].bound}.", faults=faults)
+
+
+def _check_media_type(content_type: str | None) -> None:
+    """`application/json`, with or without a UTF-8 charset; a body without a type is taken for JSON."""
+    media_type, _, parameters = (content_type or "application/json").partition(";")
+    charset = parameters.lower().replace(" ", "").replace('"', "").removeprefix("charset=")
+    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
+        fault = FieldFault("Content-Type", "application/json", content_type)
+        raise UnsupportedMediaType("The body must be application/json in UTF-8.", faults=[fault])
+
+
+def _too_large(max_bytes: int, size: int) -> RequestTooLarge:
+    fault = FieldFault("body", f"at most {max_bytes} bytes", size)
+    return RequestTooLarge("The request body is too large.", faults=[fault])
+
+
+def _unique_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name given twice, one value would be ignored without a word."""
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        fault = FieldFault(twice, "given once", "given twice")
+        raise MalformedBody("A field is given twice.", faults=[fault])
+    return values
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    _malformed(f"{name} is not JSON.", "a JSON number", name)
+
+
+def _malformed(detail: str, bound: str, value: object) -> NoReturn:
+    raise MalformedBody(detail, faults=[FieldFault("body", bound, value)]) from None
+
+
+def _refuse_unsupported(data: Mapping[str, Any]) -> None:
+    """Options of the API's design that this version lacks get an answer that says so."""
+    faults = [
+        FieldFault(name, "left out: this version does not support it", data[name])
+        for name in data
+        if name in FIELDS_NOT_SUPPORTED
+    ]
+    for name, refused in VALUES_NOT_SUPPORTED.items():
+        given = data.get(name)
+        for value in given if isinstance(given, list) else [given]:
+            if isinstance(value, str) and value in refused:
+                faults.append(FieldFault(name, "another value: this version does not support it", value))
+    if faults:
+        names = ", ".join(fault.field for fault in faults)
+        raise OptionNotSupported(f"This version does not support: {names}.", faults=faults)
+
+
+def _fault(error: Mapping[str, Any], known: Sequence[str]) -> FieldFault:
+    kind, context = error["type"], error.get("ctx", {})
+    bound = _BOUND_OF.get(kind)
+    if kind == "extra_forbidden":
+        bound = f"{bound}; the fields are {', '.join(known)}"
+    elif kind in _BOUND_WITH_LIMIT:
+        words, name = _BOUND_WITH_LIMIT[kind]
+        limit = context[name]
+        bound = words.format(**{name: f"{limit:g}" if isinstance(limit, float) else limit})
+    value = None if kind == "missing" else error["input"]
+    return FieldFault(_path(error["loc"]), bound or str(error["msg"]), value)
+
+
+def _path(location: Sequence[str | int]) -> str:
+    """`text[3]`, as the field stands in the request; pydantic's tag for the kind of `text` is left out."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif not (path == "text" and step in ("string", "array")):
+            path += f".{step}" if path else step
+    return path or "body"

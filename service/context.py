@@ -1,0 +1,31 @@
+"""What a route needs besides its request: settings, where the server is in its life, metrics.
+
+Made once per app and reached through `request.app.state`; holds nothing of a request.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceContext:
+    """One per app."""
+
+    settings: Settings
+    lifecycle: Lifecycle
+    metrics: Metrics
+
+
+def context_of(request: Request) -> ServiceContext:
+    """The context of the app that serves this request."""
+    return cast(ServiceContext, request.app.state.context)
+
+
+Context = Annotated[ServiceContext, Depends(context_of)]

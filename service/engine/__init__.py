@@ -1,0 +1,44 @@
+"""The engine: segments in, events out, one shared batch. Knows no HTTP and no text."""
+
+from service.engine.config import EngineConfig, EngineSnapshot
+from service.engine.errors import (
+    DeadlineExceeded,
+    EngineDraining,
+    EngineError,
+    EngineOverloaded,
+    SegmentCancelled,
+    SegmentTooLarge,
+    StepFailed,
+)
+from service.engine.handle import EngineHandle, SegmentEvents, ThreadEngine
+from service.engine.observer import EngineObserver
+from service.engine.request import (
+    Event,
+    FailedEvent,
+    FinishedEvent,
+    SegmentRequest,
+    SegmentTimings,
+    TokensEvent,
+)
+
+__all__ = [
+    "DeadlineExceeded",
+    "EngineConfig",
+    "EngineDraining",
+    "EngineError",
+    "EngineHandle",
+    "EngineObserver",
+    "EngineOverloaded",
+    "EngineSnapshot",
+    "Event",
+    "FailedEvent",
+    "FinishedEvent",
+    "SegmentCancelled",
+    "SegmentEvents",
+    "SegmentRequest",
+    "SegmentTimings",
+    "SegmentTooLarge",
+    "StepFailed",
+    "ThreadEngine",
+    "TokensEvent",
+]

@@ -1,0 +1,236 @@
+"""The engine itself: plan, join, step, select, tell. Turned by one thread, asked by any.
+
+Knows: scheduler, runner, observer, clock. Must not know: asyncio, HTTP, text, metric names.
+Locking: the scheduler and the bookkeeping of ids are touched under `_lock` only, the device never under it,
+so `submit` and `cancel` wait for no step.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from model.decoding import Hypothesis, Selection
+from service.engine.config import EngineConfig, EngineSnapshot
+from service.engine.errors import EngineDraining, EngineError, SegmentCancelled, StepFailed
+from service.engine.observer import EngineObserver, SilentObserver
+from service.engine.request import Event, FailedEvent, FinishedEvent, Segment, SegmentRequest, TokensEvent
+from service.engine.runner import Runner, encoder_padding, length_groups
+from service.engine.scheduler import Leaving, Scheduler
+from service.engine.speed import Speedometer
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """One event and the segment that it belongs to."""
+
+    segment: Segment
+    event: Event
+
+    @property
+    def is_last(self) -> bool:
+        return not isinstance(self.event, TokensEvent)
+
+
+class Engine:
+    """Continuous batching, one `step` at a time. `step` and `fail_all` belong to one thread."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        config: EngineConfig,
+        observer: EngineObserver | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._runner, self._clock = runner, clock
+        self._observer: EngineObserver = observer or SilentObserver()
+        self._scheduler = Scheduler(config, runner.bytes_per_position)
+        self._speed = Speedometer()
+        self._lock = threading.Lock()
+        self._keys: dict[str, int] = {}  # of segments in the engine, by their id
+        self._num_arrivals = 0
+        self._draining = False
+        self._last_turn = clock()
+
+    # Asked by any thread.
+
+    def submit(self, request: SegmentRequest) -> Segment:
+        """Accept a segment.
+
+        Raises `EngineDraining`, `EngineOverloaded`, `SegmentTooLarge`; `ValueError` for an id that is in use
+        and for source ids that the model does not know.
+        """
+        try:
+            max_length = self._runner.max_length(request)
+            with self._lock:
+                return self._accept(request, max_length)
+        except EngineError as error:
+            self._observer.rejected(error.reason)
+            raise
+
+    def _accept(self, request: SegmentRequest, max_length: int) -> Segment:
+        if self._draining:
+            raise EngineDraining
+        if request.segment_id in self._keys:
+            raise ValueError(f"segment_id {request.segment_id!r} is in use")
+        now = self._clock()
+        segment = Segment(self._num_arrivals, request, max_length, submitted_at=now)
+        if self._scheduler.is_idle:
+            self._last_turn = now
+        self._scheduler.submit(segment, self._backlog_seconds())
+        self._keys[request.segment_id] = segment.key
+        self._num_arrivals += 1
+        return segment
+
+    def cancel(self, segment_id: str) -> None:
+        """The segment leaves before the next step. Idempotent; an unknown id is ignored."""
+        with self._lock:
+            if segment_id in self._keys:
+                self._scheduler.cancel(self._keys[segment_id])
+
+    def cancel_key(self, key: int) -> None:
+        """As `cancel`, by the key of an accepted segment, which is never used again as an id may be."""
+        with self._lock:
+            self._scheduler.cancel(key)
+
+    def start_draining(self) -> None:
+        """Refuse new segments from now on."""
+        with self._lock:
+            self._draining = True
+
+    @property
+    def is_idle(self) -> bool:
+        with self._lock:
+            return self._scheduler.is_idle
+
+    def snapshot(self) -> EngineSnapshot:
+        with self._lock:
+            waiting, running = self._scheduler.waiting, self._scheduler.running
+            return EngineSnapshot(
+                queue_segments=len(waiting),
+                queue_tokens=waiting.num_tokens,
+                running_segments=len(running),
+                running_rows=running.rows,
+                max_rows=running.max_rows,
+                cache_bytes_used=running.bytes_used,
+                cache_bytes_limit=running.bytes_limit,
+                backlog_seconds=self._backlog_seconds(),
+                heartbeat_seconds=0.0 if self._scheduler.is_idle else self._clock() - self._last_turn,
+                draining=self._draining,
+            )
+
+    def _backlog_seconds(self) -> float:
+        return self._speed.seconds_for(self._scheduler.waiting.num_tokens)
+
+    # Turned by one thread.
+
+    def step(self) -> list[Emission]:
+        """Free what leaves, encode what joins, one position for all rows, tell what came of it."""
+        started = self._clock()
+        with self._lock:
+            self._last_turn = started
+            plan = self._scheduler.plan(started)
+        self._runner.drop([leaving.segment.key for leaving in plan.leaving])
+        emissions = [self._leave(leaving) for leaving in plan.leaving]
+        for group in length_groups(plan.joining):
+            emissions += self._join(group)
+        if self._runner.keys:
+            emissions += self._decode()
+        self._measure(emissions, self._clock() - started)
+        return emissions
+
+    def run_until_idle(self) -> list[Emission]:
+        """Step until nothing waits or runs: the whole way without a thread, for tests and tools."""
+        emissions: list[Emission] = []
+        while not self.is_idle:
+            emissions += self.step()
+        return emissions
+
+    def fail_all(self, error: EngineError) -> list[Emission]:
+        """End everything that was accepted with `error`."""
+        self._runner.clear()
+        with self._lock:
+            segments = self._scheduler.clear()
+        return [self._fail(segment, error) for segment in segments]
+
+    def _join(self, group: Sequence[Segment]) -> list[Emission]:
+        started = self._clock()
+        for segment in group:
+            segment.joined_at = started
+        try:
+            self._runner.join(group)
+        except Exception as error:
+            return self._lose(error)
+        self._observer.step("encode", self._clock() - started, len(group), encoder_padding(group))
+        return []
+
+    def _decode(self) -> list[Emission]:
+        started, rows = self._clock(), self._runner.num_rows
+        try:
+            selection = self._runner.step()
+        except Exception as error:
+            return self._lose(error)
+        now = self._clock()
+        self._observer.step("decode", now - started, rows, 0)  # rows compact: none is padding
+        return [emission for segment in self._joined() for emission in self._tell(segment, selection, now)]
+
+    def _tell(self, segment: Segment, selection: Selection, now: float) -> list[Emission]:
+        """What one step means for one segment: its new tokens before its end."""
+        if segment.first_token_at is None:
+            segment.first_token_at = now
+        told: list[Emission] = []
+        if segment.key in selection.stable:
+            told.append(Emission(segment, TokensEvent(selection.stable[segment.key])))
+        if segment.key in selection.finished:
+            told.append(self._finish(segment, selection.finished[segment.key], now))
+        elif segment.key in selection.failed:
+            told.append(self._fail(segment, StepFailed("the model's log-probabilities are not numbers")))
+        return told
+
+    def _lose(self, cause: Exception) -> list[Emission]:
+        """After a failure on the device: whoever was given rows and no longer has them has failed."""
+        logger.error("a step failed: %s", type(cause).__name__, exc_info=cause)
+        error = StepFailed(f"a step on the device failed ({type(cause).__name__})")
+        error.__cause__ = cause
+        held = set(self._runner.keys)
+        return [self._fail(segment, error) for segment in self._joined() if segment.key not in held]
+
+    def _joined(self) -> list[Segment]:
+        """Running segments, without those that are planned to join and have not been tried yet."""
+        with self._lock:
+            return [s for s in self._scheduler.running.segments if s.joined_at is not None]
+
+    def _finish(self, segment: Segment, hypotheses: tuple[Hypothesis, ...], now: float) -> Emission:
+        best, timings = hypotheses[0], segment.timings(now)
+        source_tokens, target_tokens = segment.num_source_tokens, len(best.token_ids)
+        self._observer.finished(best.finish_reason, source_tokens, target_tokens, timings)
+        return self._end(segment, FinishedEvent(hypotheses, timings))
+
+    def _leave(self, leaving: Leaving) -> Emission:
+        if not isinstance(leaving.error, SegmentCancelled):
+            return self._fail(leaving.segment, leaving.error)
+        self._observer.cancelled(leaving.stage)
+        return self._end(leaving.segment, FailedEvent(leaving.error))
+
+    def _fail(self, segment: Segment, error: EngineError) -> Emission:
+        self._observer.failed(error.reason)
+        return self._end(segment, FailedEvent(error))
+
+    def _end(self, segment: Segment, event: FinishedEvent | FailedEvent) -> Emission:
+        """The segment's last event. What was reserved for it is free, its id may be used again."""
+        with self._lock:
+            if segment.key in self._scheduler.running:
+                self._scheduler.release([segment.key])
+            del self._keys[segment.request.segment_id]
+        return Emission(segment, event)
+
+    def _measure(self, emissions: Sequence[Emission], seconds: float) -> None:
+        """Learn from a step how fast work gets done."""
+        done = [e.segment.num_source_tokens for e in emissions if isinstance(e.event, FinishedEvent)]
+        with self._lock:
+            self._speed.record(seconds, sum(done))

@@ -1,0 +1,51 @@
+"""Who listens to the engine: metrics do, the engine knows nothing of them.
+
+Knows: which facts are told. Must not know: metric names. `rejected` is called on the thread of whoever
+submits, all others on the engine's thread: keep them short, and let them not raise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from model.decoding import FinishReason
+from service.engine.request import SegmentTimings, Stage
+
+Phase = Literal["encode", "decode"]
+
+
+class EngineObserver(Protocol):
+    """Facts in the order in which they happen."""
+
+    def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
+        """One pass over the network. `rows` are segments when encoding, rows of the batch when decoding."""
+
+    def finished(
+        self, finish_reason: FinishReason, source_tokens: int, target_tokens: int, timings: SegmentTimings
+    ) -> None:
+        """A segment was answered; `target_tokens` of its best hypothesis, `</s>` not counted."""
+
+    def rejected(self, reason: str) -> None:
+        """A segment was refused at submit; `reason` is the error's: overloaded, draining or too_large."""
+
+    def cancelled(self, stage: Stage) -> None:
+        """A segment was cancelled while queued or running."""
+
+    def failed(self, reason: str) -> None:
+        """An accepted segment failed; `reason` is the error's: deadline, step or draining."""
+
+
+class SilentObserver:
+    """Nobody listens."""
+
+    def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None: ...
+
+    def finished(
+        self, finish_reason: FinishReason, source_tokens: int, target_tokens: int, timings: SegmentTimings
+    ) -> None: ...
+
+    def rejected(self, reason: str) -> None: ...
+
+    def cancelled(self, stage: Stage) -> None: ...
+
+    def failed(self, reason: str) -> None: ...

@@ -1,0 +1,103 @@
+"""A segment's way through the engine: what is asked, what is told, and what is known of it meanwhile.
+
+Knows: token ids, options, times. Must not know: text, HTTP, tensors. All times are `time.monotonic` seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from model.decoding import DecodingOptions, Hypothesis
+from service.engine.errors import EngineError
+
+MIN_PRIORITY, MAX_PRIORITY = -10, 10
+
+Stage = Literal["queued", "running"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentRequest:
+    """One segment to translate. Raises `ValueError` for an empty source or a priority out of -10..10.
+
+    `segment_id` is unique among the segments that are in the engine. A higher `priority` is served as if it
+    had come earlier (`EngineConfig.priority_step_seconds` per level). `stream` asks for `TokensEvent`s.
+    """
+
+    segment_id: str
+    source_ids: tuple[int, ...]  # ends with `</s>`
+    options: DecodingOptions
+    stream: bool = False
+    priority: int = 0
+    deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.source_ids:
+            raise ValueError("source_ids must have at least 1 token, got 0")
+        if not MIN_PRIORITY <= self.priority <= MAX_PRIORITY:
+            raise ValueError(f"priority must be in {MIN_PRIORITY}..{MAX_PRIORITY}, got {self.priority}")
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTimings:
+    """Seconds since submission: until the segment joined the batch, had its first token, and was finished."""
+
+    queue_seconds: float
+    first_token_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokensEvent:
+    """Target tokens that are certain now. Over a segment they add up to the best hypothesis, exactly."""
+
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedEvent:
+    """The answer, best first. Nothing follows."""
+
+    hypotheses: tuple[Hypothesis, ...]
+    timings: SegmentTimings
+
+
+@dataclass(frozen=True, slots=True)
+class FailedEvent:
+    """There is no answer. Nothing follows."""
+
+    error: EngineError
+
+
+Event = TokensEvent | FinishedEvent | FailedEvent
+
+
+@dataclass(slots=True, eq=False)
+class Segment:
+    """All that the engine knows of an accepted segment. `key` counts arrivals and is never used twice."""
+
+    key: int
+    request: SegmentRequest
+    max_length: int  # target tokens, `</s>` counted
+    submitted_at: float
+    joined_at: float | None = None  # when its turn to be encoded came
+    first_token_at: float | None = None
+    is_cancelled: bool = False
+
+    @property
+    def rows(self) -> int:
+        return self.request.options.rows
+
+    @property
+    def num_source_tokens(self) -> int:
+        return len(self.request.source_ids)
+
+    def is_late(self, now: float) -> bool:
+        return self.request.deadline is not None and now >= self.request.deadline
+
+    def timings(self, now: float) -> SegmentTimings:
+        """`now` stands for what has not happened yet."""
+        joined = now if self.joined_at is None else self.joined_at
+        first = now if self.first_token_at is None else self.first_token_at
+        since = self.submitted_at
+        return SegmentTimings(joined - since, first - since, now - since)

@@ -1,0 +1,98 @@
+"""The device's side of the engine: what to encode together, one step, what a segment costs there.
+
+Knows: the network through `Search`, and segments. Must not know: queues, deadlines, events, threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.decoding import NewSegment, Search, Selection, target_limit
+from model.transformer import Transformer
+from service.engine.errors import SegmentTooLarge
+from service.engine.request import Segment, SegmentRequest
+
+# A source joins the encoder group of a longer one if it is at least this share of its length, or this close.
+GROUP_RATIO, GROUP_SLACK = 0.5, 8
+
+
+class Runner:
+    """The running batch on the device. The caller holds `torch.inference_mode`."""
+
+    def __init__(self, model: Transformer) -> None:
+        self._config = model.config
+        self._search = Search(model)
+        itemsize = model.output.weight.element_size()
+        # A key and a value of width D in every decoder layer.
+        self.bytes_per_position = 2 * self._config.num_decoder_layers * self._config.d_model * itemsize
+
+    @property
+    def keys(self) -> Sequence[int]:
+        return self._search.keys
+
+    @property
+    def num_rows(self) -> int:
+        return self._search.num_rows
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes of keys and values on the device; never more than is reserved."""
+        return self._search.num_bytes
+
+    def max_length(self, request: SegmentRequest) -> int:
+        """The most target tokens that the segment may produce, `</s>` counted.
+
+        Raises `SegmentTooLarge` for a source longer than the model reads, `ValueError` for unknown ids.
+        """
+        num_tokens, longest = len(request.source_ids), self._config.max_source_length
+        if num_tokens > longest:
+            raise SegmentTooLarge("source_tokens", longest, num_tokens)
+        # Out of range ids would stop a whole encoder group, and on some devices the process.
+        if not 0 <= min(request.source_ids) <= max(request.source_ids) < self._config.source_vocab_size:
+            raise ValueError(f"source_ids must be in 0..{self._config.source_vocab_size - 1}")
+        return target_limit(request.options, self._config, num_tokens)
+
+    def join(self, segments: Sequence[Segment]) -> None:
+        """Encode the segments as one padded group and give them rows.
+
+        May raise whatever the device raises. Segments that `keys` lists afterwards are unharmed.
+        """
+        self._search.join([_new(segment) for segment in segments])
+
+    def step(self) -> Selection:
+        """One position for every row. After an exception nothing runs any more."""
+        try:
+            return self._search.step()
+        except BaseException:
+            self._search.clear()
+            raise
+
+    def drop(self, keys: Sequence[int]) -> None:
+        """Free the rows of these segments."""
+        self._search.drop(keys)
+
+    def clear(self) -> None:
+        self._search.clear()
+
+
+def _new(segment: Segment) -> NewSegment:
+    request = segment.request
+    return NewSegment(segment.key, request.source_ids, request.options, segment.max_length, request.stream)
+
+
+def length_groups(segments: Sequence[Segment]) -> list[list[Segment]]:
+    """Segments sorted by source length, longest first, cut where padding would cost more than it saves."""
+    groups: list[list[Segment]] = []
+    for segment in sorted(segments, key=lambda segment: -segment.num_source_tokens):
+        longest = groups[-1][0].num_source_tokens if groups else 0
+        if groups and segment.num_source_tokens >= min(GROUP_RATIO * longest, longest - GROUP_SLACK):
+            groups[-1].append(segment)
+        else:
+            groups.append([segment])
+    return groups
+
+
+def encoder_padding(group: Sequence[Segment]) -> int:
+    """Padding tokens that the encoder computes for this group."""
+    lengths = [segment.num_source_tokens for segment in group]
+    return max(lengths) * len(lengths) - sum(lengths)

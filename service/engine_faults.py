@@ -1,0 +1,36 @@
+"""What the engine refuses or fails, as the caller of the API is told it.
+
+The only place that knows both the engine's errors and those of the service.
+"""
+
+from service.engine.errors import (
+    DeadlineExceeded,
+    EngineDraining,
+    EngineError,
+    EngineOverloaded,
+    SegmentTooLarge,
+)
+from service.errors import (
+    DeadlinePassed,
+    Draining,
+    FieldFault,
+    InternalError,
+    InvalidRequest,
+    Overloaded,
+    ServiceError,
+)
+
+
+def service_error(error: EngineError) -> ServiceError:
+    """The answer for an engine's error; anything unknown is our own fault and says no more than that."""
+    if isinstance(error, EngineOverloaded):
+        detail = "The queue is full; try again later."
+        return Overloaded(detail, retry_after_seconds=error.retry_after_seconds)
+    if isinstance(error, EngineDraining):
+        return Draining("The server is shutting down.", retry_after_seconds=5.0)
+    if isinstance(error, DeadlineExceeded):
+        return DeadlinePassed("The translation was not finished in time.")
+    if isinstance(error, SegmentTooLarge):
+        fault = FieldFault(error.field, f"at most {error.bound} on this server", error.value)
+        return InvalidRequest("A segment is too large for this server.", faults=[fault])
+    return InternalError("The translation failed; it can be tried again.")

@@ -1,0 +1,90 @@
+"""Where the server is in its life: loading, ready, draining; what it serves, and how many requests run.
+
+    loading --(models in memory)--> ready --(SIGTERM, Ctrl-C)--> draining --(nothing runs)--> the end
+       └--(a bundle cannot be loaded)--> failed
+
+Knows phases and counts; must not know HTTP, signals or how models are loaded. Used from the event loop only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from service.errors import Draining, Loading
+
+if TYPE_CHECKING:  # importing the translator imports torch; the server listens before that
+    from service.translator import Translator
+
+Phase = Literal["loading", "ready", "draining", "failed"]
+
+LOADING_RETRY_SECONDS = 2.0
+DRAINING_RETRY_SECONDS = 5.0
+
+
+class Lifecycle:
+    """One per server. A translator given at once makes it ready at once."""
+
+    def __init__(self, translator: Translator | None = None) -> None:
+        self._translator = translator
+        self.phase: Phase = "loading" if translator is None else "ready"
+        self.running_requests = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def has_started(self) -> bool:
+        """Whether models are in memory, whatever has happened since."""
+        return self._translator is not None
+
+    @property
+    def loaded(self) -> Translator | None:
+        """The translator as soon as there is one, also while draining."""
+        return self._translator
+
+    def ready(self, translator: Translator) -> None:
+        """Models are in memory. A drain that has begun meanwhile goes on."""
+        self._translator = translator
+        if self.phase == "loading":
+            self.phase = "ready"
+
+    def fail(self) -> None:
+        """Models cannot be loaded; the server is about to end."""
+        self.phase = "failed"
+
+    def require_translator(self) -> Translator:
+        """What new work goes to. Raises Loading or Draining."""
+        if self.phase == "draining":
+            detail = "The server is shutting down; another one may answer."
+            raise Draining(detail, retry_after_seconds=DRAINING_RETRY_SECONDS)
+        if self._translator is None:
+            detail = "The server is still loading its models."
+            raise Loading(detail, retry_after_seconds=LOADING_RETRY_SECONDS)
+        return self._translator
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Counts one request for as long as it is being answered, its stream included."""
+        self.running_requests += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.running_requests -= 1
+            if self.running_requests == 0:
+                self._idle.set()
+
+    def begin_draining(self) -> None:
+        """Refuse new work from now on."""
+        self.phase = "draining"
+
+    async def wait_until_idle(self, timeout_seconds: float) -> bool:
+        """Wait for the last running request; False when some still run after `timeout_seconds`."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True

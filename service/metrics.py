@@ -1,0 +1,238 @@
+"""The metrics of the service: names, types, units, labels and who reports them.
+
+Listens to the engine, to translations and to HTTP; none of them knows prometheus. Labels are taken from
+closed sets (served pairs, declared routes, codes of errors), never from what a client sent.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from model.decoding.strategy import Hypothesis
+    from service.engine.config import EngineSnapshot
+    from service.engine.request import SegmentTimings
+    from service.lifecycle import Lifecycle
+    from service.registry import ServedModel
+
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+NO_PAIR = "none"
+
+
+class Metrics:
+    """One set of metrics in a registry of its own, so that two apps in one process do not mix."""
+
+    def __init__(self) -> None:
+        # A second series for each counter that says when it began tells nobody anything.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._define_requests()
+        self._define_work()
+        self._define_engine()
+        self._define_models()
+
+    def _define_requests(self) -> None:
+        registry = self.registry
+        self.requests = Counter(
+            "verto_requests_total", "HTTP requests answered.", ("route", "pair", "code"), registry=registry
+        )
+        self.request_duration = Histogram(
+            "verto_request_duration_seconds",
+            "From a request's arrival to the end of its answer, streams included.",
+            ("route", "pair"),
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.rejected = Counter(
+            "verto_rejected_total", "Requests refused for size, load or life.", ("reason",), registry=registry
+        )
+
+    def _define_work(self) -> None:
+        registry = self.registry
+        self.queue_duration = Histogram(
+            "verto_queue_duration_seconds",
+            "Waiting of a segment until it joined the running batch.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.first_token = Histogram(
+            "verto_time_to_first_token_seconds",
+            "From a segment's submission to its first token.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self.inter_token = Histogram(
+            "verto_inter_token_duration_seconds",
+            "Mean time between the tokens of a segment, observed once for each segment.",
+            buckets=STEP_BUCKETS,
+            registry=registry,
+        )
+        self.segments = Counter(
+            "verto_segments_total", "Segments translated.", ("pair", "finish_reason"), registry=registry
+        )
+        self.source_tokens = Counter(
+            "verto_source_tokens_total", "Source tokens accepted.", registry=registry
+        )
+        self.target_tokens = Counter(
+            "verto_target_tokens_total", "Target tokens answered.", registry=registry
+        )
+        self.characters = Counter(
+            "verto_characters_total", "Characters of accepted texts.", registry=registry
+        )
+        self.cancelled = Counter(
+            "verto_cancelled_total",
+            "Segments cancelled, by what they were doing.",
+            ("stage",),
+            registry=registry,
+        )
+
+    def _define_engine(self) -> None:
+        registry = self.registry
+        self.batch_rows = Histogram(
+            "verto_batch_rows", "Rows of a step.", ("phase",), buckets=ROW_BUCKETS, registry=registry
+        )
+        self.step_duration = Histogram(
+            "verto_step_duration_seconds",
+            "Time of a step.",
+            ("phase",),
+            buckets=STEP_BUCKETS,
+            registry=registry,
+        )
+        self.padding_tokens = Counter(
+            "verto_padding_tokens_total", "Padding computed beside tokens.", ("phase",), registry=registry
+        )
+
+    def _define_models(self) -> None:
+        labels = ("model", "version", "dtype", "device")
+        self.model_info = Gauge(
+            "verto_model_info", "1 for each loaded model.", labels, registry=self.registry
+        )
+        self.model_load = Gauge(
+            "verto_model_load_duration_seconds",
+            "Time that loading a model took.",
+            ("model",),
+            registry=self.registry,
+        )
+
+    # What translations report (service.translation.TranslationObserver).
+
+    def accepted(self, pair: str, source_tokens: int, characters: int) -> None:
+        """A text was accepted for translation."""
+        self.source_tokens.inc(source_tokens)
+        self.characters.inc(characters)
+
+    def segment_finished(self, pair: str, hypothesis: "Hypothesis", timings: "SegmentTimings") -> None:
+        """A segment of a pair was translated."""
+        num_tokens = len(hypothesis.token_ids)
+        self.segments.labels(pair, hypothesis.finish_reason).inc()
+        self.target_tokens.inc(num_tokens)
+        self.queue_duration.observe(timings.queue_seconds)
+        self.first_token.observe(timings.first_token_seconds)
+        if num_tokens > 1:
+            between = (timings.total_seconds - timings.first_token_seconds) / (num_tokens - 1)
+            self.inter_token.observe(between)
+
+    # What HTTP reports.
+
+    def answered(self, route: str, pair: str | None, code: int, duration_seconds: float) -> None:
+        """A request was answered; `route` is a declared one, `pair` a served one."""
+        self.requests.labels(route, pair or NO_PAIR, str(code)).inc()
+        self.request_duration.labels(route, pair or NO_PAIR).observe(duration_seconds)
+
+    def refused(self, reason: str) -> None:
+        """A request was refused for its size, for load, or for where the server is in its life."""
+        self.rejected.labels(reason).inc()
+
+    # What is known once models are loaded.
+
+    def watch(self, models: Iterable["ServedModel"]) -> None:
+        """Show these models, and from now on what their engines hold at each scrape."""
+        served = tuple(models)
+        for model in served:
+            self.model_info.labels(model.name, model.version, model.dtype, model.device).set(1)
+            self.model_load.labels(model.name).set(model.load_seconds)
+        self.registry.register(EngineCollector(lambda: [model.engine.snapshot() for model in served]))
+
+    def watch_lifecycle(self, lifecycle: "Lifecycle") -> None:
+        """Show at each scrape where the server is in its life."""
+        ready = Gauge("verto_ready", "1 while new work is taken.", registry=self.registry)
+        ready.set_function(lambda: float(lifecycle.phase == "ready"))
+        draining = Gauge("verto_draining", "1 while only accepted work is finished.", registry=self.registry)
+        draining.set_function(lambda: float(lifecycle.phase == "draining"))
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """The scrape's body and its content type, in the format that the `Accept` header prefers."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+
+class EngineMetrics:
+    """Hears one engine (service.engine.observer.EngineObserver); called on the engine's thread."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def step(self, phase: str, duration_seconds: float, rows: int, padding_tokens: int) -> None:
+        metrics = self._metrics
+        metrics.step_duration.labels(phase).observe(duration_seconds)
+        metrics.batch_rows.labels(phase).observe(rows)
+        metrics.padding_tokens.labels(phase).inc(padding_tokens)
+
+    def cancelled(self, stage: str) -> None:
+        self._metrics.cancelled.labels(stage).inc()
+
+    # Told per request, with pair and code, by translations and by HTTP.
+
+    def finished(
+        self, finish_reason: str, source_tokens: int, target_tokens: int, timings: "SegmentTimings"
+    ) -> None: ...
+
+    def rejected(self, reason: str) -> None: ...
+
+    def failed(self, reason: str) -> None: ...
+
+
+class EngineCollector(Collector):
+    """What all engines together hold at the moment of a scrape."""
+
+    def __init__(self, snapshots: Callable[[], list["EngineSnapshot"]]) -> None:
+        self._snapshots = snapshots
+
+    def collect(self) -> Iterator[Metric]:
+        held = self._snapshots()
+        for name, text, value in (
+            ("queue_segments", "Segments that wait.", sum(one.queue_segments for one in held)),
+            ("queue_tokens", "Source tokens that wait.", sum(one.queue_tokens for one in held)),
+            ("running_segments", "Segments in the batch.", sum(one.running_segments for one in held)),
+            ("running_rows", "Rows in the batch.", sum(one.running_rows for one in held)),
+            (
+                "cache_bytes_used",
+                "Bytes reserved for keys and values.",
+                sum(one.cache_bytes_used for one in held),
+            ),
+            ("cache_bytes_limit", "Bytes that may be reserved.", sum(one.cache_bytes_limit for one in held)),
+            (
+                "backlog_seconds",
+                "Waiting work over speed.",
+                max((one.backlog_seconds for one in held), default=0.0),
+            ),
+        ):
+            yield GaugeMetricFamily(f"verto_{name}", text, value=value)
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._started

@@ -1,0 +1,119 @@
+"""What happens to every HTTP request: an id, a count, a last resort for faults, a log line, a metric.
+
+Plain ASGI, so that streams pass through unbuffered. Knows requests by their route, status and time; never
+reads a body, and must not know what a route does.
+"""
+
+import logging
+import re
+import uuid
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import InternalError
+from service.lifecycle import Lifecycle
+from service.log import request_id_of_context
+from service.metrics import Metrics, Stopwatch
+from service.streaming import CLIENT_GONE
+
+logger = logging.getLogger("service.access")
+
+HEADER = "X-Request-ID"
+UNMATCHED = "unmatched"
+# Long enough for a UUID or a trace id, and nothing that could forge a log line.
+_SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_QUIET_ROUTES = ("/health", "/metrics")
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """What is known of a request while it is answered; handlers fill in `pair`, and `code` where a stream's
+    true outcome differs from the status that was sent."""
+
+    request_id: str
+    pair: str | None = None
+    code: int | None = None
+    status: int | None = None
+
+    @property
+    def outcome(self) -> int:
+        """The status to report; a request that was never answered is one whose client went away."""
+        return self.code or self.status or CLIENT_GONE
+
+
+def record_of(scope: Scope) -> RequestRecord:
+    """The record of the request with this scope."""
+    return cast(RequestRecord, scope["verto.record"])
+
+
+class RequestContext:
+    """The outermost layer but for the framework's own."""
+
+    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, metrics: Metrics) -> None:
+        self._app = app
+        self._lifecycle = lifecycle
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = RequestRecord(_request_id(Headers(scope=scope).get(HEADER)))
+        scope["verto.record"] = record
+        token = request_id_of_context.set(record.request_id)
+        stopwatch = Stopwatch()
+        try:
+            with self._lifecycle.request():
+                await self._answer(scope, receive, _Sender(send, record))
+        finally:
+            self._report(scope, record, stopwatch.seconds())
+            request_id_of_context.reset(token)
+
+    async def _answer(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
+        record = sender.record
+        try:
+            await self._app(scope, receive, sender)
+        except ClientDisconnect:
+            record.code = CLIENT_GONE
+        except Exception:
+            logger.exception("request failed")
+            record.code = InternalError.status
+            # Once the status is out, all that is left is to end the connection, which the server does.
+            if record.status is None:
+                error = InternalError("Something went wrong here; the request id names it in the log.")
+                await error.response(record.request_id)(scope, receive, sender)
+
+    def _report(self, scope: Scope, record: RequestRecord, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", UNMATCHED)
+        self._metrics.answered(route, record.pair, record.outcome, seconds)
+        level = logging.DEBUG if route.startswith(_QUIET_ROUTES) else logging.INFO
+        extra = {
+            "method": scope["method"],
+            "route": route,
+            "status": record.outcome,
+            "duration_ms": round(seconds * 1000, 1),
+        }
+        logger.log(level, "request", extra={**extra, "pair": record.pair} if record.pair else extra)
+
+
+class _Sender:
+    """Adds the request's id to the answer's head, and remembers its status."""
+
+    def __init__(self, send: Send, record: RequestRecord) -> None:
+        self._send = send
+        self.record = record
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.record.status = message["status"]
+            MutableHeaders(scope=message)[HEADER] = self.record.request_id
+        await self._send(message)
+
+
+def _request_id(given: str | None) -> str:
+    """The client's own id where it is a sane one, else a new one."""
+    return given if given and _SANE_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,0 +1,178 @@
+"""Runs the server: binds the port, loads in the background, drains on a signal, says how it ended.
+
+    bind -> listen (503: loading) -> models in memory (200) -> first SIGTERM or Ctrl-C: drain -> exit code 0
+                                                               second one: stop at once
+
+Knows the web server, signals and threads; must not know what is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.lifecycle import Lifecycle
+from service.settings import Settings
+
+if TYPE_CHECKING:  # importing it imports torch; the server listens before that
+    from service.translator import Translator
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+
+
+class ServeError(Exception):
+    """The server cannot start; the message says why and what to do."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ServeError when the address is taken, forbidden or unknown."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # `localhost` may name both; IPv4 is what the other side tries in the end.
+        family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+        with contextlib.ExitStack() as on_failure:
+            listener = on_failure.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+            on_failure.pop_all()
+    except OSError as error:
+        raise ServeError(_bind_fault(host, port, error)) from None
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """The URL at which the socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class DrainingServer(uvicorn.Server):
+    """Answers on while it drains, so that health checks see it go and accepted requests are finished."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        settings: Settings,
+        lifecycle: Lifecycle,
+        loader: Callable[[], Translator],
+    ) -> None:
+        super().__init__(config)
+        self._settings = settings
+        self._lifecycle = lifecycle
+        self._loader = loader
+        self._url = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._was_signalled = False
+        self._draining: asyncio.Task[None] | None = None
+        self.failure: BaseException | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then load."""
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        self._url = address_of(sockets[0]) if sockets else ""
+        logger.info("listening; loading models", extra={"url": self._url})
+        # A daemon: a server that is told to stop while it loads need not wait for that.
+        threading.Thread(target=self._load, name="verto-loading", daemon=True).start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second ends at once. Runs between two bytecodes of the main thread."""
+        if self._was_signalled or self._loop is None:
+            self.force_exit = self.should_exit = True
+        else:
+            self._loop.call_soon_threadsafe(self._begin_draining)
+        self._was_signalled = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the port, then the engines."""
+        await super().shutdown(sockets)
+        translator = self._lifecycle.loaded
+        if translator is not None:
+            await asyncio.to_thread(translator.close)
+
+    def _load(self) -> None:
+        assert self._loop is not None
+        try:
+            translator = self._loader()
+        except BaseException as error:
+            self._to_loop(partial(self._fail, error))
+        else:
+            self._to_loop(partial(self._ready, translator))
+
+    def _to_loop(self, call: Callable[[], None]) -> None:
+        """Call on the event loop; it may have ended meanwhile, and then nobody minds."""
+        assert self._loop is not None
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call)
+
+    def _ready(self, translator: Translator) -> None:
+        self._lifecycle.ready(translator)
+        models = [f"{model.name} {model.version} on {model.device}" for model in translator.registry.models]
+        extra = {"url": self._url, "models": models, "threads": self._settings.num_threads}
+        logger.info("ready", extra=extra)
+
+    def _fail(self, error: BaseException) -> None:
+        self.failure = error
+        self._lifecycle.fail()
+        self.should_exit = True
+
+    def _begin_draining(self) -> None:
+        self._draining = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        running = self._lifecycle.running_requests
+        logger.info("draining; a second signal stops at once", extra={"running_requests": running})
+        self._lifecycle.begin_draining()
+        if not await self._lifecycle.wait_until_idle(self._settings.drain_timeout_seconds):
+            logger.warning("drain timeout", extra={"running_requests": self._lifecycle.running_requests})
+            self.force_exit = True
+        self.should_exit = True
+
+
+def serve(app: FastAPI, settings: Settings, lifecycle: Lifecycle, loader: Callable[[], Translator]) -> bool:
+    """Serve until a signal ends it; False when accepted requests had to be given up.
+
+    Raises ServeError, and whatever kept `loader` from loading.
+    """
+    listener = bind(settings.host, settings.port)
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        backlog=BACKLOG,
+    )
+    server = DrainingServer(config, settings, lifecycle, loader)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if server.failure is not None:
+        raise server.failure
+    return not server.force_exit
+
+
+def _bind_fault(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use on {host}; stop what uses it, or choose another with --port"
+    if error.errno == errno.EACCES:
+        return f"port {port} may not be used by this user; choose one above 1023 with --port"
+    return f"cannot listen on {host}, port {port}: {error.strerror or error}; choose another --host"

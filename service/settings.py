@@ -1,0 +1,154 @@
+"""Every setting of the server, with its meaning, unit, bounds and default.
+
+The only place that reads the environment. Order: command line, then `VERTO_*` variables, then defaults.
+Knows no HTTP and no model; is built once at the entry point, never changed, and handed down.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.processors import usable_processors
+
+PREFIX = "VERTO_"
+DEFAULT_PORT = 8000
+
+# Kubernetes adds such variables for a service called "verto"; they are not ours.
+_SERVICE_LINK = re.compile(r"VERTO_(SERVICE_(HOST|PORT).*|PORT_\d+_.*)")
+
+LogFormat = Literal["auto", "json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, of the wrong type or out of bounds; names it, its source and its bound."""
+
+
+def default_models_dir() -> Path:
+    """`checkpoints` beside the packages (a clone), else in the current folder (an installed wheel)."""
+    beside = Path(__file__).resolve().parent.parent / "checkpoints"
+    return beside if beside.is_dir() else Path("checkpoints")
+
+
+class Settings(BaseSettings):
+    """The settings of one server. Raises ValidationError; `resolve_settings` makes that readable."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 serves other machines too.")
+    port: int = Field(DEFAULT_PORT, ge=0, le=65535, description="TCP port; 0 takes any free one.")
+    models_dir: Path = Field(
+        default_factory=default_models_dir, description="Folder whose subfolders are the bundles to serve."
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.",
+    )
+    num_threads: int = Field(
+        default_factory=usable_processors, ge=1, le=1024, description="Threads for the network on a CPU."
+    )
+    max_rows: int = Field(
+        64, ge=32, le=65536, description="Rows decoded in one step; a beam of 4 takes 4 rows."
+    )
+    max_queue_tokens: int = Field(
+        200_000, ge=1, description="Source tokens that may wait; more are refused with status 429."
+    )
+    cache_bytes_limit: int = Field(
+        2_000_000_000, ge=1_000_000, description="Bytes for attention keys and values of running segments."
+    )
+    max_body_bytes: int = Field(
+        2_097_152, ge=1024, description="Bytes of a request body; more is status 413."
+    )
+    max_text_characters: int = Field(
+        100_000, ge=1, description="Characters of all texts of one request together; more is status 413."
+    )
+    max_texts: int = Field(1_000, ge=1, description="Texts in one request; more is status 413.")
+    default_timeout_seconds: float = Field(
+        60.0, gt=0, le=86_400, description="Seconds for a request that sets no timeout_ms; then status 504."
+    )
+    max_timeout_seconds: float = Field(
+        600.0, gt=0, le=86_400, description="Seconds: the largest timeout_ms a request may set."
+    )
+    drain_timeout_seconds: float = Field(
+        60.0, ge=0, le=86_400, description="Seconds to finish accepted requests after SIGTERM or Ctrl-C."
+    )
+    heartbeat_seconds: float = Field(
+        15.0, gt=0, le=3600, description="Seconds of silence after which a stream gets a comment line."
+    )
+    log_format: LogFormat = Field("auto", description="json, text, or auto: text on a terminal, else json.")
+    log_level: LogLevel = Field(
+        "info",
+        description="debug, info, warning or error; debug adds exception messages, which may quote text.",
+    )
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _ignore_service_link(cls, value: object) -> object:
+        """Kubernetes sets VERTO_PORT=tcp://… for a service called "verto": that is no choice of ours."""
+        return DEFAULT_PORT if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment; no file is read behind the user's back."""
+        return init_settings, env_settings
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSettings:
+    """The settings, and for each field where its value came from: command line, environment or default."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def resolve_settings(command_line: Mapping[str, Any] | None = None) -> ResolvedSettings:
+    """From the given options (None: not given), the environment and the defaults. Raises SettingsError."""
+    given = {name: value for name, value in (command_line or {}).items() if value is not None}
+    _refuse_unknown_variables()
+    origins = {name: _origin(name, given) for name in Settings.model_fields}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_explain(error, origins)) from None
+    return ResolvedSettings(settings, origins)
+
+
+def _origin(name: str, given: Mapping[str, Any]) -> str:
+    if name in given:
+        return "command line"
+    variable = PREFIX + name.upper()
+    return f"environment {variable}" if os.environ.get(variable) else "default"
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would otherwise be ignored without a word."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known and not _SERVICE_LINK.fullmatch(variable):
+            close = difflib.get_close_matches(variable, known, 1)
+            hint = f"; did you mean {close[0]}?" if close else "; `verto serve --show-settings` lists all"
+            raise SettingsError(f"environment variable {variable} is no setting of Verto{hint}")
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    faults = []
+    for fault in error.errors():
+        name = str(fault["loc"][0])
+        origin = origins.get(name, "unknown setting")
+        faults.append(f"{name} ({origin}): {fault['msg']}, got {fault['input']!r}")
+    return "; ".join(faults)

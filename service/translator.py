@@ -1,0 +1,138 @@
+"""The journey of a request: planned, submitted to its models' engines, and handed back while it runs.
+
+    TranslationJob -> Planner -> PlannedText -> Translator.start -> RunningTranslation -> events or result
+
+Knows the models, the planner and the engines' doors; must not know HTTP or JSON.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Iterator, Sequence
+
+from service.engine.errors import EngineError
+from service.engine.request import SegmentRequest
+from service.engine_faults import service_error
+from service.errors import FieldFault, InvalidRequest
+from service.jobs import TranslationJob
+from service.languages import DetectedLanguage, Detector
+from service.planning import PlannedText, Planner
+from service.registry import ModelRegistry, Route
+from service.translation import RunningSegment, RunningTranslation, TranslationObserver
+
+# Below this many characters planning takes less time than handing it to another thread.
+INLINE_CHARACTERS = 4_000
+# A request may have thousands of short lines; others get their turn between so many.
+SEGMENTS_AT_A_TIME = 100
+
+
+class Translator:
+    """Translates texts with the registry's models. Use from one event loop."""
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        planner: Planner,
+        detector: Detector,
+        observer: TranslationObserver,
+        *,
+        default_timeout_seconds: float,
+        max_timeout_seconds: float,
+    ) -> None:
+        self.registry = registry
+        self._planner = planner
+        self._detector = detector
+        self._observer = observer
+        self._default_timeout_seconds = default_timeout_seconds
+        self._max_timeout_seconds = max_timeout_seconds
+
+    async def start(self, job: TranslationJob) -> RunningTranslation:
+        """Plan the job and submit all its segments. Raises ServiceError for all that can be refused."""
+        started = asyncio.get_running_loop().time()
+        deadline = started + self._timeout(job)
+        texts = await self._plan(job)
+        return await self._submit(job, texts, started, deadline)
+
+    def route_of_empty(self, job: TranslationJob) -> Route:
+        """What names model and languages for a request without texts. Raises ServiceError."""
+        return self._planner.route_of_empty(job)
+
+    async def detect(self, texts: Sequence[str]) -> list[Sequence[DetectedLanguage]]:
+        """The likely languages of each text, best first. Raises ServiceError for too much text."""
+        self._planner.check_size(texts)
+        return [self._detector.detect(text) for text in texts]
+
+    async def drain(self) -> None:
+        """Wait until every engine has finished what it accepted; new work is refused meanwhile."""
+        await asyncio.gather(*(model.engine.drain() for model in self.registry.models))
+
+    def close(self) -> None:
+        """Stop the engines at once."""
+        for model in self.registry.models:
+            model.engine.close()
+
+    def _timeout(self, job: TranslationJob) -> float:
+        timeout = self._default_timeout_seconds if job.timeout_seconds is None else job.timeout_seconds
+        if timeout > self._max_timeout_seconds:
+            bound = f"at most {round(self._max_timeout_seconds * 1000)}"
+            fault = FieldFault("timeout_ms", bound, round(timeout * 1000))
+            raise InvalidRequest(f"timeout_ms must be {bound}.", faults=[fault])
+        return timeout
+
+    async def _plan(self, job: TranslationJob) -> list[PlannedText]:
+        if sum(map(len, job.texts)) <= INLINE_CHARACTERS:
+            return self._planner.plan(job)
+        return await asyncio.to_thread(self._planner.plan, job)
+
+    async def _submit(
+        self, job: TranslationJob, texts: list[PlannedText], started: float, deadline: float
+    ) -> RunningTranslation:
+        translation_id = uuid.uuid4().hex
+        segments: list[RunningSegment] = []
+        running = RunningTranslation(
+            translation_id,
+            texts,
+            segments,
+            started=started,
+            deadline=deadline,
+            characters=sum(map(len, job.texts)),
+            want_tokens=job.want_tokens,
+            observer=self._observer,
+        )
+        try:
+            for segment in _segments(translation_id, texts):
+                self._submit_segment(job, segment, texts[segment.text_index], deadline)
+                segments.append(segment)
+                if len(segments) % SEGMENTS_AT_A_TIME == 0:
+                    await asyncio.sleep(0)
+        except BaseException as error:
+            running.cancel()
+            if isinstance(error, EngineError):
+                raise service_error(error) from error
+            raise
+        for text, source in zip(texts, job.texts, strict=True):
+            tokens = sum(max(0, len(segment.source_ids) - 1) for segment in text.segments)
+            self._observer.accepted(text.route.pair, tokens, len(source))
+        return running
+
+    def _submit_segment(
+        self, job: TranslationJob, segment: RunningSegment, text: PlannedText, deadline: float
+    ) -> None:
+        if not segment.plan.source_ids:
+            return
+        request = SegmentRequest(
+            segment_id=segment.segment_id,
+            source_ids=segment.plan.source_ids,
+            options=text.options,
+            stream=job.stream,
+            priority=job.priority,
+            deadline=deadline,
+        )
+        segment.events = segment.route.model.engine.submit(request)
+
+
+def _segments(translation_id: str, texts: Sequence[PlannedText]) -> Iterator[RunningSegment]:
+    """Every segment of every text in reading order, not yet submitted."""
+    for text_index, text in enumerate(texts):
+        for segment_index, plan in enumerate(text.segments):
+            segment_id = f"{translation_id}/{text_index}.{segment_index}"
+            yield RunningSegment(segment_id, text_index, segment_index, text.route, plan, None)

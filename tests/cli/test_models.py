@@ -1,0 +1,48 @@
+"""`verto models` lists bundles and says which are broken."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli import main as shell
+from tests.builders import tiny_bundle, tiny_info
+
+
+def list_models(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
+    monkeypatch.setattr(sys, "argv", ["verto", "models", "--models-dir", str(folder)])
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit) as ended:
+        shell.main()
+    return int(ended.value.code or 0)
+
+
+def test_bundles_are_listed_with_what_they_translate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_bundle(tmp_path / "one", info=tiny_info(name="both-ways", directions=(("en", "de"), ("de", "en"))))
+    assert list_models(monkeypatch, tmp_path) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "both-ways" in line]
+    cells = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert cells[:3] == ["both-ways", "1", "en → de, de → en"]
+    assert cells[3].endswith(" MB")
+    assert cells[4:] == ["yes", str(tmp_path / "one")]
+
+
+def test_a_broken_bundle_is_listed_with_its_fault_beside_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_bundle(tmp_path / "whole")
+    tiny_bundle(tmp_path / "broken")
+    (tmp_path / "broken" / "MODEL_CARD.md").write_text("changed")
+    assert list_models(monkeypatch, tmp_path) == 1
+    printed = capsys.readouterr().out
+    assert "yes" in printed
+    assert f"{tmp_path / 'broken' / 'MODEL_CARD.md'}: " in printed
+
+
+def test_an_empty_folder_is_said_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list_models(monkeypatch, tmp_path) == 2
+    assert f"{tmp_path}: no bundle found" in capsys.readouterr().err

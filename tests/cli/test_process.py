@@ -1,0 +1,58 @@
+"""`verto translate` as a process: a reader that goes away, Ctrl-C, and a console that is left alone."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 180.0
+COMMAND = [sys.executable, "-m", "tests.cli.without_torch", "translate", "-s", "en", "-t", "de"]
+
+
+def start(*arguments: str) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen([*COMMAND, *arguments], cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def test_a_reader_that_goes_away_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a line of text\n" * 50_000)
+    with start(str(tmp_path / "in.txt")) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"A LINE OF TEXT\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE) == 141
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_no_part_of_the_output(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    (tmp_path / "in.txt").write_text("one\ntwo\nwait\nfour\n")
+    (tmp_path / "out.txt").write_text("before\n")
+    with start(str(tmp_path / "in.txt"), "--output", str(tmp_path / "out.txt")) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"waiting\n"
+        assert len(os.listdir(tmp_path)) == 3, "the temporary file"
+        process.send_signal(number)
+        assert process.stderr.read() == b"verto: stopped\n"
+        assert process.wait(PATIENCE) == code
+    assert sorted(os.listdir(tmp_path)) == ["in.txt", "out.txt"]
+    assert (tmp_path / "out.txt").read_text() == "before\n"
+
+
+def test_a_conversation_is_answered_line_by_line_and_ended_by_ctrl_c() -> None:
+    with start() as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for text in (b"one", b"two"):
+            process.stdin.write(text + b"\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == text.upper() + b"\n"
+        process.send_signal(signal.SIGINT)  # while it waits for the next line, standard input still open
+        assert process.stderr.read() == b"verto: stopped\n"
+        assert process.wait(PATIENCE) == 130

@@ -1,0 +1,193 @@
+"""`verto train`: what is printed, the exit code, and one clear line for each fault of the user's."""
+
+import gzip
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.main import main
+from tests.training.runs import recipe
+from training.loss import smoothed_cross_entropy
+from training.monitor import Monitor
+from training.recipe_text import as_yaml
+
+GENERATE = {"kind": "digit-reversal", "train_pairs": 200, "held_out_pairs": 5}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, with a recipe that needs no data."""
+    monkeypatch.chdir(tmp_path)
+    write_recipe(generate=GENERATE, max_steps=3)
+    return tmp_path
+
+
+def write_recipe(**sections: Any) -> None:
+    Path("my.yaml").write_text(as_yaml(recipe(**sections)), encoding="utf-8")
+
+
+def verto(arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the command in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["verto", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def test_a_finished_run_prints_where_its_bundle_lies(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verto(["train", "my.yaml"], monkeypatch) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "runs/tiny/bundle\n"
+    assert "dev loss" in captured.err
+    assert (here / "runs" / "tiny" / "bundle" / "manifest.json").is_file()
+
+
+def test_settings_and_folders_are_taken_from_the_command_line(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recipe(max_steps=3, tokenizer={"vocab_size": 365})
+    (here / "texts").mkdir()
+    for name in ("train.tsv", "dev.tsv"):
+        lines = [f"word {number} here\t{number} Wort hier\n" for number in range(100)]
+        (here / "texts" / name).write_text("".join(lines), encoding="utf-8")
+    options = ["--data", "texts", "--output", "there", "--set", "max_steps=2", "--set", "version='7'"]
+    assert verto(["train", "my.yaml", *options], monkeypatch) == 0
+    assert capsys.readouterr().out == "there/bundle\n"
+    assert "# tiny 7: en to de" in (here / "there" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = Monitor.at
+
+    def pressed(self: Monitor, step: int, note: str) -> None:
+        at(self, step, note)
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Monitor, "at", pressed)
+    assert verto(["train", "my.yaml"], monkeypatch) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.endswith("stopped; the same command goes on from runs/tiny\n")
+    monkeypatch.setattr(Monitor, "at", at)
+    assert verto(["train", "my.yaml"], monkeypatch) == 0
+    assert "resumed at step 2" in capsys.readouterr().err
+
+
+def write_texts(here: Path, count: int = 100) -> None:
+    text = "".join(f"word {number}\tWort {number}\n" for number in range(count))
+    for name in ("train.tsv", "dev.tsv"):
+        (here / name).write_text(text, encoding="utf-8")
+
+
+def files_of(here: Path) -> dict[str, Any]:
+    """What a fault could change for the worse: saved states, bundles, half-written files."""
+    names = ("state.pt", "bundle", "snapshots")
+    found = [path for path in here.rglob("*") if path.name in names or path.suffix in (".tmp", ".partial")]
+    return {str(path): path.stat().st_mtime_ns for path in found}
+
+
+FAULTS: dict[str, tuple[dict[str, Any], list[str], str]] = {
+    "unknown key": (
+        {"max_step": 1},
+        [],
+        "my.yaml: max_step is not a known setting (did you mean max_steps?)",
+    ),
+    "unknown key of the network": (
+        {"model": {"d_modle": 1}},
+        [],
+        "my.yaml: model.d_modle is not a known setting (did you mean d_model?)",
+    ),
+    "bad value": (
+        {"optimizer": {"warmup_steps": 0}},
+        [],
+        "my.yaml: optimizer.warmup_steps: Input should be greater than or equal to 1, got 0",
+    ),
+    "bad override": ({}, ["--set", "seed=-1"], "my.yaml: seed: Input should be greater than or equal to 0"),
+    "missing text": ({"data": {"dev": [{"tsv": "no.tsv"}]}}, [], "no.tsv: No such file or directory"),
+    "unreadable gzip": ({"data": {"train": [{"tsv": "bad.gz"}]}}, [], "bad.gz: Not a gzipped file"),
+    "cut gzip": ({"data": {"train": [{"tsv": "cut.gz"}]}}, [], "cut.gz: Compressed file ended before"),
+    "unequal sides": (
+        {"data": {"train": [{"source": "train.tsv", "target": "short"}]}},
+        [],
+        "short: ends after line 1, ",
+    ),
+    "too few columns": ({"data": {"train": [{"tsv": "short"}]}}, [], "short: line 1 has 1 columns"),
+    "vocabulary too large": (
+        {"tokenizer": {"vocab_size": 9000, "kind": "unigram"}},
+        [],
+        "tokenizer.vocab_size: must be at most ",
+    ),
+    "no such device": ({"device": "cuda:99"}, [], "device must be one that torch sees"),
+    "divergence": ({}, ["--set", "optimizer.peak_learning_rate=1"], "step 2: loss nan"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_fault_is_one_clear_line_and_leaves_nothing_half_done(
+    case: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections, options, fault = FAULTS[case]
+    write_texts(here)
+    (here / "bad.gz").write_text("no gzip\n", encoding="utf-8")
+    (here / "cut.gz").write_bytes(gzip.compress(b"a\tb\n" * 1000)[:-9])
+    (here / "short").write_text("one line\n", encoding="utf-8")
+    write_recipe(**{"max_steps": 3, "tokenizer": {"vocab_size": 365}, **sections})
+    if case == "divergence":
+        monkeypatch.setattr("training.trainer.smoothed_cross_entropy", broken_at_second_call())
+    assert verto(["train", "my.yaml", "--data", ".", *options], monkeypatch) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("verto: ")
+    assert fault in last
+    assert files_of(here) == {}
+
+
+def broken_at_second_call() -> Any:
+    calls: list[int] = []
+
+    def broken(*arguments: Any) -> Any:
+        calls.append(1)
+        return smoothed_cross_entropy(*arguments) * (float("nan") if len(calls) == 2 else 1.0)
+
+    return broken
+
+
+def test_a_damaged_state_is_one_clear_line_and_is_kept(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verto(["train", "my.yaml"], monkeypatch) == 0
+    state = here / "runs" / "tiny" / "state.pt"
+    state.write_bytes(state.read_bytes()[:-100])
+    before = files_of(here)
+    capsys.readouterr()
+    assert verto(["train", "my.yaml"], monkeypatch) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("verto: runs/tiny/state.pt: cannot be read")
+    assert files_of(here) == before
+
+
+def test_a_recipe_that_is_not_there_is_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verto(["train", "nowhere.yaml"], monkeypatch) == 2
+    assert capsys.readouterr().err == "verto: nowhere.yaml: No such file or directory\n"
+
+
+def test_without_the_training_packages_it_says_what_to_install(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "training.run", raising=False)
+    monkeypatch.setitem(sys.modules, "training.config", None)
+    assert verto(["train", "my.yaml"], monkeypatch) == 2
+    assert "training needs: pip install 'verto[training]'" in capsys.readouterr().err

@@ -1,0 +1,59 @@
+"""`verto` with a translator that shouts (upper case) and needs no bundle and no torch, as a program.
+
+Run as `python -m tests.cli.without_torch translate …`. A line `wait` is never finished; that it has begun is
+said on standard error.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from cli.line_translation import TranslatedLine
+from cli.line_window import WindowSize
+from cli.main import main
+from service.schemas import TranslationAnswer
+
+
+class Shouter:
+    """Stands in for `cli.offline.OfflineTranslator`."""
+
+    options = SimpleNamespace(to_dict=lambda: {"strategy": "greedy"})
+
+    async def translate(self, text: str) -> TranslatedLine:
+        if text == "wait":
+            sys.stderr.write("waiting\n")
+            sys.stderr.flush()
+            await asyncio.Event().wait()
+        return TranslatedLine(
+            TranslationAnswer(text=text.upper(), score=-0.5, finish_reason="stop"), len(text)
+        )
+
+
+@contextmanager
+def offline_translator(*_: Any) -> Iterator[Shouter]:
+    yield Shouter()
+
+
+def choose(models_dir: Any, model: str | None, source: str | None, target: str | None) -> SimpleNamespace:
+    return SimpleNamespace(name=model or "en-de", version="1", source=source or "en", target=target or "de")
+
+
+def score(hypotheses: list[str], references: list[str]) -> SimpleNamespace:
+    assert len(hypotheses) == len(references)
+    return SimpleNamespace(bleu=1.0, chrf=2.0, bleu_signature="b", chrf_signature="c")
+
+
+def _install(name: str, **contents: Any) -> None:
+    module = ModuleType(name)
+    vars(module).update(contents)
+    sys.modules[name] = module
+
+
+if __name__ == "__main__":
+    _install("cli.offline", offline_translator=offline_translator, window_size=lambda _: WindowSize())
+    _install("cli.model_choice", choose=choose)
+    _install("training.evaluation", score=score)
+    main()

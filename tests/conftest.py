@@ -1,0 +1,32 @@
+"""What every test shares: a clean environment, one hypothesis profile, and the browser that was found.
+
+Must not import torch or the project: contract tests start without either.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A developer's own settings must not decide what a test sees. On import: before any session fixture runs.
+for _name in [name for name in os.environ if name.startswith("VERTO_")]:
+    del os.environ[_name]
+
+# No deadline and no slowness check: the tests run on shared machines, where time says nothing about the code.
+settings.register_profile(
+    "verto", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("verto")
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> Path:
+    """The Chromium to drive; a test that asks for it is skipped where there is none."""
+    for name in _BROWSERS:
+        if found := shutil.which(name):
+            return Path(found)
+    pytest.skip(f"no browser: none of {', '.join(_BROWSERS)} is installed")

@@ -1,0 +1,82 @@
+"""Which import the project allows, as a function from source texts to violations.
+
+cli  -->  training  -->  model
+ |                         ^
+ +----->  service  --------+        nobody imports cli; training and service never meet
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+
+from tests.contracts.import_graph import (
+    UNREADABLE,
+    Import,
+    environment_reads,
+    find_cycle,
+    module_name,
+    read_imports,
+)
+from tests.contracts.project import direct_dependencies, distributions_of
+
+ARROWS: dict[str, set[str]] = {
+    "model": set(),
+    "training": {"model"},
+    "service": {"model"},
+    "cli": {"model", "training", "service"},
+}
+_OURS = {*ARROWS, "tests", "loadtests", "deploy", "scripts"}
+_MODEL_MAY_USE = {"torch", "numpy", "safetensors", "sentencepiece"}
+_SETTINGS = "service.settings"
+# The engine is driven by events in and out: neither the protocol nor who counts is its business.
+_HTTP_AND_METRICS = {"fastapi", "starlette", "uvicorn", "httpx", "http", "prometheus_client"}
+_WITHOUT_TENSORS = {"service.engine.waiting_queue", "service.engine.scheduler"}
+
+
+def violations(sources: Mapping[str, str]) -> list[str]:
+    """One line per violation, `module:line: what is wrong`. `sources`: path to text."""
+    imports = read_imports(sources)
+    found = [f"{item.importer}:{item.line}: {fault}" for item in imports for fault in _faults(item)]
+    for path, text in sources.items():
+        if (module := module_name(path)) != _SETTINGS:
+            fault = "reads the environment; only service/settings.py does"
+            found += [f"{module}:{line}: {fault}" for line in environment_reads(text)]
+    cycle = find_cycle(imports, {module_name(path) for path in sources})
+    return found + ([f"import cycle: {' -> '.join(cycle)}"] if cycle else [])
+
+
+def _faults(item: Import) -> Iterator[str]:
+    yield from _package_faults(item)
+    yield from _engine_faults(item)
+    yield from _dependency_faults(item)
+
+
+def _package_faults(item: Import) -> Iterator[str]:
+    package = item.importer.partition(".")[0]
+    if item.target == UNREADABLE:
+        if package != "cli":  # cli may import all of them, so it may also choose by name
+            yield "imports a module whose name is computed; it cannot be checked"
+    elif item.top in _OURS - {package} - ARROWS[package]:
+        yield f"{package} must not import {item.target}"
+
+
+def _engine_faults(item: Import) -> Iterator[str]:
+    if not f"{item.importer}.".startswith("service.engine."):
+        return
+    if item.top in _HTTP_AND_METRICS:
+        yield f"the engine must not know {item.top}"
+    if item.top == "service" and not f"{item.target}.".startswith("service.engine."):
+        yield f"the engine must not import {item.target}, which is outside it"
+    if item.importer in _WITHOUT_TENSORS and item.top in ("torch", "numpy"):
+        yield f"holds no tensors, so it must not import {item.top}"
+
+
+def _dependency_faults(item: Import) -> Iterator[str]:
+    package = item.importer.partition(".")[0]
+    if item.target == UNREADABLE or item.top in _OURS or item.top in sys.stdlib_module_names:
+        return
+    if package == "model" and item.top not in _MODEL_MAY_USE:
+        yield f"model must not import {item.top}; it may use {', '.join(sorted(_MODEL_MAY_USE))}"
+    groups = ("runtime", "training") if package == "training" else ("runtime",)
+    declared = {name for group in groups for name in direct_dependencies()[group]}
+    if not distributions_of(item.top) & declared:
+        yield f"imports {item.top}, which is not a {' or '.join(groups)} dependency in pyproject.toml"

@@ -1,0 +1,132 @@
+"""Options: bounds, relations between them, and how a request's options meet a bundle's."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from model.decoding.options import DecodingOptions, OptionError
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"strategy": "sample"}, "strategy"),
+        ({"strategy": ["beam"]}, "strategy"),
+        ({"beam_size": 0}, "beam_size"),
+        ({"beam_size": -1}, "beam_size"),
+        ({"beam_size": 33}, "beam_size"),
+        ({"beam_size": True}, "beam_size"),
+        ({"beam_size": 2.0}, "beam_size"),
+        ({"num_hypotheses": 0}, "num_hypotheses"),
+        ({"num_hypotheses": 5}, "num_hypotheses"),
+        ({"length_penalty": -0.1}, "length_penalty"),
+        ({"length_penalty": 5.1}, "length_penalty"),
+        ({"length_penalty": float("nan")}, "length_penalty"),
+        ({"length_penalty": "1"}, "length_penalty"),
+        ({"patience": 0}, "patience"),
+        ({"patience": 4.1}, "patience"),
+        ({"patience": float("inf")}, "patience"),
+        ({"min_length": -1}, "min_length"),
+        ({"min_length": 65_537}, "min_length"),
+        ({"max_length": 0}, "max_length"),
+        ({"max_length": 65_537}, "max_length"),
+        ({"min_length": 5, "max_length": 5}, "min_length"),
+        ({"max_length_ratio": 0.05}, "max_length_ratio"),
+        ({"max_length_ratio": 101}, "max_length_ratio"),
+        ({"max_length_ratio": False}, "max_length_ratio"),
+        ({"beams": 4}, "beams"),
+    ],
+)
+def test_a_bad_option_is_refused_with_its_name_bound_and_value(data: dict[str, Any], field: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        DecodingOptions.from_dict(data)
+    assert caught.value.field == field
+    assert caught.value.value is data[field]
+    assert caught.value.bound
+    assert str(caught.value) == f"{field} must be {caught.value.bound}, got {data[field]!r}"
+
+
+def test_bounds_themselves_are_accepted() -> None:
+    low = DecodingOptions(
+        beam_size=1, num_hypotheses=1, length_penalty=0, patience=0.01, min_length=0, max_length=1
+    )
+    high = DecodingOptions(
+        beam_size=32, num_hypotheses=32, length_penalty=5, patience=4, max_length=65_536, max_length_ratio=100
+    )
+    assert (low.rows, high.rows) == (1, 32)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        DecodingOptions(),
+        DecodingOptions(strategy="greedy"),
+        DecodingOptions(strategy="greedy", beam_size=1, min_length=2),
+        DecodingOptions(beam_size=7, num_hypotheses=3, length_penalty=0.6, patience=2.0, max_length=9),
+        DecodingOptions(max_length_ratio=1.5, min_length=3),
+    ],
+)
+def test_options_survive_json(options: DecodingOptions) -> None:
+    assert DecodingOptions.from_dict(json.loads(json.dumps(options.to_dict()))) == options
+
+
+def test_greedy_says_nothing_of_beams() -> None:
+    written = DecodingOptions(strategy="greedy").to_dict()
+    assert written == {"strategy": "greedy", "min_length": 0, "max_length": None, "max_length_ratio": None}
+    assert DecodingOptions(strategy="greedy").rows == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"beam_size": 4},
+        {"beam_size": True},
+        {"num_hypotheses": 2},
+        {"length_penalty": 1.0},
+        {"patience": 2.0},
+    ],
+)
+def test_a_beam_option_beside_greedy_is_refused_not_ignored(data: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="greedy"):
+        DecodingOptions.from_dict({"strategy": "greedy", **data})
+
+
+def test_a_beam_of_one_is_true_of_greedy() -> None:
+    options = DecodingOptions.from_dict({"strategy": "greedy", "beam_size": 1, "num_hypotheses": 1})
+    assert options.rows == 1
+
+
+def test_defaults_fill_what_a_request_leaves_open() -> None:
+    defaults = DecodingOptions(beam_size=8, num_hypotheses=2, length_penalty=0.5, max_length_ratio=2.0)
+    asked = DecodingOptions.with_defaults({"num_hypotheses": 3}, defaults)
+    assert asked == DecodingOptions(beam_size=8, num_hypotheses=3, length_penalty=0.5, max_length_ratio=2.0)
+
+
+def test_defaults_that_the_asked_for_strategy_lacks_are_dropped() -> None:
+    defaults = DecodingOptions(beam_size=8, num_hypotheses=2, max_length_ratio=2.0)
+    asked = DecodingOptions.with_defaults({"strategy": "greedy"}, defaults)
+    assert asked == DecodingOptions(strategy="greedy", max_length_ratio=2.0)
+
+
+def test_a_request_may_lift_a_default_limit() -> None:
+    defaults = DecodingOptions(max_length=10)
+    assert DecodingOptions.with_defaults({"max_length": None}, defaults).max_length is None
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        (DecodingOptions(beam_size=4), 4),
+        (DecodingOptions(beam_size=4, patience=2.0), 8),
+        (DecodingOptions(beam_size=4, patience=0.5), 2),
+        (DecodingOptions(beam_size=4, patience=0.01), 1),
+        (DecodingOptions(beam_size=4, patience=0.01, num_hypotheses=3), 3),
+    ],
+)
+def test_finished_wanted_is_the_patient_beam_and_enough_to_answer(
+    options: DecodingOptions, wanted: int
+) -> None:
+    assert options.finished_wanted == wanted

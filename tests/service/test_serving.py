@@ -1,0 +1,219 @@
+"""The server's life over real sockets, in this process: loading, ready, draining, the end."""
+
+import asyncio
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import httpx
+import pytest
+import uvicorn
+
+from service.app import create_app
+from service.lifecycle import Lifecycle
+from service.serving import DrainingServer, ServeError, address_of, bind
+from service.settings import Settings
+from service.translator import Translator
+from tests.fakes import FakeEngine, fake_translator, served_model
+from tests.service.http_client import read_events, streamed_texts
+
+PATIENCE = 60.0
+# For a machine that has much else to do.
+get = partial(httpx.get, timeout=PATIENCE)
+post = partial(httpx.post, timeout=PATIENCE)
+
+
+@dataclass
+class Running:
+    """A server in a thread. `loaded` lets its models arrive; `gate` lets its engine go on."""
+
+    server: DrainingServer
+    url: str
+    engine: FakeEngine
+    loaded: threading.Event = field(default_factory=threading.Event)
+
+    def wait_for_status(self, path: str, status: int) -> None:
+        self.wait_until(lambda: get(self.url + path).status_code == status)
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def signal(self) -> None:
+        self.server.handle_exit(signal.SIGINT, None)
+
+    def hold(self) -> Callable[[], None]:
+        """Segments stand still after their first tokens until what this returns is called."""
+        gate = asyncio.Event()
+        self.engine.gate = gate
+        loop = self.server._loop
+        assert loop is not None
+        return lambda: loop.call_soon_threadsafe(gate.set) and None
+
+
+@contextmanager
+def running(drain_timeout_seconds: float = PATIENCE, failure: Exception | None = None) -> Iterator[Running]:
+    """A server that ends with the block at the latest."""
+    engine = FakeEngine(str.upper)
+    lifecycle = Lifecycle()
+    settings = Settings(drain_timeout_seconds=drain_timeout_seconds)
+    app = create_app(None, settings, lifecycle=lifecycle)
+    listener = bind("127.0.0.1", 0)
+
+    def load() -> Translator:
+        assert stage.loaded.wait(PATIENCE)
+        if failure is not None:
+            raise failure
+        return fake_translator(served_model(engine))
+
+    config = uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False)
+    server = DrainingServer(config, settings, lifecycle, load)
+    stage = Running(server, address_of(listener), engine)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        stage.wait_until(lambda: server.started)
+        yield stage
+    finally:
+        stage.loaded.set()
+        if thread.is_alive() and not server.should_exit:
+            server.handle_exit(signal.SIGINT, None)
+            server.handle_exit(signal.SIGINT, None)
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_it_answers_at_once_and_works_once_models_are_loaded() -> None:
+    with running() as stage:
+        assert get(stage.url + "/health/live").status_code == 200
+        assert get(stage.url + "/health/ready").status_code == 503
+        assert post(stage.url + "/v1/translate", json={"text": "a"}).status_code == 503
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        answer = post(stage.url + "/v1/translate", json={"text": "Hello."})
+        assert answer.json()["translations"][0]["text"] == "HELLO."
+
+
+def test_a_drain_finishes_streams_and_answers_and_refuses_new_work_meanwhile() -> None:
+    with running() as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        release = stage.hold()
+        url = stage.url + "/v1/translate"
+        answers: list[httpx.Response] = []
+        body = {"text": "One. Two.", "source": "en"}
+        waiting = threading.Thread(
+            target=lambda: answers.append(post(stage.url + "/v1/translate", json=body))
+        )
+        waiting.start()
+        with httpx.stream("POST", url, json={**body, "stream": True}, timeout=PATIENCE) as response:
+            stage.wait_until(lambda: len(stage.engine.requests) == 4)
+            stage.signal()
+            stage.wait_for_status("/health/ready", 503)
+            refused = post(stage.url + "/v1/translate", json=body)
+            assert (refused.status_code, refused.json()["code"]) == (503, "draining")
+            assert refused.headers["retry-after"]
+            release()
+            events = read_events(response.read().decode())
+        waiting.join(PATIENCE)
+        stage.wait_until(lambda: stage.engine.is_closed)
+    assert streamed_texts(events, 1) == ["ONE. TWO."]
+    assert events[-1].name == "done"
+    assert answers[0].json()["translations"][0]["text"] == "ONE. TWO."
+    assert stage.server.failure is None
+    assert not stage.server.force_exit
+
+
+def test_a_drain_with_nothing_to_do_ends_at_once() -> None:
+    with running() as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        stage.signal()
+        stage.wait_until(lambda: stage.engine.is_closed)
+    assert not stage.server.force_exit
+
+
+@pytest.mark.parametrize("how", ["second signal", "drain timeout"])
+def test_a_second_signal_or_the_drain_timeout_gives_up_what_still_runs(how: str) -> None:
+    with running(PATIENCE if how == "second signal" else 0.1) as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        stage.hold()
+        url, body = stage.url + "/v1/translate", {"text": "One. Two.", "stream": True}
+        with httpx.stream("POST", url, json=body, timeout=PATIENCE) as response:
+            stage.wait_until(lambda: len(stage.engine.requests) == 2)
+            stage.signal()
+            if how == "second signal":
+                stage.wait_for_status("/health/ready", 503)
+                stage.signal()
+            with pytest.raises(httpx.RemoteProtocolError):
+                response.read()
+        stage.wait_until(lambda: stage.engine.is_closed)
+    assert stage.server.force_exit
+
+
+def test_a_signal_while_loading_ends_the_server_without_waiting_for_the_models() -> None:
+    with running() as stage:
+        stage.signal()
+        stage.wait_until(lambda: stage.server.should_exit)
+        assert not stage.loaded.is_set()
+
+
+def test_a_load_that_fails_ends_the_server_and_keeps_the_reason() -> None:
+    reason = ValueError("broken bundle")
+    with running(failure=reason) as stage:
+        stage.loaded.set()
+        stage.wait_until(lambda: stage.server.failure is reason)
+        stage.wait_until(lambda: stage.server.should_exit)
+
+
+def test_a_client_that_goes_stops_the_work_over_a_real_socket() -> None:
+    with running() as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        stage.hold()
+        for stream in (True, False):
+            body = {"text": "One. Two.", "stream": stream}
+            with pytest.raises(httpx.ReadTimeout):
+                post(stage.url + "/v1/translate", json=body, timeout=1.0)
+        stage.wait_until(lambda: len(stage.engine.cancelled) == 4)
+
+
+def test_a_body_far_beyond_the_limit_is_answered_and_the_server_goes_on() -> None:
+    with running() as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        chunks = (b"x" * 1_000_000 for _ in range(20))
+        headers = {"Content-Type": "application/json"}
+        with httpx.Client(timeout=PATIENCE) as client:
+            response = client.post(stage.url + "/v1/translate", content=chunks, headers=headers)
+            assert (response.status_code, response.json()["code"]) == (413, "request_too_large")
+            assert client.post(stage.url + "/v1/translate", json={"text": "a"}).status_code == 200
+
+
+def test_a_port_in_use_is_said_with_the_way_out() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ServeError, match=f"port {port} is in use on 127.0.0.1; .* --port"):
+            bind("127.0.0.1", port)
+
+
+def test_an_unknown_host_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*args: object, **kwargs: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ServeError, match=r"cannot listen on nowhere\.invalid, port 1: Name"):
+        bind("nowhere.invalid", 1)
+
+
+def test_the_address_of_a_socket_is_a_url() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        assert address_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,0 +1,89 @@
+"""Settings come from the command line, then the environment, then defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings, SettingsError, default_models_dir, resolve_settings
+
+
+def test_the_command_line_comes_before_the_environment_and_that_before_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VERTO_PORT", "9001")
+    monkeypatch.setenv("VERTO_HOST", "0.0.0.0")
+    resolved = resolve_settings({"port": 9002, "host": None})
+    assert (resolved.settings.port, resolved.settings.host, resolved.settings.max_rows) == (
+        9002,
+        "0.0.0.0",
+        64,
+    )
+    assert [resolved.origins[name] for name in ("port", "host", "max_rows")] == [
+        "command line",
+        "environment VERTO_HOST",
+        "default",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("port", "70000", "less than or equal to 65535"),
+        ("port", "eighty", "valid integer"),
+        ("max_rows", "8", "greater than or equal to 32"),
+        ("device", "tpu", "match pattern"),
+        ("log_format", "xml", "'auto', 'json' or 'text'"),
+        ("heartbeat_seconds", "0", "greater than 0"),
+        ("num_threads", "0", "greater than or equal to 1"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_naming_setting_source_bound_and_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(f"VERTO_{name.upper()}", value)
+    with pytest.raises(SettingsError) as caught:
+        resolve_settings()
+    message = str(caught.value)
+    assert message.startswith(f"{name} (environment VERTO_{name.upper()}): ")
+    assert words in message
+    assert message.endswith(f"got {value!r}")
+
+
+def test_a_misspelt_variable_is_refused_with_the_likely_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERTO_MAX_ROW", "64")
+    with pytest.raises(
+        SettingsError, match="VERTO_MAX_ROW is no setting of Verto; did you mean VERTO_MAX_ROWS"
+    ):
+        resolve_settings()
+
+
+def test_the_variables_of_a_kubernetes_service_called_verto_are_not_taken_for_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VERTO_PORT", "tcp://10.0.0.1:8000")
+    monkeypatch.setenv("VERTO_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("VERTO_SERVICE_PORT_HTTP", "8000")
+    monkeypatch.setenv("VERTO_PORT_8000_TCP_ADDR", "10.0.0.1")
+    assert resolve_settings().settings.port == 8000
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERTO_PORT", "")
+    assert resolve_settings().origins["port"] == "default"
+
+
+def test_settings_cannot_be_changed_or_extended() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().port = 1
+    with pytest.raises(SettingsError, match="prot"):
+        resolve_settings({"prot": 1})
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_bundles_are_looked_for_beside_the_packages_else_in_the_current_folder() -> None:
+    root = Path(__file__).resolve().parents[2]
+    beside = root / "checkpoints"
+    assert default_models_dir() == (beside if beside.is_dir() else Path("checkpoints"))

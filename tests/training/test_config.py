@@ -1,0 +1,174 @@
+"""Recipes: every unknown setting and bad value is refused in one line that names it."""
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.config import ModelConfig
+from tests.training.runs import config, recipe
+from training.config import FROM_TOKENIZER, TrainingConfig, check_recipe, load_recipe, sections
+from training.errors import RecipeError
+
+RECIPES = Path(__file__).parents[2] / "training" / "recipes"
+
+
+def fault_of(**changes: Any) -> str:
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(recipe(**changes), "my.yaml")
+    text = str(caught.value)
+    assert text.startswith("my.yaml: ")
+    assert "\n" not in text
+    return text.removeprefix("my.yaml: ")
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_holds(path: Path) -> None:
+    assert path.stem.startswith(load_recipe(path).name)  # a second stage makes the same model better
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"max_step": 3}, "max_step is not a known setting (did you mean max_steps?)"),
+        (
+            {"optimizer": {"warmup": 3}},
+            "optimizer.warmup is not a known setting (did you mean warmup_steps?)",
+        ),
+        ({"data": {"ratio": 3}}, "data.ratio is not a known setting"),
+        (
+            {"data": {"train": [{"tvs": "a"}]}},
+            "data.train.0.tvs is not a known setting (did you mean tsv?)",
+        ),
+        ({"model": {"dmodel": 8}}, "model.dmodel is not a known setting (did you mean d_model?)"),
+        ({"decoding": {"beam": 2}}, "decoding.beam is not a known setting (did you mean beam_size?)"),
+    ],
+)
+def test_an_unknown_setting_is_named_with_the_nearest_known_one(changes: dict[str, Any], fault: str) -> None:
+    assert fault in fault_of(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "bound", "value"),
+    [
+        ({"max_steps": 0}, "max_steps", "greater than or equal to 1", "0"),
+        ({"max_steps": "many"}, "max_steps", "valid integer", "'many'"),
+        ({"name": "En De"}, "name", "match pattern", "'En De'"),
+        ({"version": 2}, "version", "valid string", "2 (put it in quotes)"),
+        ({"version": "2 b"}, "version", "letters, digits", "'2 b'"),
+        ({"directions": [["en", False]]}, "directions.0.1", "valid string", "False (put it in quotes)"),
+        ({"directions": [["en", "de"], ["de", "en"]]}, "directions", "at most 1 item", ""),
+        ({"directions": [["en", "d e"]]}, "directions", "language codes", "'d e'"),
+        ({"device": "gpu"}, "device", "match pattern", "'gpu'"),
+        ({"precision": "float8"}, "precision", "'float32' or 'bfloat16'", "'float8'"),
+        ({"optimizer": {"label_smoothing": 1}}, "optimizer.label_smoothing", "less than 1", "1"),
+        ({"optimizer": {"peak_learning_rate": 0}}, "optimizer.peak_learning_rate", "greater than 0", "0"),
+        (
+            {"optimizer": {"final_decay_steps": 13}},
+            "optimizer.final_decay_steps",
+            "at most max_steps 12",
+            "13",
+        ),
+        ({"optimizer": 5}, "optimizer", "valid dictionary", "5"),
+        ({"tokenizer": {"vocab_size": 299}}, "tokenizer.vocab_size", "equal to 300", "299"),
+        ({"tokenizer": {"kind": "word"}}, "tokenizer.kind", "'unigram' or 'bpe'", "'word'"),
+        ({"data": {"max_tokens": 65}}, "data.max_tokens", "at most model.max_source_length", "65"),
+        ({"data": {"dev": []}}, "data.dev", "at least 1 item", "[]"),
+        (
+            {"data": {"train": [{"tsv": "a", "columns": [0, -1]}]}},
+            "data.train.0.columns.1",
+            "equal to 0",
+            "-1",
+        ),
+        ({"data": {"dev": [{"tsv": "a", "repeat": 2}]}}, "data: dev.0.repeat", "must be 1", "2"),
+        ({"checkpoint": {"keep": 2, "average": 3}}, "checkpoint: average", "at most keep 2", "3"),
+        ({"model": {"d_model": 15}}, "model.num_encoder_heads", "a divisor of d_model 15", "2"),
+        ({"model": {"dropout": "x"}}, "model.dropout", "a number", "'x'"),
+        ({"model": {"pad_id": 0}}, "model.pad_id", "left out (the tokenizer decides it)", "0"),
+        ({"decoding": {"beam_size": 99, "strategy": "beam"}}, "decoding.beam_size", "in 1..32", "99"),
+        ({"test": [{"tsv": "a", "name": "dev"}]}, "test.name", "unlike the others, and not dev", "'dev'"),
+        ({"generate": {"kind": "words"}}, "generate.kind", "'digit-reversal'", "'words'"),
+        (
+            {"generate": {"kind": "digit-reversal", "min_words": 4, "max_words": 3}},
+            "generate: max_words",
+            "at least min_words 4",
+            "3",
+        ),
+        (
+            {"generate": {"kind": "digit-reversal", "train_pairs": 600, "max_words": 3}},
+            "generate: max_words",
+            "larger for 1,600 distinct sequences",
+            "3",
+        ),
+    ],
+)
+def test_a_bad_value_is_named_with_its_bound(
+    changes: dict[str, Any], place: str, bound: str, value: str
+) -> None:
+    fault = fault_of(**changes)
+    assert fault.startswith(place)
+    assert bound in fault
+    assert f"got {value}" in fault
+
+
+@pytest.mark.parametrize(
+    "corpus",
+    [
+        {},
+        {"tsv": "a", "source": "b", "target": "c"},
+        {"source": "b"},
+        {"tsv": "a", "target": "c"},
+    ],
+)
+def test_a_corpus_is_either_a_tsv_or_two_files(corpus: dict[str, str]) -> None:
+    assert "data.train.0: name either `tsv`, or both" in fault_of(data={"train": [corpus]})
+
+
+def test_columns_of_two_files_are_refused_rather_than_ignored() -> None:
+    corpus = {"source": "a", "target": "b", "columns": [1, 0]}
+    assert "`columns` belongs to `tsv`" in fault_of(data={"train": [corpus]})
+
+
+def test_a_setting_that_must_be_given_is_asked_for() -> None:
+    values = recipe()
+    del values["name"], values["data"]["train"]
+    with pytest.raises(RecipeError, match=r"name must be given; data\.train must be given"):
+        check_recipe(values)
+
+
+def test_separate_vocabularies_share_no_embeddings() -> None:
+    assert config().model_config_for(400, 400).share_embeddings
+    separate = config(tokenizer={"joint": False})
+    assert not separate.model_config_for(400, 400).share_embeddings
+    fault = fault_of(tokenizer={"joint": False}, model={"share_embeddings": True})
+    assert fault == "model.share_embeddings must be false with tokenizer.joint false, got True"
+
+
+def test_overrides_are_checked_like_the_recipe() -> None:
+    toy = RECIPES / "toy.yaml"
+    assert load_recipe(toy, ["max_steps=900", "optimizer.beta2=0.9"]).optimizer.beta2 == 0.9
+    with pytest.raises(
+        RecipeError, match=r"toy\.yaml: optimizer\.beta3 is not a known setting \(did you mean"
+    ):
+        load_recipe(toy, ["optimizer.beta3=0.9"])
+
+
+def test_a_configuration_comes_back_from_its_values() -> None:
+    settings = config(test=[{"tsv": "t.tsv", "name": "test"}])
+    assert check_recipe(settings.model_dump(mode="json")) == settings
+
+
+def test_every_setting_says_what_it_means() -> None:
+    of_all = [("", TrainingConfig), *sections()]
+    bare = [
+        f"{place}.{name}"
+        for place, section in of_all
+        for name, field in section.model_fields.items()
+        if not field.description and f"{place}.{name}".lstrip(".") not in dict(sections())
+    ]
+    assert bare == [".model", ".decoding"]  # described field by field in docs/training.md
+
+
+def test_what_the_tokenizer_decides_are_fields_of_the_network() -> None:
+    assert set(FROM_TOKENIZER) <= {field.name for field in fields(ModelConfig)}

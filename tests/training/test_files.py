@@ -1,0 +1,77 @@
+"""Files that are whole or absent, and folders with one user."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.project import ROOT
+from training.errors import ResumeError
+from training.files import only_user, write_atomically
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_atomically(path, b"one")
+    write_atomically(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"one")
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"two")
+    assert path.read_bytes() == b"one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_old_content_stands_until_the_new_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"one")
+
+    def seen_before(temporary: Path, target: Path) -> Path:
+        assert (temporary.read_bytes(), target.read_bytes()) == (b"two", b"one")
+        raise OSError("no rename")
+
+    monkeypatch.setattr(Path, "replace", seen_before)
+    with pytest.raises(OSError, match="no rename"):
+        write_atomically(path, b"two")
+    assert path.read_bytes() == b"one"
+
+
+def test_a_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from training.files import only_user\n"
+        "with only_user(Path(sys.argv[1])): pass"
+    )
+
+    def other_process() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, str(tmp_path)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    with only_user(tmp_path), pytest.raises(ResumeError, match="another process trains"), only_user(tmp_path):
+        pass
+    with only_user(tmp_path):
+        assert "another process trains in this folder" in other_process().stderr
+    assert other_process().returncode == 0
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    kept = [tmp_path / "state.pt", tmp_path / "inner" / "a.tmp"]
+    left = [tmp_path / ".state.pt.123.tmp", tmp_path / "inner" / ".a.9.tmp"]
+    for path in (*kept, *left):
+        path.touch()
+    with only_user(tmp_path):
+        assert all(path.exists() for path in kept)
+        assert not any(path.exists() for path in left)

@@ -1,0 +1,82 @@
+"""The loss against its formula, computed by hand in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from training.loss import smoothed_cross_entropy
+
+PAD = 0
+
+
+def by_hand(logits: Tensor, targets: Tensor, smoothing: float) -> float:
+    """-sum_v q(v) log p(v) at every real position, in float64, one number at a time; then their mean."""
+    scores, wanted = logits.numpy().astype(np.float64), targets.numpy()
+    losses = []
+    for row, position in np.ndindex(*wanted.shape):
+        if wanted[row, position] == PAD:
+            continue
+        line = scores[row, position]
+        log_p = line - line.max() - math.log(np.exp(line - line.max()).sum())
+        q = np.full(len(line), smoothing / len(line))
+        q[wanted[row, position]] += 1 - smoothing
+        losses.append(-(q * log_p).sum())
+    return float(np.mean(losses))
+
+
+def example(seed: int = 0, batch: int = 3, length: int = 5, vocabulary: int = 11) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(batch, length, vocabulary, generator=generator) * 4
+    targets = torch.randint(1, vocabulary, (batch, length), generator=generator)
+    targets[1, 2:] = PAD
+    return logits, targets
+
+
+@given(seed=st.integers(0, 1000), smoothing=st.sampled_from([0.0, 0.1, 0.5, 0.99]))
+def test_it_is_the_formula(seed: int, smoothing: float) -> None:
+    logits, targets = example(seed)
+    found = float(smoothed_cross_entropy(logits, targets, PAD, smoothing))
+    assert found == pytest.approx(by_hand(logits, targets, smoothing), rel=1e-5)
+
+
+def test_it_averages_over_tokens_not_over_sentences() -> None:
+    logits, targets = example()
+    rows = [smoothed_cross_entropy(logits[i : i + 1], targets[i : i + 1], PAD, 0.1) for i in range(3)]
+    weighted = (5 * rows[0] + 2 * rows[1] + 5 * rows[2]) / 12
+    found = smoothed_cross_entropy(logits, targets, PAD, 0.1)
+    torch.testing.assert_close(found, weighted)
+    assert not torch.allclose(found, torch.stack(rows).mean())
+
+
+def test_padding_counts_neither_in_the_loss_nor_in_the_gradient() -> None:
+    logits, targets = example()
+    before = smoothed_cross_entropy(logits, targets, PAD, 0.1)
+    disturbed = logits.clone()
+    disturbed[1, 2:] = 1e4
+    assert torch.equal(before, smoothed_cross_entropy(disturbed, targets, PAD, 0.1))
+    leaf = logits.clone().requires_grad_()
+    torch.autograd.backward(smoothed_cross_entropy(leaf, targets, PAD, 0.1))
+    assert leaf.grad is not None
+    assert leaf.grad[1, 2:].abs().max() == 0
+    assert leaf.grad[1, :2].abs().min() > 0
+
+
+def test_more_padding_changes_nothing() -> None:
+    logits, targets = example()
+    wider = torch.cat((targets, torch.full((3, 4), PAD)), 1)
+    more = torch.cat((logits, torch.randn(3, 4, 11)), 1)
+    torch.testing.assert_close(
+        smoothed_cross_entropy(more, wider, PAD, 0.1), smoothed_cross_entropy(logits, targets, PAD, 0.1)
+    )
+
+
+def test_half_precision_logits_are_summed_in_single_precision() -> None:
+    logits, targets = example(vocabulary=5000)
+    found = smoothed_cross_entropy(logits.bfloat16(), targets, PAD, 0.1)
+    assert found.dtype == torch.float32
+    assert float(found) == pytest.approx(by_hand(logits.bfloat16().float(), targets, 0.1), rel=1e-5)

@@ -1,0 +1,85 @@
+"""Recipe files as plain values, overrides, and the wording of faults."""
+
+from pathlib import Path
+
+import pytest
+
+from training.errors import RecipeError
+from training.recipe_text import as_yaml, nearest, override, read_recipe
+
+
+def recipe_file(folder: Path, text: str | bytes) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, "a: 1e-3\nb: 7E+2\nc: 1.5e-4\nd: 12\ne: -2e5\nf: 1e-3x\n")
+    assert read_recipe(path) == {"a": 0.001, "b": 700.0, "c": 1.5e-4, "d": 12, "e": -200_000.0, "f": "1e-3x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "a stands twice in one section"),
+        ("a: {x: 1, x: 2}\n", "x stands twice in one section"),
+        ("a: [1, 2\n", "not a YAML file"),
+        ("- a\n- b\n", "a recipe is a mapping of settings, got list"),
+        ("", "a recipe is a mapping of settings, got NoneType"),
+        ("a: !!python/object/apply:os.getcwd []\n", "not a YAML file"),
+        (b"a: \xff\n", "not a YAML file"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused_in_one_line(
+    tmp_path: Path, text: str | bytes, fault: str
+) -> None:
+    path = recipe_file(tmp_path, text)
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"nowhere\.yaml: No such file"):
+        read_recipe(tmp_path / "nowhere.yaml")
+
+
+def test_overrides_reach_into_sections_and_leave_the_original_alone() -> None:
+    data = {"max_steps": 10, "optimizer": {"beta1": 0.9, "warmup_steps": 5}}
+    changed = override(data, ["max_steps=20", "optimizer.warmup_steps=7", "model.norm=pre", "batch={a: [1]}"])
+    assert changed == {
+        "max_steps": 20,
+        "optimizer": {"beta1": 0.9, "warmup_steps": 7},
+        "model": {"norm": "pre"},
+        "batch": {"a": [1]},
+    }
+    assert data == {"max_steps": 10, "optimizer": {"beta1": 0.9, "warmup_steps": 5}}
+
+
+def test_the_later_of_two_overrides_counts() -> None:
+    assert override({}, ["seed=1", "seed=2"]) == {"seed": 2}
+
+
+@pytest.mark.parametrize("setting", ["max_steps", "=3", "", "  =1"])
+def test_an_override_without_name_or_value_is_refused(setting: str) -> None:
+    with pytest.raises(RecipeError, match="an override is SETTING=VALUE, got"):
+        override({}, [setting])
+
+
+def test_an_override_that_is_no_yaml_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"batch: not a YAML value: '\[1'"):
+        override({}, ["batch=[1"])
+
+
+def test_settings_come_back_from_their_yaml(tmp_path: Path) -> None:
+    settings = {"name": "x", "rate": 1e-09, "text": "Überschrift: 'a'", "list": [["en", "no"]], "none": None}
+    assert read_recipe(recipe_file(tmp_path, as_yaml(settings))) == settings
+
+
+def test_a_near_name_is_suggested_and_a_far_one_is_not() -> None:
+    known = ["warmup_steps", "clip_norm"]
+    assert nearest("warmup_step", known) == " (did you mean warmup_steps?)"
+    assert nearest("zebra", known) == ""

@@ -1,0 +1,85 @@
+"""A whole run from recipe to bundle, and what a run refuses before it starts."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from model.checkpoint import load_bundle
+from tests.training.runs import config
+from training.config import TrainingConfig, load_recipe
+from training.errors import RecipeError, ResumeError
+from training.files import only_user
+from training.run import train
+
+
+def generated(**sections: Any) -> TrainingConfig:
+    generate = {"kind": "digit-reversal", "train_pairs": 200, "held_out_pairs": 5}
+    test = [{"name": "test", "tsv": "test.tsv"}]
+    return config(**{"generate": generate, "max_steps": 4, "test": test, **sections})
+
+
+def test_a_recipe_becomes_a_bundle(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "tiny"
+    assert train(generated(), tmp_path, run)
+    bundle = load_bundle(run / "bundle")
+    assert bundle.info.name == "tiny"
+    assert str(tmp_path) not in (run / "bundle" / "training.yaml").read_text(encoding="utf-8")
+    assert str(tmp_path) not in (run / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert load_recipe(run / "config.yaml") == generated()
+    assert not list(run.rglob("*.tmp"))
+
+
+def test_a_run_that_is_out_of_time_writes_no_bundle_and_goes_on_later(tmp_path: Path) -> None:
+    straight, stopped = tmp_path / "a", tmp_path / "b"
+    assert train(generated(), tmp_path, straight)
+    assert not train(generated(max_seconds=1e-6), tmp_path, stopped)
+    assert not (stopped / "bundle").exists()
+    assert train(generated(), tmp_path, stopped)
+    one, other = load_bundle(straight / "bundle").model, load_bundle(stopped / "bundle").model
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
+
+
+def test_a_finished_run_can_be_released_again(tmp_path: Path) -> None:
+    assert train(generated(), tmp_path, tmp_path / "run")
+    before = load_bundle(tmp_path / "run" / "bundle")
+    assert train(generated(card={"summary": "Now with a card."}), tmp_path, tmp_path / "run")
+    after = load_bundle(tmp_path / "run" / "bundle")
+    assert torch.equal(before.model.output.weight, after.model.output.weight)
+    assert "Now with a card." in (after.path / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_a_refused_run_leaves_the_recipe_of_the_one_in_the_folder(tmp_path: Path) -> None:
+    assert train(generated(), tmp_path, tmp_path / "run")
+    with pytest.raises(ResumeError, match="another network"):
+        train(generated(seed=7), tmp_path, tmp_path / "run")
+    assert load_recipe(tmp_path / "run" / "config.yaml").seed == 1
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
+    with only_user(tmp_path / "run"), pytest.raises(ResumeError, match="another process trains"):
+        train(generated(), tmp_path, tmp_path / "run")
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"device must be one that torch sees .*, got cuda:77"):
+        train(generated(device="cuda:77"), tmp_path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_recipe_decides_the_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    train(generated(num_threads=3), tmp_path, tmp_path / "run")
+    assert asked == [3]
+
+
+def test_a_run_can_be_made_outside_the_main_thread(tmp_path: Path) -> None:
+    results: list[bool] = []
+    worker = threading.Thread(target=lambda: results.append(train(generated(), tmp_path, tmp_path / "run")))
+    worker.start()
+    worker.join()
+    assert results == [True]

@@ -1,0 +1,1 @@
+"""Offline training: from sentence pairs to a bundle. Imports `model` only."""

@@ -1,0 +1,291 @@
+"""What one training run is: data, tokenizer, network, optimisation, checkpoints. Frozen and checked.
+
+Knows: every setting with its meaning, unit and bounds, and which of them depend on each other. Must not know:
+tensors, files' contents, where data lies on a machine (paths in a recipe are relative to the data folder that
+the caller names). docs/training.md shows these settings; a test keeps it equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model.bundle_config import BundleInfo
+from model.config import ConfigError, ModelConfig
+from model.decoding.options import DecodingOptions, OptionError
+from training.errors import RecipeError
+from training.recipe_text import explain, nearest, override, read_recipe
+
+# What the network takes from the tokenizer, so that a recipe cannot say it.
+FROM_TOKENIZER = ("source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id")
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ParallelText(Section):
+    """A TSV (source and target columns), or two files with equal line counts. `.gz` is read."""
+
+    tsv: str | None = Field(None, description="path of a tab-separated file; `.gz` is read")
+    columns: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
+        (0, 1), description="columns of source and target in the TSV, counted from 0"
+    )
+    source: str | None = Field(None, description="path of the source side, one sentence a line")
+    target: str | None = Field(None, description="path of the target side, as many lines")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> ParallelText:
+        two_files = self.source is not None and self.target is not None
+        if (self.tsv is not None) == two_files or (self.source is None) != (self.target is None):
+            raise ValueError("name either `tsv`, or both `source` and `target`")
+        if two_files and "columns" in self.model_fields_set:
+            raise ValueError("`columns` belongs to `tsv`; leave it out with `source` and `target`")
+        return self
+
+    def paths(self) -> list[str]:
+        """The files as the recipe names them."""
+        return [path for path in (self.tsv, self.source, self.target) if path is not None]
+
+
+class CorpusFile(ParallelText):
+    repeat: int = Field(1, ge=1, le=100, description="times each pair is seen per epoch (1 in `dev`)")
+
+
+class HeldOutText(ParallelText):
+    name: str = Field(min_length=1, description="what the model card calls it")
+
+
+class DataConfig(Section):
+    train: tuple[CorpusFile, ...] = Field(min_length=1, description="the texts that the model learns from")
+    dev: tuple[CorpusFile, ...] = Field(min_length=1, description="held-out text, scored during the run")
+    max_characters: int = Field(500, ge=1, description="a pair with a longer side is dropped")
+    max_length_ratio: float = Field(
+        3.0, ge=1, description="characters of the longer over the shorter side; sides under 20 are exempt"
+    )
+    max_tokens: int = Field(
+        128, ge=4, description="tokens per side, `</s>` included; longer pairs are dropped"
+    )
+    drop_identical: bool = Field(True, description="drop pairs with equal sides of more than 3 words")
+    drop_duplicates: bool = Field(True, description="drop exact repetitions of a pair in the training files")
+
+    @model_validator(mode="after")
+    def _dev_is_seen_once(self) -> DataConfig:
+        for index, corpus in enumerate(self.dev):
+            if corpus.repeat != 1:
+                raise ValueError(f"dev.{index}.repeat must be 1, got {corpus.repeat}")
+        return self
+
+
+class GenerateConfig(Section):
+    """Made-up pairs, written to `generated/` in the run folder, where the recipe's file names then start."""
+
+    kind: Literal["digit-reversal"] = Field(description="digit words, and the same words backwards")
+    train_pairs: int = Field(10_000, ge=1, description="pairs in `train.tsv`")
+    held_out_pairs: int = Field(500, ge=1, description="pairs in `dev.tsv`, and in `test.tsv`")
+    min_words: int = Field(3, ge=1, description="words of the shortest sequence")
+    max_words: int = Field(8, ge=1, le=100, description="words of the longest sequence")
+    seed: int = Field(1, ge=0, description="another seed gives other pairs")
+
+    @model_validator(mode="after")
+    def _enough_sequences(self) -> GenerateConfig:
+        if self.max_words < self.min_words:
+            raise ValueError(f"max_words must be at least min_words {self.min_words}, got {self.max_words}")
+        wanted = self.train_pairs + 2 * self.held_out_pairs
+        existing = sum(10**length for length in range(self.min_words, self.max_words + 1))
+        if 2 * wanted > existing:  # distinct ones are drawn by chance, so there must be plenty
+            raise ValueError(
+                f"max_words must be larger for {wanted:,} distinct sequences, got {self.max_words}"
+            )
+        return self
+
+
+class TokenizerConfig(Section):
+    kind: Literal["unigram", "bpe"] = Field("unigram", description="how SentencePiece learns the pieces")
+    vocab_size: int = Field(8000, ge=300, le=256_000, description="pieces, 256 single bytes among them")
+    joint: bool = Field(True, description="one vocabulary for both languages")
+
+
+class BatchConfig(Section):
+    max_tokens: int = Field(4096, ge=16, description="padded tokens of the longer side of a batch")
+    pool_batches: int = Field(50, ge=1, description="batches that are sorted by length together")
+
+
+class OptimizerConfig(Section):
+    peak_learning_rate: float = Field(7e-4, gt=0, le=1, description="the rate where the warm-up ends")
+    warmup_steps: int = Field(4000, ge=1, description="steps of linear rise; inverse square root after them")
+    final_decay_steps: int = Field(
+        0, ge=0, description="the last steps, over which the rate also falls linearly to 0"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean gradient")
+    beta2: float = Field(0.98, ge=0, lt=1, description="Adam's decay of the mean squared gradient")
+    epsilon: float = Field(1e-9, gt=0, description="Adam's guard against division by zero")
+    clip_norm: float = Field(1.0, gt=0, description="a longer gradient is scaled down to this norm")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share spread over the whole vocabulary")
+
+
+class ValidationConfig(Section):
+    interval_steps: int = Field(1000, ge=1, description="steps between two looks at the dev text")
+    num_sentences: int = Field(1000, ge=1, description="dev sentences that are translated for BLEU and chrF")
+    strategy: Literal["greedy", "beam"] = Field("greedy", description="how they are translated")
+
+
+class CheckpointConfig(Section):
+    interval_steps: int = Field(500, ge=1, description="steps between two saved states")
+    keep: int = Field(5, ge=1, description="newest weight snapshots kept for averaging")
+    average: int = Field(5, ge=1, description="newest snapshots averaged into the bundle, at most `keep`")
+
+    @model_validator(mode="after")
+    def _averages_what_is_kept(self) -> CheckpointConfig:
+        if self.average > self.keep:
+            raise ValueError(f"average must be at most keep {self.keep}, got {self.average}")
+        return self
+
+
+class ModelCardConfig(Section):
+    summary: str = Field("", description="what the model is for")
+    data: tuple[str, ...] = Field((), description="a line per corpus: name, size, licence, attribution")
+
+
+class TrainingConfig(Section):
+    """A whole run. `model` holds `ModelConfig` fields; vocabulary sizes and ids come from the tokenizer."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="the bundle's name, lower case")
+    version: str = Field("1", min_length=1, description="the bundle's version")
+    directions: tuple[tuple[str, str], ...] = Field(
+        min_length=1, max_length=1, description="`[[source, target]]`, as language codes"
+    )
+    seed: int = Field(1, ge=0, description="decides first weights, order and dropout")
+    max_steps: int = Field(100_000, ge=1, description="updates of the weights")
+    max_seconds: float | None = Field(
+        None, gt=0, description="stop, resumably, after so many seconds of steps over all starts"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of activations; weights are float32"
+    )
+    num_threads: int | None = Field(None, ge=1, description="CPU threads; default: what torch takes")
+    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="`cpu`, `cuda` or `cuda:N`")
+    start_from: str | None = Field(
+        None, description="a bundle's folder: its weights and vocabulary are the first ones (fine-tuning)"
+    )
+    generate: GenerateConfig | None = Field(None, description="made-up data instead of files of yours")
+    data: DataConfig
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    model: dict[str, Any] = Field(default_factory=dict)
+    batch: BatchConfig = BatchConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    validation: ValidationConfig = ValidationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    decoding: dict[str, Any] = Field(default_factory=dict)
+    test: tuple[HeldOutText, ...] = Field((), description="texts that only the finished model is scored on")
+    card: ModelCardConfig = ModelCardConfig()
+
+    @model_validator(mode="after")
+    def _sections_hold(self) -> TrainingConfig:
+        _refuse_unknown("model", self.model, {field.name for field in fields(ModelConfig)})
+        _refuse_unknown("decoding", self.decoding, {field.name for field in fields(DecodingOptions)})
+        size = self.tokenizer.vocab_size
+        try:
+            network = self.model_config_for(size, size, pad_id=0, eos_id=3, decoder_start_id=2)
+        except ConfigError as error:
+            raise ValueError(f"model.{error}") from error
+        try:
+            self.bundle_info()
+        except OptionError as error:
+            raise ValueError(f"decoding.{error}") from error
+        self._check_relations(network)
+        return self
+
+    def _check_relations(self, network: ModelConfig) -> None:
+        if self.start_from is not None and "tokenizer" in self.model_fields_set:
+            raise ConfigError(
+                "tokenizer", "left out with start_from, whose vocabulary is used", self.start_from
+            )
+        longest = min(network.max_source_length, network.max_target_length)
+        if self.data.max_tokens > longest:
+            bound = f"at most model.max_source_length and model.max_target_length ({longest})"
+            raise ConfigError("data.max_tokens", bound, self.data.max_tokens)
+        decay = self.optimizer.final_decay_steps
+        if decay > self.max_steps:
+            raise ConfigError("optimizer.final_decay_steps", f"at most max_steps {self.max_steps}", decay)
+        names = ["dev", *(test.name for test in self.test)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError("test.name", "unlike the others, and not dev", name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that `check_recipe` makes this configuration of again."""
+        unused = {"tokenizer"} if self.start_from is not None else None
+        return self.model_dump(mode="json", exclude=unused)
+
+    def bundle_info(self) -> BundleInfo:
+        """What the bundle says of itself. Raises `ConfigError` or `OptionError`."""
+        return BundleInfo(
+            name=self.name,
+            version=self.version,
+            directions=self.directions,
+            decoding=self.decoding_options(),
+        )
+
+    def decoding_options(self) -> DecodingOptions:
+        """The bundle's decoding defaults. Raises `OptionError`."""
+        return DecodingOptions.from_dict(self.decoding)
+
+    def model_config_for(
+        self, source_vocab_size: int, target_vocab_size: int, **special_ids: int
+    ) -> ModelConfig:
+        """The network's configuration once the vocabulary is known. Raises `ConfigError`."""
+        for field in FROM_TOKENIZER:
+            if field in self.model:
+                raise ConfigError(field, "left out (the tokenizer decides it)", self.model[field])
+        # Two vocabularies of one size have nothing else in common: row 17 of both is not the same piece.
+        shared = self.model.get("share_embeddings", self.tokenizer.joint)
+        if shared and not self.tokenizer.joint:
+            raise ConfigError("share_embeddings", "false with tokenizer.joint false", shared)
+        sizes = {"source_vocab_size": source_vocab_size, "target_vocab_size": target_vocab_size}
+        return ModelConfig.from_dict({**self.model, "share_embeddings": shared, **sizes, **special_ids})
+
+
+def _refuse_unknown(section: str, given: Mapping[str, Any], known: set[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{section}.{name} is not a known setting{nearest(str(name), known)}")
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> TrainingConfig:
+    """Read and check a recipe, with `section.name=value` overrides put in.
+
+    Raises `RecipeError` naming the file and each field with its bound and the value.
+    """
+    return check_recipe(override(read_recipe(path), overrides), str(path))
+
+
+def check_recipe(data: dict[str, Any], origin: str = "recipe") -> TrainingConfig:
+    """A checked configuration from plain values. Raises `RecipeError`."""
+    try:
+        return TrainingConfig.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(f"{origin}: {explain(error, _known_fields(TrainingConfig))}") from error
+
+
+def sections(of: type[BaseModel] = TrainingConfig) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section below a configuration class: its place in the recipe, and its class."""
+    for name, field in of.model_fields.items():
+        for inner in _models_in(field.annotation):
+            yield name, inner
+            yield from ((f"{name}.{place}", deeper) for place, deeper in sections(inner))
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
+
+
+def _known_fields(root: type[BaseModel]) -> set[str]:
+    classes = [root, *(inner for _, inner in sections(root))]
+    return {name for one in classes for name in one.model_fields}

@@ -1,0 +1,32 @@
+"""What can be wrong with a run, in words for the person who started it.
+
+    TrainingError
+    ├── RecipeError       the recipe or an override: unknown setting, value out of bounds, device not there
+    ├── CorpusError       a data file: missing, unreadable, not in the form that the recipe says
+    ├── ResumeError       the run folder: damaged state, another run's state, in use
+    └── TrainingDiverged  loss or gradient are no longer numbers; the saved state is sound
+
+Knows: names. Must not know: who raises them, exit codes.
+"""
+
+from __future__ import annotations
+
+
+class TrainingError(Exception):
+    """A fault of the input or of the machine, not of the program; the message is one line for the user."""
+
+
+class RecipeError(TrainingError, ValueError):
+    """The recipe is missing, not YAML, or holds an unknown setting or a value out of bounds."""
+
+
+class CorpusError(TrainingError, ValueError):
+    """A corpus file is missing, unreadable, or not in the form that the recipe says."""
+
+
+class ResumeError(TrainingError, RuntimeError):
+    """A run folder's state cannot be read, belongs to another run, or is in use by another process."""
+
+
+class TrainingDiverged(TrainingError, RuntimeError):
+    """The loss or the gradient is no longer a finite number; the last saved state is sound."""

@@ -1,0 +1,109 @@
+"""The end of a run: averaged weights, scores, curves and a model card, written as one bundle.
+
+Knows: a trained run and the bundle format's entry point. Must not know: how the weights came to be.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+import torch
+
+from model.checkpoint import save_bundle
+from model.transformer import Transformer
+from training.config import TrainingConfig
+from training.curves import draw_curves
+from training.evaluation import Scores, score, translate_sentences
+from training.model_card import Outcome, model_card
+from training.monitor import Monitor, read_metrics
+from training.preparation import HeldOut
+from training.recipe_text import as_yaml
+from training.state import average_snapshots, snapshot_paths
+from training.trainer import Trainer
+
+BUNDLE_DTYPE = torch.float16
+
+
+def release(trainer: Trainer, monitor: Monitor) -> Path:
+    """Average, score with the bundle's own decoding, write `run_folder`/bundle; an older one is replaced."""
+    paths = snapshot_paths(trainer.snapshot_folder)[-trainer.config.checkpoint.average :]
+    model = averaged_model(trainer.model, paths)
+    monitor.say(f"averaged {len(paths)} snapshots, the last of step {trainer.progress.step:,}")
+    outcome = Outcome(
+        config=trainer.config,
+        progress=trainer.progress,
+        num_parameters=model.num_parameters(),
+        num_averaged=len(paths),
+        scores=tuple(
+            (text.name, len(text.pairs), score_text(trainer, model, text, monitor))
+            for text in (trainer.data.dev_text, *trainer.data.tests)
+        ),
+        cleaning=trainer.data.cleaning,
+    )
+    folder = trainer.folder / "bundle"
+    write_bundle(folder, trainer, model, outcome)
+    monitor.say(f"bundle written: {folder}")
+    return folder
+
+
+@torch.no_grad()
+def averaged_model(model: Transformer, paths: Sequence[Path]) -> Transformer:
+    """A copy with the mean weights of snapshots, rounded as the bundle will store them, in eval mode.
+
+    Raises `ResumeError` when there is no snapshot, or when one is damaged.
+    """
+    weights = average_snapshots(paths)
+    copied = copy.deepcopy(model).eval()
+    for name, parameter in copied.named_parameters():  # shared parameters are named once, as in a snapshot
+        parameter.copy_(weights[name].to(BUNDLE_DTYPE))
+    return copied
+
+
+def score_text(trainer: Trainer, model: Transformer, text: HeldOut, monitor: Monitor) -> Scores:
+    """BLEU and chrF of a whole text, decoded as the bundle will."""
+    sources = [pair.source for pair in text.pairs]
+    options = trainer.config.decoding_options()
+    with monitor.counting(f"translating {text.name}", len(sources)) as done:
+        hypotheses = translate_sentences(model, trainer.data.tokenizer, sources, options, on_done=done)
+    found = score(hypotheses, [pair.target for pair in text.pairs])
+    monitor.say(f"{text.name}: BLEU {found.bleu:.2f}, chrF {found.chrf:.2f} ({len(sources):,} sentences)")
+    return found
+
+
+def write_bundle(folder: Path, trainer: Trainer, model: Transformer, outcome: Outcome) -> None:
+    """Everything that a server loads and a reader asks for."""
+    config = trainer.config
+    save_bundle(
+        folder,
+        model=model,
+        tokenizer=trainer.data.tokenizer,
+        info=config.bundle_info(),
+        model_card=model_card(outcome),
+        dtype=BUNDLE_DTYPE,
+        extra_files={
+            "training.yaml": as_yaml(published(config)).encode(),
+            "curves.png": draw_curves(read_metrics(trainer.folder), config.name),
+        },
+    )
+
+
+def published(config: TrainingConfig) -> dict[str, Any]:
+    """Every setting, without the folders of one machine: of a file elsewhere only the name is told."""
+    settings = config.to_dict()
+    for text in (*settings["data"]["train"], *settings["data"]["dev"], *settings["test"]):
+        for form in ("tsv", "source", "target"):
+            if text[form] is not None:
+                text[form] = _without_machine(text[form])
+    if settings["start_from"] is not None:
+        settings["start_from"] = _without_machine(settings["start_from"])
+    return settings
+
+
+def _without_machine(path: str) -> str:
+    """`corpus/train.tsv` as it is; `/home/you/train.tsv`, `~/train.tsv` and `../train.tsv` as `train.tsv`."""
+    pure = PurePath(path)
+    outside = pure.is_absolute() or ".." in pure.parts or pure.parts[0].startswith("~")
+    return pure.name if outside else path
