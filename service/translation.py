@@ -17,7 +17,7 @@ from model.decoding.strategy import Hypothesis
 from service.assembly import assemble_text
 from service.detokenizer import IncrementalDetokenizer
 from service.engine.handle import SegmentEvents
-from service.engine.request import FailedEvent, FinishedEvent, SegmentTimings, TokensEvent
+from service.engine.request import DraftEvent, FailedEvent, FinishedEvent, SegmentTimings, TokensEvent
 from service.engine_faults import service_error
 from service.errors import DeadlinePassed
 from service.jobs import (
@@ -187,6 +187,7 @@ class RunningTranslation:
             if isinstance(event, FailedEvent):
                 running.is_finished = True
                 raise service_error(event.error) from event.error
+            assert not isinstance(event, DraftEvent), "nobody asked for drafts"
             if isinstance(event, FinishedEvent):
                 running.is_finished = True
             yield event

@@ -93,7 +93,15 @@ class BeamStrategy:
     def keys(self) -> Sequence[int]:
         return [segment.key for segment in self._segments]
 
-    def add(self, key: int, options: DecodingOptions, max_length: int, *, stream: bool = False) -> int:
+    def add(
+        self,
+        key: int,
+        options: DecodingOptions,
+        max_length: int,
+        *,
+        stream: bool = False,
+        draft: bool = False,
+    ) -> int:
         check_new(key, self.keys, max_length)
         self._segments.append(_Segment(key, options, max_length, stream))
         self._rows.add(options.rows)

@@ -54,9 +54,17 @@ class GreedyStrategy:
     def keys(self) -> Sequence[int]:
         return list(self._segments)
 
-    def add(self, key: int, options: DecodingOptions, max_length: int, *, stream: bool = False) -> int:
+    def add(
+        self,
+        key: int,
+        options: DecodingOptions,
+        max_length: int,
+        *,
+        stream: bool = False,
+        draft: bool = False,
+    ) -> int:
         check_new(key, self._segments, max_length)
-        self._segments[key] = _Segment(options, max_length, stream)
+        self._segments[key] = _Segment(options, max_length, stream or draft)
         return 1
 
     def remove(self, keys: Sequence[int]) -> None:

@@ -9,18 +9,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
 
-StrategyKind = Literal["beam", "greedy"]
+StrategyKind = Literal["beam", "greedy", "sample"]
 
-STRATEGIES: tuple[StrategyKind, ...] = ("beam", "greedy")
+STRATEGIES: tuple[StrategyKind, ...] = ("beam", "greedy", "sample")
 MAX_BEAM_SIZE = 32
 MAX_LENGTH_PENALTY = 5.0
+MAX_COVERAGE_PENALTY = 5.0
 MAX_PATIENCE = 4.0
+MAX_DIVERSITY_PENALTY = 20.0
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 10.0
+MAX_TOP_K = 65_536
+MAX_SEED = 2**63 - 1
+MIN_REPETITION_PENALTY, MAX_REPETITION_PENALTY = 0.1, 10.0
+MAX_NGRAM_SIZE = 16
 MAX_TOKENS = 65_536
 MIN_LENGTH_RATIO, MAX_LENGTH_RATIO = 0.1, 100.0
+MAX_PHRASES = 1024  # token sequences in `banned_ids`; one banned word may need several
+MAX_REQUIRED_PHRASES = 8
+MAX_PHRASE_TOKENS = 64
 
-BEAM_ONLY = ("beam_size", "num_hypotheses", "length_penalty", "patience")
-# Greedy search is a beam of one, so a caller who says just that is right.
-TRUE_OF_GREEDY = {"beam_size": 1, "num_hypotheses": 1}
+BEAM_ONLY = (
+    "beam_size",
+    "num_hypotheses",
+    "length_penalty",
+    "coverage_penalty",
+    "patience",
+    "diversity_groups",
+    "diversity_penalty",
+    "required_ids",
+)
+TOKEN_FIELDS = ("prefix_ids", "banned_ids", "required_ids")
+SAMPLE_ONLY = ("temperature", "top_k", "top_p", "min_p", "epsilon", "seed")
+# What an option may say of a strategy that lacks it: one row is a beam of one.
+TRUE_OF_ONE_ROW = {"beam_size": 1, "num_hypotheses": 1}
+NOT_OF: dict[StrategyKind, tuple[str, ...]] = {
+    "beam": SAMPLE_ONLY,
+    "greedy": BEAM_ONLY + SAMPLE_ONLY,
+    "sample": BEAM_ONLY,
+}
 
 
 class OptionError(ValueError):
@@ -39,33 +65,72 @@ class DecodingOptions:
     """How one segment is searched. Lengths are in target tokens. Raises `OptionError` at construction.
 
     `length_penalty` is alpha of Wu et al. 2016 eq. 14: a hypothesis Y scores
-    sum(log p) / ((5 + |Y|) / 6)^alpha, `</s>` counted in |Y|; 0 is the plain sum. `patience` is Kasai et al.
-    2022's factor: a segment ends once `finished_wanted` hypotheses are finished.
+    sum(log p) / ((5 + |Y|) / 6)^alpha, `</s>` counted in |Y|; 0 is the plain sum. `coverage_penalty` is beta
+    of the same equation. `patience` is Kasai et al. 2022's factor: a segment ends once `finished_wanted`
+    hypotheses are finished. `diversity_groups` and `diversity_penalty` are those of Vijayakumar et al. 2018.
+    `epsilon` is that of Hewitt et al. 2022, `min_p` that of Nguyen et al. 2024, `top_p` that of Holtzman et
+    al. 2020. Token ids of `prefix_ids`, `banned_ids` and `required_ids` are the target vocabulary's.
     """
 
     strategy: StrategyKind = "beam"
     beam_size: int = 4  # rows of a segment, 1..32 (beam only)
     num_hypotheses: int = 1  # how many are answered, best first, 1..beam_size (beam only)
     length_penalty: float = 1.0  # 0..5 (beam only)
+    coverage_penalty: float = 0.0  # beta, 0..5 (beam only)
     patience: float = 1.0  # above 0, up to 4 (beam only)
+    diversity_groups: int = 1  # beams are dealt to so many groups; divides beam_size (beam only)
+    diversity_penalty: float = (
+        0.0  # off a token's log-probability for each earlier group's pick, 0..20 (beam)
+    )
+    temperature: float = 1.0  # log-probabilities are divided by it, 0.01..10 (sample only)
+    top_k: int = 0  # only the k likeliest tokens; 0: all (sample only)
+    top_p: float = 1.0  # only the likeliest tokens that hold this mass together, above 0 (sample only)
+    min_p: float = 0.0  # only tokens with at least this share of the likeliest one's, 0..1 (sample only)
+    epsilon: float = 0.0  # only tokens of at least this probability, 0 up to below 1 (sample only)
+    seed: int | None = None  # of the random numbers, 0..2^63-1; None: a new one (sample only)
+    repetition_penalty: float = 1.0  # multiplies log-probabilities of tokens that are there already, 0.1..10
+    no_repeat_ngram_size: int = 0  # no sequence of so many tokens twice, 0..16; 0: any may
     min_length: int = 0  # no `</s>` before so many tokens, itself not counted; the length limit wins over it
     max_length: int | None = None  # at most so many tokens, `</s>` counted, 1..65536
     max_length_ratio: float | None = None  # at most so many per source token, 0.1..100; the least limit wins
+    prefix_ids: tuple[int, ...] = ()  # every hypothesis begins with them
+    banned_ids: tuple[tuple[int, ...], ...] = ()  # sequences that no hypothesis contains, behind its prefix
+    required_ids: tuple[tuple[int, ...], ...] = ()  # sequences that every hypothesis contains (beam only)
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
             raise OptionError("strategy", f"one of {', '.join(STRATEGIES)}", self.strategy)
         self._check_beam()
+        self._check_sample()
         self._check_lengths()
-        if self.strategy == "greedy":
-            self._check_greedy()
+        self._check_tokens()
+        self._check_strategy()
 
     def _check_beam(self) -> None:
         _check_integer("beam_size", self.beam_size, 1, MAX_BEAM_SIZE)
         # The default beam_size says nothing about greedy search, whose one answer fits any.
         _check_integer("num_hypotheses", self.num_hypotheses, 1, self.beam_size)
         _check_number("length_penalty", self.length_penalty, 0.0, MAX_LENGTH_PENALTY)
+        _check_number("coverage_penalty", self.coverage_penalty, 0.0, MAX_COVERAGE_PENALTY)
         _check_number("patience", self.patience, 0.0, MAX_PATIENCE, above=True)
+        _check_integer("diversity_groups", self.diversity_groups, 1, self.beam_size)
+        if self.beam_size % self.diversity_groups:
+            raise OptionError(
+                "diversity_groups", f"a divisor of beam_size {self.beam_size}", self.diversity_groups
+            )
+        _check_number("diversity_penalty", self.diversity_penalty, 0.0, MAX_DIVERSITY_PENALTY)
+        if self.diversity_penalty and self.diversity_groups == 1:
+            bound = "0 without diversity_groups of at least 2"
+            raise OptionError("diversity_penalty", bound, self.diversity_penalty)
+
+    def _check_sample(self) -> None:
+        _check_number("temperature", self.temperature, MIN_TEMPERATURE, MAX_TEMPERATURE)
+        _check_integer("top_k", self.top_k, 0, MAX_TOP_K)
+        _check_number("top_p", self.top_p, 0.0, 1.0, above=True)
+        _check_number("min_p", self.min_p, 0.0, 1.0)
+        _check_number("epsilon", self.epsilon, 0.0, 1.0, below=True)
+        if self.seed is not None:
+            _check_integer("seed", self.seed, 0, MAX_SEED)
 
     def _check_lengths(self) -> None:
         _check_integer("min_length", self.min_length, 0, MAX_TOKENS)
@@ -76,11 +141,29 @@ class DecodingOptions:
         if self.max_length_ratio is not None:
             _check_number("max_length_ratio", self.max_length_ratio, MIN_LENGTH_RATIO, MAX_LENGTH_RATIO)
 
-    def _check_greedy(self) -> None:
+    def _check_tokens(self) -> None:
+        _check_number(
+            "repetition_penalty", self.repetition_penalty, MIN_REPETITION_PENALTY, MAX_REPETITION_PENALTY
+        )
+        _check_integer("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, MAX_NGRAM_SIZE)
+        _check_phrases("banned_ids", self.banned_ids, MAX_PHRASES)
+        _check_phrases("required_ids", self.required_ids, MAX_REQUIRED_PHRASES)
+        if self.required_ids:
+            self._check_required()
+
+    def _check_required(self) -> None:
+        """What is required is written whatever the model thinks, so no other rule may forbid it."""
+        for name in ("no_repeat_ngram_size", "banned_ids", "coverage_penalty", "diversity_penalty"):
+            if getattr(self, name):
+                raise OptionError(name, "left out with required phrases", getattr(self, name))
+
+    def _check_strategy(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in BEAM_ONLY and value not in (field.default, TRUE_OF_GREEDY.get(field.name)):
-                raise OptionError(field.name, "left out with strategy 'greedy'", value)
+            if field.name not in NOT_OF[self.strategy]:
+                continue
+            if value not in (field.default, TRUE_OF_ONE_ROW.get(field.name)):
+                raise OptionError(field.name, f"left out with strategy {self.strategy!r}", value)
 
     @property
     def rows(self) -> int:
@@ -94,7 +177,7 @@ class DecodingOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; options that the strategy does not have are left out."""
-        unused = BEAM_ONLY if self.strategy == "greedy" else ()
+        unused = (*NOT_OF[self.strategy], *TOKEN_FIELDS)
         values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
         return {
             name: value for name, (value, default) in values.items() if name not in unused or value != default
@@ -117,16 +200,17 @@ class DecodingOptions:
             if name not in known:
                 raise OptionError(name, f"one of the known options ({', '.join(sorted(known))})", value)
         values = {**{name: getattr(defaults, name) for name in known}, **data}
-        if values["strategy"] == "greedy":
-            _refuse_beam_options(data)
-            values = {name: value for name, value in values.items() if name in data or name not in BEAM_ONLY}
+        if values["strategy"] in STRATEGIES:
+            foreign = NOT_OF[values["strategy"]]
+            _refuse_foreign(data, values["strategy"])
+            values = {name: value for name, value in values.items() if name in data or name not in foreign}
         return cls(**values)
 
 
-def _refuse_beam_options(data: Mapping[str, Any]) -> None:
-    for name in BEAM_ONLY:
-        if name in data and (isinstance(data[name], bool) or data[name] != TRUE_OF_GREEDY.get(name)):
-            raise OptionError(name, "left out with strategy 'greedy'", data[name])
+def _refuse_foreign(data: Mapping[str, Any], strategy: StrategyKind) -> None:
+    for name in NOT_OF[strategy]:
+        if name in data and (isinstance(data[name], bool) or data[name] != TRUE_OF_ONE_ROW.get(name)):
+            raise OptionError(name, f"left out with strategy {strategy!r}", data[name])
 
 
 def _check_integer(field: str, value: object, low: int, high: int) -> None:
@@ -136,8 +220,19 @@ def _check_integer(field: str, value: object, low: int, high: int) -> None:
         raise OptionError(field, f"in {low}..{high}", value)
 
 
-def _check_number(field: str, value: object, low: float, high: float, *, above: bool = False) -> None:
+def _check_number(
+    field: str, value: object, low: float, high: float, *, above: bool = False, below: bool = False
+) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise OptionError(field, "a number", value)
-    if not (low < value if above else low <= value) or not value <= high:
-        raise OptionError(field, f"{'above' if above else 'at least'} {low:g} and at most {high:g}", value)
+    if not (low < value if above else low <= value) or not (value < high if below else value <= high):
+        bound = f"{'above' if above else 'at least'} {low:g} and {'below' if below else 'at most'} {high:g}"
+        raise OptionError(field, bound, value)
+
+
+def _check_phrases(field: str, phrases: tuple[tuple[int, ...], ...], most: int) -> None:
+    if len(phrases) > most:
+        raise OptionError(field, f"at most {most} token sequences", len(phrases))
+    for phrase in phrases:
+        if not 1 <= len(phrase) <= MAX_PHRASE_TOKENS:
+            raise OptionError(field, f"sequences of 1..{MAX_PHRASE_TOKENS} tokens", len(phrase))

@@ -23,13 +23,15 @@ from model.transformer import Transformer, next_log_probs
 
 @dataclass(frozen=True, slots=True)
 class NewSegment:
-    """A segment about to join: `max_length` as `target_limit` says, `stream` asks for stable tokens."""
+    """A segment about to join: `max_length` as `target_limit` says, `stream` asks for stable tokens, `draft`
+    for drafts in their place (see `Strategy.add`)."""
 
     key: int
     source_ids: Sequence[int]
     options: DecodingOptions
     max_length: int
     stream: bool = False
+    draft: bool = False
 
 
 def target_limit(options: DecodingOptions, config: ModelConfig, num_source_tokens: int) -> int:
@@ -94,7 +96,7 @@ class Search:
         else:
             self._cache.join(cache)
         for new in segments:
-            self._strategies.add(new.key, new.options, new.max_length, stream=new.stream)
+            self._strategies.add(new.key, new.options, new.max_length, stream=new.stream, draft=new.draft)
 
     def _encode(self, segments: Sequence[NewSegment]) -> DecoderCache:
         source_ids, mask = pad_batch([segment.source_ids for segment in segments], self._model.config.pad_id)

@@ -10,7 +10,7 @@ which token; a vectorised call per kind, never one per request. Shapes: R rows, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -47,6 +47,8 @@ class Selection:
     finished: Mapping[int, tuple[Hypothesis, ...]]  # by key, best first
     stable: Mapping[int, tuple[int, ...]]  # by key of a streamed segment: tokens that are newly certain
     failed: tuple[int, ...] = ()  # keys of segments whose log-probabilities were not numbers
+    # By key of a segment streamed in drafts, still live: all tokens of the hypothesis that leads now.
+    drafts: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Strategy(Protocol):
@@ -60,8 +62,19 @@ class Strategy(Protocol):
     def keys(self) -> Sequence[int]:
         """Live segments in row order."""
 
-    def add(self, key: int, options: DecodingOptions, max_length: int, *, stream: bool = False) -> int:
+    def add(
+        self,
+        key: int,
+        options: DecodingOptions,
+        max_length: int,
+        *,
+        stream: bool = False,
+        draft: bool = False,
+    ) -> int:
         """Begin a segment of at most `max_length` tokens, `</s>` counted; answers how many rows it takes.
+
+        `stream` asks for `stable` tokens, `draft` for `drafts` in their place; where every chosen token is
+        certain at once, as in greedy search, both are answered by `stable`.
 
         Raises `ValueError` when the key is live already or `max_length` is below 1.
         """

@@ -42,9 +42,18 @@ class StrategySet:
     def keys(self) -> Sequence[int]:
         return list(self._members)
 
-    def add(self, key: int, options: DecodingOptions, max_length: int, *, stream: bool = False) -> int:
+    def add(
+        self,
+        key: int,
+        options: DecodingOptions,
+        max_length: int,
+        *,
+        stream: bool = False,
+        draft: bool = False,
+    ) -> int:
         check_new(key, self._members, max_length)
-        rows = self._strategies[options.strategy].add(key, options, max_length, stream=stream)
+        strategy = self._strategies[options.strategy]
+        rows = strategy.add(key, options, max_length, stream=stream, draft=draft)
         self._members[key] = _Member(options.strategy, rows)
         self._rows_of_kind = {}
         return rows
@@ -86,10 +95,13 @@ def _merged(num_rows: int, parts: Sequence[tuple[Tensor, Selection]]) -> Selecti
     token_ids = torch.empty(num_rows, dtype=torch.long, device=device)
     finished: dict[int, tuple[Hypothesis, ...]] = {}
     stable: dict[int, tuple[int, ...]] = {}
+    drafts: dict[int, tuple[int, ...]] = {}
     for rows, part in parts:
         token_ids[rows] = part.token_ids
         if part.parents is not None:
             parents[rows] = rows[part.parents]
         finished |= part.finished
         stable |= part.stable
-    return Selection(parents, token_ids, finished, stable, tuple(k for _, part in parts for k in part.failed))
+        drafts |= part.drafts
+    failed = tuple(key for _, part in parts for key in part.failed)
+    return Selection(parents, token_ids, finished, stable, failed, drafts)

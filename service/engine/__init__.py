@@ -13,6 +13,7 @@ from service.engine.errors import (
 from service.engine.handle import EngineHandle, SegmentEvents, ThreadEngine
 from service.engine.observer import EngineObserver
 from service.engine.request import (
+    DraftEvent,
     Event,
     FailedEvent,
     FinishedEvent,
@@ -23,6 +24,7 @@ from service.engine.request import (
 
 __all__ = [
     "DeadlineExceeded",
+    "DraftEvent",
     "EngineConfig",
     "EngineDraining",
     "EngineError",

@@ -17,7 +17,15 @@ from model.decoding import Hypothesis, Selection
 from service.engine.config import EngineConfig, EngineSnapshot
 from service.engine.errors import EngineDraining, EngineError, SegmentCancelled, StepFailed
 from service.engine.observer import EngineObserver, SilentObserver
-from service.engine.request import Event, FailedEvent, FinishedEvent, Segment, SegmentRequest, TokensEvent
+from service.engine.request import (
+    DraftEvent,
+    Event,
+    FailedEvent,
+    FinishedEvent,
+    Segment,
+    SegmentRequest,
+    TokensEvent,
+)
 from service.engine.runner import Runner, encoder_padding, length_groups
 from service.engine.scheduler import Leaving, Scheduler
 from service.engine.speed import Speedometer
@@ -34,7 +42,7 @@ class Emission:
 
     @property
     def is_last(self) -> bool:
-        return not isinstance(self.event, TokensEvent)
+        return isinstance(self.event, FinishedEvent | FailedEvent)
 
 
 class Engine:
@@ -186,6 +194,8 @@ class Engine:
         told: list[Emission] = []
         if segment.key in selection.stable:
             told.append(Emission(segment, TokensEvent(selection.stable[segment.key])))
+        if segment.key in selection.drafts:
+            told.append(Emission(segment, DraftEvent(selection.drafts[segment.key])))
         if segment.key in selection.finished:
             told.append(self._finish(segment, selection.finished[segment.key], now))
         elif segment.key in selection.failed:

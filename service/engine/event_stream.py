@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
-from service.engine.request import Event, TokensEvent
+from service.engine.request import DraftEvent, Event, TokensEvent
 
 
 class Mailbox:
@@ -59,7 +59,7 @@ class EventStream:
         if self._is_over:
             raise StopAsyncIteration
         event = await self._mailbox.take()
-        self._is_over = self._is_over or not isinstance(event, TokensEvent)
+        self._is_over = self._is_over or not isinstance(event, TokensEvent | DraftEvent)
         if event is None:
             raise StopAsyncIteration
         return event

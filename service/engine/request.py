@@ -21,13 +21,15 @@ class SegmentRequest:
     """One segment to translate. Raises `ValueError` for an empty source or a priority out of -10..10.
 
     `segment_id` is unique among the segments that are in the engine. A higher `priority` is served as if it
-    had come earlier (`EngineConfig.priority_step_seconds` per level). `stream` asks for `TokensEvent`s.
+    had come earlier (`EngineConfig.priority_step_seconds` per level). `stream` asks for `TokensEvent`s,
+    `draft` for `DraftEvent`s in their place wherever the search may still change its mind (beam search).
     """
 
     segment_id: str
     source_ids: tuple[int, ...]  # ends with `</s>`
     options: DecodingOptions
     stream: bool = False
+    draft: bool = False
     priority: int = 0
     deadline: float | None = None
 
@@ -55,6 +57,13 @@ class TokensEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftEvent:
+    """All tokens of the hypothesis that leads now; a later one may begin otherwise."""
+
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FinishedEvent:
     """The answer, best first. Nothing follows."""
 
@@ -69,7 +78,7 @@ class FailedEvent:
     error: EngineError
 
 
-Event = TokensEvent | FinishedEvent | FailedEvent
+Event = TokensEvent | DraftEvent | FinishedEvent | FailedEvent
 
 
 @dataclass(slots=True, eq=False)

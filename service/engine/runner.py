@@ -77,7 +77,14 @@ class Runner:
 
 def _new(segment: Segment) -> NewSegment:
     request = segment.request
-    return NewSegment(segment.key, request.source_ids, request.options, segment.max_length, request.stream)
+    return NewSegment(
+        segment.key,
+        request.source_ids,
+        request.options,
+        segment.max_length,
+        request.stream,
+        request.draft,
+    )
 
 
 def length_groups(segments: Sequence[Segment]) -> list[list[Segment]]:

@@ -13,7 +13,7 @@ from model.decoding.options import DecodingOptions, OptionError
 @pytest.mark.parametrize(
     ("data", "field"),
     [
-        ({"strategy": "sample"}, "strategy"),
+        ({"strategy": "sampling"}, "strategy"),
         ({"strategy": ["beam"]}, "strategy"),
         ({"beam_size": 0}, "beam_size"),
         ({"beam_size": -1}, "beam_size"),
@@ -75,7 +75,14 @@ def test_options_survive_json(options: DecodingOptions) -> None:
 
 def test_greedy_says_nothing_of_beams() -> None:
     written = DecodingOptions(strategy="greedy").to_dict()
-    assert written == {"strategy": "greedy", "min_length": 0, "max_length": None, "max_length_ratio": None}
+    assert written == {
+        "strategy": "greedy",
+        "repetition_penalty": 1.0,
+        "no_repeat_ngram_size": 0,
+        "min_length": 0,
+        "max_length": None,
+        "max_length_ratio": None,
+    }
     assert DecodingOptions(strategy="greedy").rows == 1
 
 
