@@ -58,6 +58,7 @@ class ModelConfig:
     tie_output: bool = True  # the output projection is the target embedding table (section 3.4)
     scale_embeddings: bool = True  # multiply embeddings by sqrt(d_model) (section 3.4)
     output_bias: bool = False
+    alignment_layer: int = -1  # decoder layer whose cross-attention, over all heads, aligns words; -1: the last
     dropout: float = 0.1
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0
@@ -94,6 +95,9 @@ class ModelConfig:
         for name in ("dropout", "attention_dropout", "activation_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(name, "at least 0 and below 1", getattr(self, name))
+        if not -self.num_decoder_layers <= self.alignment_layer < self.num_decoder_layers:
+            bound = f"in {-self.num_decoder_layers}..{self.num_decoder_layers - 1}"
+            raise ConfigError("alignment_layer", bound, self.alignment_layer)
         if self.position_offset < 0:
             raise ConfigError("position_offset", "at least 0", self.position_offset)
 
