@@ -25,10 +25,15 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dr
 def _spelled_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
     """The same, operation by operation: on a CPU the fused kernel's backward pass is the slower one at the
     lengths of sentences (a whole training step of a small model took 1.4 times as long with it)."""
+    return torch.matmul(F.dropout(attention_weights(query, key, mask), dropout), value)
+
+
+def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax(Q K^T / sqrt(K)): how much each query attends to each key, [B, H, Q, S], summing to 1."""
     scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
     if mask is not None:
         scores = scores.masked_fill(~mask, float("-inf"))
-    return torch.matmul(F.dropout(torch.softmax(scores, -1), dropout), value)
+    return torch.softmax(scores, -1)
 
 
 class MultiHeadAttention(nn.Module):

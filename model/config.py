@@ -58,7 +58,9 @@ class ModelConfig:
     tie_output: bool = True  # the output projection is the target embedding table (section 3.4)
     scale_embeddings: bool = True  # multiply embeddings by sqrt(d_model) (section 3.4)
     output_bias: bool = False
-    alignment_layer: int = -1  # decoder layer whose cross-attention, over all heads, aligns words; -1: the last
+    alignment_layer: int = (
+        -1
+    )  # decoder layer whose cross-attention, over all heads, aligns words; -1: the last
     dropout: float = 0.1
     attention_dropout: float = 0.0
     activation_dropout: float = 0.0

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.attention import attention
+from model.attention import attention, attention_weights
 from model.masks import attend_to_source, filled_mask
 
 BLOCK = 16  # positions that memory grows by
@@ -146,6 +146,13 @@ class DecoderCache:
         mask = attend_to_source(self.source.mask)
         out = attention(grid.transpose(1, 2), self.source.keys[layer], self.source.values[layer], mask)
         return self._from_grid(out.transpose(1, 2)).unsqueeze(2)
+
+    def source_weights(self, layer: int, query: Tensor) -> Tensor:
+        """How much `query` [R, H, 1, K] attends to each source token, averaged over the heads: [R, S]."""
+        grid = self._to_grid(query[:, :, 0])
+        mask = attend_to_source(self.source.mask)
+        weights = attention_weights(grid.transpose(1, 2), self.source.keys[layer], mask)  # [G, H, W, S]
+        return self._from_grid(weights.mean(dim=1))
 
     def _to_grid(self, rows: Tensor) -> Tensor:
         """[R, H, K] -> [G, W, H, K]; slots that a narrower segment does not use hold zeros."""

@@ -108,12 +108,26 @@ class Transformer(nn.Module):
         Raises `CacheOverflow` when a segment's reserved capacity is used up, and `ValueError` when the number
         of tokens is not that of the rows, or zero.
         """
+        return self._decode_position(token_ids, cache)
+
+    def decode_step_watched(self, token_ids: Tensor, cache: DecoderCache) -> tuple[Tensor, Tensor]:
+        """As `decode_step`, and what the position attended to: [R, S], by `config.alignment_layer`'s
+        cross-attention, averaged over its heads. Padding of the source has 0."""
+        watched: list[Tensor] = []
+        logits = self._decode_position(token_ids, cache, watched)
+        return logits, watched[0]
+
+    def _decode_position(
+        self, token_ids: Tensor, cache: DecoderCache, watched: list[Tensor] | None = None
+    ) -> Tensor:
+        """One position; what the alignment layer attends to is appended to `watched`."""
         if not 0 < len(token_ids) == cache.num_rows:
             raise ValueError(f"{len(token_ids)} tokens for {cache.num_rows} rows")
         cache.check_room()
         x = self.target_embedding(token_ids[:, None], cache.lengths[:, None])
+        aligning = self.config.alignment_layer % self.config.num_decoder_layers
         for index, layer in enumerate(self._decoder_layers()):
-            x = self._step_layer(index, layer, x, cache)
+            x = self._step_layer(index, layer, x, cache, watched if index == aligning else None)
         cache.advance()
         out: Tensor = self.output(self.decoder_norm(x[:, 0]))
         return out
@@ -122,7 +136,9 @@ class Transformer(nn.Module):
         """The decoder, with the type that `nn.ModuleList` forgets."""
         return cast(Iterable[DecoderLayer], self.decoder)
 
-    def _step_layer(self, index: int, layer: DecoderLayer, x: Tensor, cache: DecoderCache) -> Tensor:
+    def _step_layer(
+        self, index: int, layer: DecoderLayer, x: Tensor, cache: DecoderCache, watched: list[Tensor] | None
+    ) -> Tensor:
         """One decoder layer at one position: [R, 1, D] -> [R, 1, D]."""
 
         def attend_self(y: Tensor) -> Tensor:
@@ -132,7 +148,10 @@ class Transformer(nn.Module):
 
         def attend_source(y: Tensor) -> Tensor:
             block = layer.cross_attention
-            heads = cache.attend_source(index, block.project_query(y))
+            query = block.project_query(y)
+            if watched is not None:
+                watched.append(cache.source_weights(index, query))
+            heads = cache.attend_source(index, query)
             out: Tensor = block.output(heads.transpose(1, 2).flatten(-2))
             return out
 

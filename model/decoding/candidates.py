@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.decoding.constraints import NEVER
+from model.decoding.scoring import NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Candidates:
     """The N best continuations of every segment, best first: [G, N] each. A sum of -inf is no candidate."""
 
     totals: Tensor  # sum of log-probabilities, this token's included (float64)
-    log_probs: Tensor  # of this token alone (float64)
+    log_probs: Tensor  # of this token alone, as the model has it (float64)
     rows: Tensor  # the row that is continued
     token_ids: Tensor
 
@@ -82,22 +82,27 @@ def top_tokens(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values[:, :count], token_ids[:, :count]
 
 
-def best_candidates(totals: Tensor, log_probs: Tensor, layout: RowLayout) -> Candidates:
+def best_candidates(
+    totals: Tensor, log_probs: Tensor, layout: RowLayout, own: Tensor | None = None
+) -> Candidates:
     """The 2 W best of each segment. `totals` [R] (float64) are the rows' sums so far, -inf on a dead row.
 
+    `log_probs` [R, V] are what is added up; `own` [R, V] are what is told of a token, where that differs.
     Two per beam are enough: each row has one candidate that ends it, so W of them go on, if so many can.
     """
     count = 2 * layout.widest
     values, token_ids = top_tokens(log_probs, count)
+    told = values if own is None else own.gather(1, token_ids)
     sums = layout.grid(totals[:, None] + values, NEVER).flatten(1)
     ordered = torch.sort(sums, dim=1, descending=True, stable=True)
-    picks = ordered.indices[:, :count]
-    rows = torch.arange(len(totals), device=totals.device)[:, None].expand_as(token_ids)
-    everything = Candidates(
-        sums, layout.grid(values.double(), NEVER).flatten(1), _flat(layout, rows), _flat(layout, token_ids)
-    )
-    return everything.gather(picks)
+    return all_candidates(sums, told, token_ids, layout).gather(ordered.indices[:, :count])
 
 
-def _flat(layout: RowLayout, values: Tensor) -> Tensor:
-    return layout.grid(values, 0).flatten(1)
+def all_candidates(sums: Tensor, log_probs: Tensor, token_ids: Tensor, layout: RowLayout) -> Candidates:
+    """Every pair of a row and one of its `token_ids` [R, K], as candidates [G, W K] in the order of rows.
+
+    `sums` [G, W K] lie in that order already; `log_probs` [R, K].
+    """
+    rows = torch.arange(len(token_ids), device=token_ids.device)[:, None].expand_as(token_ids)
+    columns = ((log_probs.double(), NEVER), (rows, 0), (token_ids, 0))
+    return Candidates(sums, *(layout.grid(values, empty).flatten(1) for values, empty in columns))

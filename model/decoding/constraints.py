@@ -1,20 +1,32 @@
-"""What no hypothesis may contain: tokens that are never text, and an end that comes too soon.
+"""What no hypothesis may contain, must begin with, or pays for: the rules that all strategies share.
 
-Knows: token ids and log-probabilities [R, V]. Must not know: searches, segments.
-A forbidden token gets log-probability -inf; the others keep theirs, so scores stay the model's own.
+Knows: token ids, log-probabilities [R, V], what each row's options ask. Must not know: searches, segments.
+
+A forbidden token gets log-probability -inf, a repeated one is multiplied by its penalty. In this order:
+1. Padding and the start token are never text.
+2. Tokens that the row holds are penalised (`repetition_penalty`).
+3. What would complete a repeated n-gram (`no_repeat_ngram_size`) or a banned sequence (`banned_ids`) is
+   barred, and so is `</s>` before `min_length` tokens.
+4. A row that the bans of 3 leave nothing at all may end: `</s>` has its own log-probability again.
+5. Inside its prefix (`prefix_ids`) a row has one choice, the next token of the prefix, whatever else is said;
+   that token keeps the model's own log-probability.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from model.config import ModelConfig
-
-NEVER = float("-inf")
+from model.decoding.history import History
+from model.decoding.options import DecodingOptions
+from model.decoding.phrases import BannedPhrases
+from model.decoding.repetition import forbid_repeated_ngrams, penalise_repetition
+from model.decoding.scoring import NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +42,99 @@ class TargetVocabulary:
         never = {config.pad_id, config.decoder_start_id} - {config.eos_id}
         return cls(config.eos_id, tuple(sorted(never)))
 
-    def forbid(self, log_probs: Tensor, too_short: Sequence[bool]) -> None:
-        """Bar, in place, the tokens that are never text, and `</s>` on the rows that are `too_short` [R]."""
+    def forbid_never(self, log_probs: Tensor) -> None:
+        """Bar, in place, the tokens that are never text."""
         for token_id in self.never_ids:
             log_probs[:, token_id] = NEVER
+
+    def forbid_end(self, log_probs: Tensor, too_short: Sequence[bool]) -> None:
+        """Bar, in place, `</s>` on the rows that are `too_short` [R]."""
         if any(too_short):
             rows = torch.tensor(too_short, device=log_probs.device)
             log_probs[:, self.eos_id].masked_fill_(rows, NEVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one step says of every token: `own` [R, V] as the model has it, `counted` [R, V] as the rules do.
+
+    Searches compare and add up `counted`; `own` is told. They are one tensor where no rule is in force.
+    """
+
+    own: Tensor
+    counted: Tensor
+
+    @property
+    def differ(self) -> bool:
+        return self.own is not self.counted
+
+
+def _repeats_no(size: int, options: DecodingOptions) -> bool:
+    return options.no_repeat_ngram_size == size
+
+
+class Constraints:
+    """The rules of a batch of rows, derived anew when rows come or go."""
+
+    def __init__(
+        self, vocabulary: TargetVocabulary, asked: Sequence[DecodingOptions], device: torch.device
+    ) -> None:
+        """`asked` [R]: the options of each row."""
+        self._vocabulary, self._asked, self._device = vocabulary, asked, device
+        self._penalised = self._rows(lambda options: options.repetition_penalty != 1.0)
+        penalties = [options.repetition_penalty for options in asked]
+        self._penalties = torch.tensor(penalties, dtype=torch.float64, device=device)[self._penalised]
+        sizes = sorted({options.no_repeat_ngram_size for options in asked} - {0})
+        self._ngrams = [(size, self._rows(partial(_repeats_no, size))) for size in sizes]
+        self._banned = BannedPhrases([options.banned_ids for options in asked], device)
+        self._barred = self._rows(lambda options: bool(options.no_repeat_ngram_size or options.banned_ids))
+        self._has_bans = len(self._barred) > 0
+        self._has_rules = self._has_bans or len(self._penalised) > 0
+        self._has_prefix = any(options.prefix_ids for options in asked)
+
+    def _rows(self, wanted: Callable[[DecodingOptions], bool]) -> Tensor:
+        rows = [row for row, options in enumerate(self._asked) if wanted(options)]
+        return torch.tensor(rows, dtype=torch.long, device=self._device)
+
+    def apply(self, log_probs: Tensor, num_held: Sequence[int], history: Callable[[], History]) -> Scores:
+        """The rules on `log_probs` [R, V], which may be overwritten, of rows that hold `num_held` [R] tokens.
+
+        `history` is asked only when some rule looks back, so that nobody pays for what nobody uses.
+        """
+        self._vocabulary.forbid_never(log_probs)
+        asked = zip(self._asked, num_held, strict=True)
+        too_short = [held < options.min_length for options, held in asked]
+        if not self._has_rules and not self._has_prefix:
+            self._vocabulary.forbid_end(log_probs, too_short)
+            return Scores(log_probs, log_probs)
+        scores = Scores(log_probs, log_probs.clone())
+        if self._has_rules:
+            self._look_back(scores.counted, history())
+        self._vocabulary.forbid_end(scores.counted, too_short)
+        self._let_end(scores)
+        self._force_prefix(scores, num_held)
+        return scores
+
+    def _look_back(self, counted: Tensor, history: History) -> None:
+        if len(self._penalised):
+            penalise_repetition(counted, history, self._penalised, self._penalties)
+        for size, rows in self._ngrams:
+            forbid_repeated_ngrams(counted, history, rows, size)
+        if self._has_bans:
+            self._banned.forbid(counted, history)
+
+    def _let_end(self, scores: Scores) -> None:
+        if self._has_bans:
+            nothing_left = (scores.counted[self._barred] == NEVER).all(dim=1)
+            rows, eos_id = self._barred[nothing_left], self._vocabulary.eos_id
+            scores.counted[rows, eos_id] = scores.own[rows, eos_id]
+
+    def _force_prefix(self, scores: Scores, num_held: Sequence[int]) -> None:
+        if not self._has_prefix:
+            return
+        asked = enumerate(zip(self._asked, num_held, strict=True))
+        forced = [(row, o.prefix_ids[held]) for row, (o, held) in asked if held < len(o.prefix_ids)]
+        if forced:
+            rows, token_ids = torch.tensor(forced, device=self._device).T
+            scores.counted[rows] = NEVER
+            scores.counted[rows, token_ids] = scores.own[rows, token_ids]

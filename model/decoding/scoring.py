@@ -1,9 +1,11 @@
-"""How hypotheses of different lengths compare: Wu et al. 2016, equation 14, without the coverage term.
+"""How hypotheses of different lengths compare: Wu et al. 2016, equation 14 (its coverage term: coverage.py).
 
 Knows: sums of log-probabilities and lengths. Must not know: tensors, rows, searches.
 """
 
 from __future__ import annotations
+
+NEVER = float("-inf")  # the log-probability of what must not be
 
 
 def length_penalty(num_tokens: int, alpha: float) -> float:

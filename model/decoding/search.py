@@ -13,6 +13,7 @@ import torch
 
 from model.config import ModelConfig
 from model.decoding.constraints import TargetVocabulary
+from model.decoding.demands import check_room, check_tokens
 from model.decoding.options import DecodingOptions
 from model.decoding.strategy import Hypothesis, Selection
 from model.decoding.strategy_set import StrategySet
@@ -35,13 +36,19 @@ class NewSegment:
 
 
 def target_limit(options: DecodingOptions, config: ModelConfig, num_source_tokens: int) -> int:
-    """The most tokens that a segment may produce, `</s>` counted: the smallest of all limits, at least 1."""
+    """The most tokens that a segment may produce, `</s>` counted: the smallest of all limits, at least 1.
+
+    Raises `OptionError` where the options demand what the model cannot write, or not within that limit.
+    """
+    check_tokens(options, config)
     limits = [config.max_target_length]
     if options.max_length is not None:
         limits.append(options.max_length)
     if options.max_length_ratio is not None:
         limits.append(math.ceil(options.max_length_ratio * num_source_tokens))
-    return max(1, min(limits))
+    limit = max(1, min(limits))
+    check_room(options, limit)
+    return limit
 
 
 class Search:
@@ -96,7 +103,14 @@ class Search:
         else:
             self._cache.join(cache)
         for new in segments:
-            self._strategies.add(new.key, new.options, new.max_length, stream=new.stream, draft=new.draft)
+            self._strategies.add(
+                new.key,
+                new.options,
+                new.max_length,
+                stream=new.stream,
+                draft=new.draft,
+                source_length=len(new.source_ids),
+            )
 
     def _encode(self, segments: Sequence[NewSegment]) -> DecoderCache:
         source_ids, mask = pad_batch([segment.source_ids for segment in segments], self._model.config.pad_id)
@@ -112,15 +126,21 @@ class Search:
         """
         if self._cache is None:
             raise ValueError("no segment is live")
-        log_probs = next_log_probs(self._model.decode_step(self._token_ids, self._cache))
         before = self.keys
-        selection = self._strategies.select(log_probs)
+        selection = self._select(self._cache)
         if selection.parents is not None:
             self._cache.reorder(selection.parents)
         self._token_ids = selection.token_ids
         if selection.finished or selection.failed:
             self._leave(before)
         return selection
+
+    def _select(self, cache: DecoderCache) -> Selection:
+        """Run the network, with a look at its attention only when someone asks for it, and choose."""
+        if not self._strategies.wants_attention:
+            return self._strategies.select(next_log_probs(self._model.decode_step(self._token_ids, cache)))
+        logits, attention = self._model.decode_step_watched(self._token_ids, cache)
+        return self._strategies.select(next_log_probs(logits), attention)
 
     def drop(self, keys: Sequence[int]) -> None:
         """Take segments out between steps; unknown keys are ignored."""

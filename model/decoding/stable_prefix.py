@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from model.decoding.beam_rows import BeamRows
-from model.decoding.constraints import NEVER
+from model.decoding.scoring import NEVER
 from model.decoding.strategy import Hypothesis
 
 
@@ -35,27 +35,47 @@ def common_prefixes(contests: Sequence[Contest], rows: BeamRows) -> list[tuple[i
     """
     if not contests:
         return []
-    tokens, can_win = _live_tokens(contests, rows)  # [C, W, T], [C, W]
-    agree = ((tokens == tokens[:, :1]) | ~can_win[:, :, None]).all(dim=1)
+    tokens, leaders, can_win = _live_tokens(contests, rows)  # [C, W, T], [C, T], [C, W]
+    agree = ((tokens == leaders[:, None]) | ~can_win[:, :, None]).all(dim=1)
     shared = agree.long().cumprod(dim=1).sum(dim=1)
     held = [rows.filled[contest.segment] for contest in contests]  # beyond it stands padding
-    leaders, lengths, alive = tokens[:, 0].tolist(), shared.tolist(), can_win.any(dim=1).tolist()
+    lines = zip(contests, leaders.tolist(), shared.tolist(), held, can_win.any(dim=1).tolist(), strict=True)
     return [
         _with_best(contest.best, leader[: min(length, limit)] if lives else None)
-        for contest, leader, length, limit, lives in zip(contests, leaders, lengths, held, alive, strict=True)
+        for contest, leader, length, limit, lives in lines
     ]
 
 
-def _live_tokens(contests: Sequence[Contest], rows: BeamRows) -> tuple[Tensor, Tensor]:
-    """Tokens [C, W, T] of the contests' slots, and which [C, W] of them can win. Slot 0 has the best sum."""
-    device = rows.totals.device
-    segments = torch.tensor([contest.segment for contest in contests], device=device)
-    held = max(rows.filled[contest.segment] for contest in contests)
-    tokens = rows.layout.grid(rows.token_ids[:, :held], 0)[segments]
-    sums = rows.layout.grid(rows.totals, NEVER)[segments]
+def leading_live(segments: Sequence[int], rows: BeamRows) -> list[tuple[int, ...]]:
+    """For each segment, by its place in the layout, the tokens of the live row with the highest sum."""
+    if not segments:
+        return []
+    tokens, sums = _grids(segments, rows)
+    held = [rows.filled[segment] for segment in segments]
+    leaders = _leaders(tokens, sums).tolist()
+    return [tuple(leader[:limit]) for leader, limit in zip(leaders, held, strict=True)]
+
+
+def _live_tokens(contests: Sequence[Contest], rows: BeamRows) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens [C, W, T] of the contests' slots, those of the slot with the best sum, and which can win."""
+    tokens, sums = _grids([contest.segment for contest in contests], rows)
     penalties = sums.new_tensor([contest.largest_penalty for contest in contests])
     to_beat = sums.new_tensor([contest.best.score if contest.best else NEVER for contest in contests])
-    return tokens, sums / penalties[:, None] > to_beat[:, None]
+    return tokens, _leaders(tokens, sums), sums / penalties[:, None] > to_beat[:, None]
+
+
+def _grids(segments: Sequence[int], rows: BeamRows) -> tuple[Tensor, Tensor]:
+    """Tokens [C, W, T] and sums [C, W] of the slots of some segments."""
+    held = max(rows.filled[segment] for segment in segments)
+    places = torch.tensor(segments, device=rows.totals.device)
+    tokens = rows.layout.grid(rows.token_ids[:, :held], 0)[places]
+    return tokens, rows.layout.grid(rows.totals, NEVER)[places]
+
+
+def _leaders(tokens: Tensor, sums: Tensor) -> Tensor:
+    """The tokens [C, T] of the slot with the best sum."""
+    best = sums.argmax(dim=1)
+    return tokens[torch.arange(len(best), device=best.device), best]
 
 
 def _with_best(best: Hypothesis | None, live: list[int] | None) -> tuple[int, ...]:

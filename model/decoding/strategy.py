@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from model.decoding.demands import check_room
 from model.decoding.options import DecodingOptions
 
 FinishReason = Literal["stop", "length"]
@@ -70,25 +71,39 @@ class Strategy(Protocol):
         *,
         stream: bool = False,
         draft: bool = False,
+        source_length: int = 0,
     ) -> int:
         """Begin a segment of at most `max_length` tokens, `</s>` counted; answers how many rows it takes.
 
         `stream` asks for `stable` tokens, `draft` for `drafts` in their place; where every chosen token is
-        certain at once, as in greedy search, both are answered by `stable`.
+        certain at once, as in greedy search, both are answered by `stable`. `source_length` counts the source
+        tokens over which a coverage penalty is summed.
 
-        Raises `ValueError` when the key is live already or `max_length` is below 1.
+        Raises `ValueError` when the key is live already or `max_length` is below 1, `OptionError` when it
+        leaves no room for what the options demand.
         """
 
     def remove(self, keys: Sequence[int]) -> None:
         """Forget segments (cancelled, failed elsewhere); unknown keys are ignored."""
 
-    def select(self, log_probs: Tensor) -> Selection:
-        """Choose the next token of every row. `log_probs` [R, V] may be overwritten."""
+    @property
+    def wants_attention(self) -> bool:
+        """Whether some live segment needs `select` to be told what was attended to."""
+
+    def select(self, log_probs: Tensor, attention: Tensor | None = None) -> Selection:
+        """Choose the next token of every row. `log_probs` [R, V] may be overwritten.
+
+        `attention` [R, S] says how much of each source token went into each row's `log_probs`; it is needed
+        when `wants_attention` is true, and has a column for every source token of every live segment.
+        """
 
 
-def check_new(key: int, live: Sequence[int] | Mapping[int, object], max_length: int) -> None:
+def check_new(
+    key: int, live: Sequence[int] | Mapping[int, object], options: DecodingOptions, max_length: int
+) -> None:
     """Raises `ValueError` as `Strategy.add` promises."""
     if key in live:
         raise ValueError(f"segment {key} is live already")
     if max_length < 1:
         raise ValueError(f"max_length must be at least 1, got {max_length}")
+    check_room(options, max_length)

@@ -15,11 +15,13 @@ from model.decoding.beam import BeamStrategy
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions, StrategyKind
+from model.decoding.sampling import SampleStrategy
 from model.decoding.strategy import Hypothesis, Selection, Strategy, check_new
 
 KINDS: dict[StrategyKind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
-    "greedy": lambda vocabulary, _: GreedyStrategy(vocabulary),
+    "greedy": GreedyStrategy,
     "beam": BeamStrategy,
+    "sample": SampleStrategy,
 }
 
 
@@ -50,13 +52,18 @@ class StrategySet:
         *,
         stream: bool = False,
         draft: bool = False,
+        source_length: int = 0,
     ) -> int:
-        check_new(key, self._members, max_length)
+        check_new(key, self._members, options, max_length)
         strategy = self._strategies[options.strategy]
-        rows = strategy.add(key, options, max_length, stream=stream, draft=draft)
+        rows = strategy.add(key, options, max_length, stream=stream, draft=draft, source_length=source_length)
         self._members[key] = _Member(options.strategy, rows)
         self._rows_of_kind = {}
         return rows
+
+    @property
+    def wants_attention(self) -> bool:
+        return any(strategy.wants_attention for strategy in self._strategies.values())
 
     def remove(self, keys: Sequence[int]) -> None:
         for strategy in self._strategies.values():
@@ -68,17 +75,25 @@ class StrategySet:
             self._members.pop(key, None)
         self._rows_of_kind = {}
 
-    def select(self, log_probs: Tensor) -> Selection:
+    def select(self, log_probs: Tensor, attention: Tensor | None = None) -> Selection:
         rows_of_kind = self._rows_of_kind or self._index_rows()
         if len(rows_of_kind) == 1:
             (kind,) = rows_of_kind
-            selection = self._strategies[kind].select(log_probs)
+            selection = self._strategies[kind].select(log_probs, attention)
         else:
-            selections = {k: self._strategies[k].select(log_probs[rows]) for k, rows in rows_of_kind.items()}
-            selection = _merged(len(log_probs), [(rows_of_kind[k], part) for k, part in selections.items()])
+            parts = [(rows, self._select(k, rows, log_probs, attention)) for k, rows in rows_of_kind.items()]
+            selection = _merged(len(log_probs), parts)
         if selection.finished or selection.failed:
             self._forget([*selection.finished, *selection.failed])
         return selection
+
+    def _select(
+        self, kind: StrategyKind, rows: Tensor, log_probs: Tensor, attention: Tensor | None
+    ) -> Selection:
+        """One kind's choice among its `rows` of the batch."""
+        strategy = self._strategies[kind]
+        watched = attention[rows] if attention is not None and strategy.wants_attention else None
+        return strategy.select(log_probs[rows], watched)
 
     def _index_rows(self) -> dict[StrategyKind, Tensor]:
         """The rows of each kind that has any, in the order that its own strategy has them."""

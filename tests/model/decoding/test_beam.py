@@ -201,7 +201,7 @@ def test_a_beam_of_one_is_greedy(seed: int, min_length: int, max_length: int) ->
     one = DecodingOptions(beam_size=1, min_length=min_length)
     greedy = DecodingOptions(strategy="greedy", min_length=min_length)
     (by_beam,) = play(beam_strategy(), table, (one, max_length))
-    (by_greedy,) = play(GreedyStrategy(VOCABULARY), table, (greedy, max_length))
+    (by_greedy,) = play(GreedyStrategy(VOCABULARY, CPU), table, (greedy, max_length))
     (first,), (second,) = by_beam.hypotheses, by_greedy.hypotheses
     assert dataclasses.replace(first, score=0.0) == dataclasses.replace(second, score=0.0)
     assert first.score == pytest.approx(second.score)

@@ -1,0 +1,53 @@
+"""What rows have written so far, laid out for rules that look back.
+
+Knows: token ids of rows of different lengths. Must not know: rules, searches, segments.
+Shapes: R rows, T positions held, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+ABSENT = -1  # stands where a row has no token; equal to no token id
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`token_ids` [R, T], of which the first `lengths` [R] of each row are real."""
+
+    token_ids: Tensor
+    lengths: Tensor
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]], device: torch.device) -> History:
+        lengths = [len(row) for row in rows]
+        longest = max(lengths, default=0)
+        padded = [[*row, *[ABSENT] * (longest - len(row))] for row in rows]
+        token_ids = torch.tensor(padded, dtype=torch.long, device=device).view(len(rows), longest)
+        return cls(token_ids, torch.tensor(lengths, dtype=torch.long, device=device))
+
+    def of_rows(self, rows: Tensor) -> History:
+        return History(self.token_ids[rows], self.lengths[rows])
+
+    def is_real(self) -> Tensor:
+        """[R, T]: which positions hold a token."""
+        positions = torch.arange(self.token_ids.shape[1], device=self.lengths.device)
+        return positions < self.lengths[:, None]
+
+    def tail(self, count: int) -> Tensor:
+        """The last `count` tokens of every row [R, count], `ABSENT` where a row has fewer."""
+        places = self.lengths[:, None] + torch.arange(-count, 0, device=self.lengths.device)
+        if not self.token_ids.shape[1]:
+            return torch.full_like(places, ABSENT)
+        return torch.where(places < 0, ABSENT, self.token_ids.gather(1, places.clamp(min=0)))
+
+
+def marked(token_ids: Tensor, chosen: Tensor, num_tokens: int) -> Tensor:
+    """[R, V]: True at the `token_ids` [R, N] of each row where `chosen` [R, N] is True."""
+    marks = torch.zeros(len(token_ids), num_tokens + 1, dtype=torch.bool, device=token_ids.device)
+    marks.scatter_(1, torch.where(chosen, token_ids, num_tokens), True)  # the others go to a spare column
+    return marks[:, :num_tokens]
