@@ -69,7 +69,8 @@ class DecodingOptions:
     of the same equation. `patience` is Kasai et al. 2022's factor: a segment ends once `finished_wanted`
     hypotheses are finished. `diversity_groups` and `diversity_penalty` are those of Vijayakumar et al. 2018.
     `epsilon` is that of Hewitt et al. 2022, `min_p` that of Nguyen et al. 2024, `top_p` that of Holtzman et
-    al. 2020. Token ids of `prefix_ids`, `banned_ids` and `required_ids` are the target vocabulary's.
+    al. 2020. Token ids of `prefix_ids`, `banned_ids` and `required_ids` are the target vocabulary's; lists of
+    them become tuples. Formulas, and how options act together: docs/decoding.md.
     """
 
     strategy: StrategyKind = "beam"
@@ -79,9 +80,7 @@ class DecodingOptions:
     coverage_penalty: float = 0.0  # beta, 0..5 (beam only)
     patience: float = 1.0  # above 0, up to 4 (beam only)
     diversity_groups: int = 1  # beams are dealt to so many groups; divides beam_size (beam only)
-    diversity_penalty: float = (
-        0.0  # off a token's log-probability for each earlier group's pick, 0..20 (beam)
-    )
+    diversity_penalty: float = 0.0  # off a token for each row of an earlier group that takes it, 0..20 (beam)
     temperature: float = 1.0  # log-probabilities are divided by it, 0.01..10 (sample only)
     top_k: int = 0  # only the k likeliest tokens; 0: all (sample only)
     top_p: float = 1.0  # only the likeliest tokens that hold this mass together, above 0 (sample only)
@@ -98,6 +97,8 @@ class DecodingOptions:
     required_ids: tuple[tuple[int, ...], ...] = ()  # sequences that every hypothesis contains (beam only)
 
     def __post_init__(self) -> None:
+        for name in TOKEN_FIELDS:  # JSON and YAML know no tuples, and options must be hashable
+            object.__setattr__(self, name, _as_tuples(getattr(self, name)))
         if self.strategy not in STRATEGIES:
             raise OptionError("strategy", f"one of {', '.join(STRATEGIES)}", self.strategy)
         self._check_beam()
@@ -146,6 +147,10 @@ class DecodingOptions:
             "repetition_penalty", self.repetition_penalty, MIN_REPETITION_PENALTY, MAX_REPETITION_PENALTY
         )
         _check_integer("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, MAX_NGRAM_SIZE)
+        _check_ids("prefix_ids", self.prefix_ids)
+        if len(self.prefix_ids) > (self.max_length or MAX_TOKENS):
+            bound = f"at most {self.max_length or MAX_TOKENS} tokens, the length limit"
+            raise OptionError("prefix_ids", bound, len(self.prefix_ids))
         _check_phrases("banned_ids", self.banned_ids, MAX_PHRASES)
         _check_phrases("required_ids", self.required_ids, MAX_REQUIRED_PHRASES)
         if self.required_ids:
@@ -153,7 +158,7 @@ class DecodingOptions:
 
     def _check_required(self) -> None:
         """What is required is written whatever the model thinks, so no other rule may forbid it."""
-        for name in ("no_repeat_ngram_size", "banned_ids", "coverage_penalty", "diversity_penalty"):
+        for name in ("no_repeat_ngram_size", "banned_ids", "diversity_penalty"):
             if getattr(self, name):
                 raise OptionError(name, "left out with required phrases", getattr(self, name))
 
@@ -172,8 +177,9 @@ class DecodingOptions:
 
     @property
     def finished_wanted(self) -> int:
-        """Finished hypotheses that end a beam segment: round(beam_size * patience), enough to answer."""
-        return max(1, self.num_hypotheses, round(self.beam_size * self.patience))
+        """Finished hypotheses that a group has enough with: round(its rows * patience), enough to answer."""
+        rows = self.beam_size // self.diversity_groups
+        return max(1, -(-self.num_hypotheses // self.diversity_groups), round(rows * self.patience))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; options that the strategy does not have are left out."""
@@ -230,9 +236,24 @@ def _check_number(
         raise OptionError(field, bound, value)
 
 
+def _as_tuples(value: object) -> object:
+    return tuple(_as_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _check_ids(field: str, token_ids: object) -> None:
+    if not isinstance(token_ids, tuple):
+        raise OptionError(field, "a sequence of token ids", token_ids)
+    for token_id in token_ids:
+        if isinstance(token_id, bool) or not isinstance(token_id, int) or token_id < 0:
+            raise OptionError(field, "of token ids, which are integers of at least 0", token_id)
+
+
 def _check_phrases(field: str, phrases: tuple[tuple[int, ...], ...], most: int) -> None:
+    if not isinstance(phrases, tuple):
+        raise OptionError(field, "a sequence of token sequences", phrases)
     if len(phrases) > most:
         raise OptionError(field, f"at most {most} token sequences", len(phrases))
     for phrase in phrases:
+        _check_ids(field, phrase)
         if not 1 <= len(phrase) <= MAX_PHRASE_TOKENS:
             raise OptionError(field, f"sequences of 1..{MAX_PHRASE_TOKENS} tokens", len(phrase))

@@ -23,6 +23,9 @@ Prefix = tuple[int, ...]
 # Log-probabilities of the next token of a segment, given what one of its rows holds.
 Table = Callable[[int, Prefix], Sequence[float]]
 
+# What is attended to in a segment's source when the token after a prefix is predicted.
+AttentionTable = Callable[[int, Prefix], Sequence[float]]
+
 EOS = 0
 VOCABULARY = TargetVocabulary(eos_id=EOS, never_ids=())
 CPU = torch.device("cpu")
@@ -52,12 +55,41 @@ def random_table(seed: int, num_tokens: int, sharpness: float = 2.0) -> Table:
     return table
 
 
+def random_attention(seed: int) -> AttentionTable:
+    """Shares of a source of 1 to 5 tokens for every prefix, drawn from the seed."""
+
+    def table(key: int, prefix: Prefix) -> list[float]:
+        length = random.Random(seed * 1009 + key).randint(1, 5)
+        rng = random.Random(zlib.crc32(repr((seed, key, prefix, "attention")).encode()))
+        shares = [rng.random() ** 4 for _ in range(length)]
+        return [share / math.fsum(shares) for share in shares]
+
+    return table
+
+
+@dataclass(frozen=True)
+class TableSentence:
+    """One segment of the tables, as `model.reference` reads it."""
+
+    key: int
+    table: Table
+    attention_table: AttentionTable
+    vocabulary: TargetVocabulary
+
+    def log_probs(self, target: Sequence[int]) -> list[float]:
+        return list(self.table(self.key, tuple(target)))
+
+    def attention(self, target: Sequence[int]) -> list[float]:
+        return list(self.attention_table(self.key, tuple(target)))
+
+
 @dataclass
 class Played:
     """What a strategy said of one segment."""
 
     hypotheses: tuple[Hypothesis, ...] = ()
     stable: list[tuple[int, ...]] = field(default_factory=list)  # by step
+    drafts: list[tuple[int, ...] | None] = field(default_factory=list)  # by step
     num_steps: int = 0
 
     @property
@@ -68,13 +100,19 @@ class Played:
 class Game:
     """A strategy's rows and what they hold, moved on by its selections."""
 
-    def __init__(self, strategy: Strategy, table: Table) -> None:
+    def __init__(self, strategy: Strategy, table: Table, attention: AttentionTable | None = None) -> None:
         self.strategy, self.table = strategy, table
+        self.attention = attention or random_attention(0)
         self.rows: list[tuple[int, Prefix]] = []
         self.played: dict[int, Played] = {}
 
-    def add(self, key: int, options: DecodingOptions, max_length: int, *, stream: bool = True) -> None:
-        rows = self.strategy.add(key, options, max_length, stream=stream)
+    def add(
+        self, key: int, options: DecodingOptions, max_length: int, *, stream: bool = True, draft: bool = False
+    ) -> None:
+        source_length = len(self.attention(key, ()))
+        rows = self.strategy.add(
+            key, options, max_length, stream=stream, draft=draft, source_length=source_length
+        )
         self.rows += [(key, ())] * rows
         self.played[key] = Played()
 
@@ -85,7 +123,7 @@ class Game:
     def step(self) -> None:
         log_probs = torch.tensor([self.table(*row) for row in self.rows], dtype=torch.float64)
         before = list(self.strategy.keys)
-        selection = self.strategy.select(log_probs)
+        selection = self.strategy.select(log_probs, self._attended())
         parents = range(len(self.rows)) if selection.parents is None else selection.parents.tolist()
         old = self.rows
         assert [old[parent][0] for parent in parents] == [key for key, _ in old]
@@ -94,10 +132,20 @@ class Game:
         for key in before:
             self.played[key].num_steps += 1
             self.played[key].stable.append(selection.stable.get(key, ()))
+            self.played[key].drafts.append(selection.drafts.get(key))
             self.played[key].hypotheses = selection.finished.get(key, ())
         gone = {*selection.finished, *selection.failed}
         self.rows = [row for row in self.rows if row[0] not in gone]
         assert set(self.strategy.keys) == {key for key, _ in self.rows}
+
+    def _attended(self) -> torch.Tensor | None:
+        """[R, S], 0 beyond a segment's own source, and nothing at all when nobody asks."""
+        if not self.strategy.wants_attention:
+            return None
+        rows = [list(self.attention(*row)) for row in self.rows]
+        longest = max(map(len, rows))
+        padded = [[*row, *[0.0] * (longest - len(row))] for row in rows]
+        return torch.tensor(padded, dtype=torch.float64)
 
     def run(self) -> dict[int, Played]:
         while self.strategy.keys:
