@@ -14,6 +14,7 @@ from service.engine.errors import (
     EngineOverloaded,
     SegmentTooLarge,
 )
+from service.engine.observer import Phase
 from service.engine.request import FinishedEvent, SegmentTimings
 from tests.builders import tiny_model
 from tests.service.engine.by_hand import (
@@ -112,7 +113,44 @@ def test_the_observer_hears_of_every_pass_over_the_network() -> None:
     one.submit(request((5, 6, 7, 8, 3), options=KINDS[1]))
     one.submit(request((5, 3), options=KINDS[0]))
     one.step()
-    assert ear.facts == [("encode", 2, 3), ("decode", 3, 0)]
+    # Both sources count as long as the longer; both have come equally far.
+    assert ear.facts == [("encode", 2, 3), ("decode", 3, 3), ("schedule", 3, 0)]
+
+
+def test_padding_of_a_decode_step_is_what_shorter_rows_and_sources_lack() -> None:
+    ear = Ear()
+    one = engine(ear=ear)
+    one.submit(request((5, 6, 7, 8, 3), options=KINDS[1]))  # two rows
+    one.step()
+    one.step()
+    one.submit(request((5, 3), options=KINDS[2]))  # four rows, two positions behind, three tokens shorter
+    one.step()
+    decoded = [fact for fact in ear.facts if fact[0] == "decode"]
+    assert decoded == [("decode", 2, 0), ("decode", 2, 0), ("decode", 6, 4 * 2 + 3)]
+
+
+def test_scheduling_is_all_of_a_step_but_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, model, seconds = Clock(), tiny_model(1).double(), dict[str, float]()
+
+    class Stopwatch(Ear):
+        def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
+            seconds[phase] = duration_seconds
+
+    def lasting(duration: float, call: Any) -> Any:
+        def slow(*arguments: Any) -> Any:
+            clock.now += duration
+            return call(*arguments)
+
+        return slow
+
+    one = engine(model, Stopwatch(), clock)
+    monkeypatch.setattr(model, "encode", lasting(4.0, model.encode))
+    monkeypatch.setattr(model, "decode_step", lasting(2.0, model.decode_step))
+    monkeypatch.setattr(one._scheduler, "plan", lasting(1.0, one._scheduler.plan))
+    monkeypatch.setattr(one, "_finish", lasting(0.5, one._finish))
+    one.submit(request(options=DecodingOptions(strategy="greedy", max_length=1)))
+    one.step()
+    assert seconds == {"encode": 4.0, "decode": 2.0, "schedule": 1.5}
 
 
 def test_the_heartbeat_is_the_age_of_the_last_turn_while_there_is_work() -> None:
