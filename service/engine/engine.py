@@ -123,11 +123,13 @@ class Engine:
             return EngineSnapshot(
                 queue_segments=len(waiting),
                 queue_tokens=waiting.num_tokens,
+                max_queue_tokens=waiting.max_tokens,
                 running_segments=len(running),
                 running_rows=running.rows,
                 max_rows=running.max_rows,
                 cache_bytes_used=running.bytes_used,
                 cache_bytes_limit=running.bytes_limit,
+                tokens_per_second=self._speed.tokens_per_second,
                 backlog_seconds=self._backlog_seconds(),
                 heartbeat_seconds=0.0 if self._scheduler.is_idle else self._clock() - self._last_turn,
                 draining=self._draining,
@@ -144,13 +146,14 @@ class Engine:
         with self._lock:
             self._last_turn = started
             plan = self._scheduler.plan(started)
+            is_full = bool(self._scheduler.waiting)
         self._drop(plan.leaving)
         emissions = [self._leave(leaving) for leaving in plan.leaving]
         for group in length_groups(plan.joining):
             emissions += self._join(group)
         if self._runner.keys:
             emissions += self._decode()
-        self._measure(emissions, self._clock() - started)
+        self._measure(emissions, self._clock() - started, is_full)
         return emissions
 
     def run_until_idle(self) -> list[Emission]:
@@ -252,9 +255,10 @@ class Engine:
             del self._keys[segment.request.segment_id]
         return Emission(segment, event)
 
-    def _measure(self, emissions: Sequence[Emission], seconds: float) -> None:
-        """Learn from a step how fast work gets done, and tell what it cost beside the device."""
+    def _measure(self, emissions: Sequence[Emission], seconds: float, is_full: bool) -> None:
+        """Tell what a step cost beside the device, and learn from it how fast a queue gets shorter."""
         self._observer.step("schedule", max(0.0, seconds - self._device_seconds), self._runner.num_rows, 0)
         done = [e.segment.num_source_tokens for e in emissions if isinstance(e.event, FinishedEvent)]
-        with self._lock:
-            self._speed.record(seconds, sum(done))
+        if is_full:  # a batch with room to spare says nothing about how fast others would be served
+            with self._lock:
+                self._speed.record(seconds, sum(done))

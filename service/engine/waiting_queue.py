@@ -20,7 +20,7 @@ class WaitingQueue:
     """At most `max_tokens` source tokens wait. Everything is O(log n) or better, amortised."""
 
     def __init__(self, max_tokens: int, priority_step_seconds: float) -> None:
-        self._max_tokens, self._step_seconds = max_tokens, priority_step_seconds
+        self.max_tokens, self._step_seconds = max_tokens, priority_step_seconds
         self._segments: dict[int, Segment] = {}
         # Entries of segments that have left stay in the heaps until they come up, or are too many.
         self._by_turn: list[tuple[float, int]] = []
@@ -34,7 +34,7 @@ class WaitingQueue:
         return key in self._segments
 
     def has_room(self, num_tokens: int) -> bool:
-        return self.num_tokens + num_tokens <= self._max_tokens
+        return self.num_tokens + num_tokens <= self.max_tokens
 
     def push(self, segment: Segment) -> None:
         """The caller has asked `has_room`."""

@@ -16,6 +16,7 @@ from service.engine.errors import (
 )
 from service.engine.observer import Phase
 from service.engine.request import FinishedEvent, SegmentTimings
+from service.engine.speed import FIRST_GUESS
 from tests.builders import tiny_model
 from tests.service.engine.by_hand import (
     KINDS,
@@ -63,8 +64,9 @@ def test_retry_after_is_the_queued_work_over_the_measured_speed() -> None:
         return decode_step(token_ids, cache)
 
     model.decode_step = slowly  # type: ignore[method-assign]
-    for _ in range(40):
-        one.submit(request(options=DecodingOptions(strategy="greedy", max_length=1)))
+    for _ in range(6):
+        for _ in range(10):
+            one.submit(request(options=DecodingOptions(strategy="greedy", max_length=1)))
         one.run_until_idle()
     # Four source tokens every half second: eight per second.
     for _ in range(10):
@@ -73,6 +75,21 @@ def test_retry_after_is_the_queued_work_over_the_measured_speed() -> None:
         one.submit(request())
     assert caught.value.retry_after_seconds == pytest.approx(40 / 8, rel=0.5)
     assert one.snapshot().backlog_seconds == caught.value.retry_after_seconds
+
+
+def test_speed_is_that_of_a_full_batch() -> None:
+    """A batch with room to spare works for few at a time, and says nothing of how a queue would shrink."""
+    clock, model = Clock(), tiny_model(1).double()
+    one, decode_step = engine(model, clock=clock), model.decode_step
+
+    def slowly(token_ids: torch.Tensor, cache: Any) -> torch.Tensor:
+        clock.now += 60.0
+        return decode_step(token_ids, cache)
+
+    model.decode_step = slowly  # type: ignore[method-assign]
+    one.submit(request(options=KINDS[0]))
+    one.run_until_idle()
+    assert one.snapshot().tokens_per_second == FIRST_GUESS
 
 
 def test_an_id_is_taken_while_its_segment_lives_and_free_afterwards() -> None:
