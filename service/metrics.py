@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from service.registry import ServedModel
 
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+STEP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 NO_PAIR = "none"
 
@@ -93,21 +93,38 @@ class Metrics:
             ("stage",),
             registry=registry,
         )
+        self.coalesced = Counter(
+            "verto_coalesced_total",
+            "Segments that joined the computation of an identical one in flight.",
+            registry=registry,
+        )
 
     def _define_engine(self) -> None:
         registry = self.registry
         self.batch_rows = Histogram(
-            "verto_batch_rows", "Rows of a step.", ("phase",), buckets=ROW_BUCKETS, registry=registry
+            "verto_batch_rows",
+            "Rows of a pass: segments when encoding, rows of the batch when decoding.",
+            ("phase",),
+            buckets=ROW_BUCKETS,
+            registry=registry,
         )
         self.step_duration = Histogram(
             "verto_step_duration_seconds",
-            "Time of a step.",
+            "Time of the passes of a step, and (phase schedule) of all that it did beside them.",
             ("phase",),
             buckets=STEP_BUCKETS,
             registry=registry,
         )
         self.padding_tokens = Counter(
-            "verto_padding_tokens_total", "Padding computed beside tokens.", ("phase",), registry=registry
+            "verto_padding_tokens_total",
+            "Positions computed for nothing: source padding when encoding, masked attention when decoding.",
+            ("phase",),
+            registry=registry,
+        )
+        self.engine_restarts = Counter(
+            "verto_engine_restarts_total",
+            "Engine processes started in place of a dead one.",
+            registry=registry,
         )
 
     def _define_models(self) -> None:
@@ -183,11 +200,23 @@ class EngineMetrics:
     def step(self, phase: str, duration_seconds: float, rows: int, padding_tokens: int) -> None:
         metrics = self._metrics
         metrics.step_duration.labels(phase).observe(duration_seconds)
+        if phase == "schedule":
+            return
         metrics.batch_rows.labels(phase).observe(rows)
         metrics.padding_tokens.labels(phase).inc(padding_tokens)
 
     def cancelled(self, stage: str) -> None:
         self._metrics.cancelled.labels(stage).inc()
+
+    # Told on the event loop.
+
+    def coalesced(self) -> None:
+        """A segment joined the computation of an identical one."""
+        self._metrics.coalesced.inc()
+
+    def engine_restarted(self) -> None:
+        """An engine process died and another was started."""
+        self._metrics.engine_restarts.inc()
 
     # Told per request, with pair and code, by translations and by HTTP.
 

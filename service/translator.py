@@ -1,14 +1,16 @@
 """The journey of a request: planned, submitted to its models' engines, and handed back while it runs.
 
-    TranslationJob -> Planner -> PlannedText -> Translator.start -> RunningTranslation -> events or result
+    job -> Admission -> Planner -> PlannedText -> engine's door -> RunningTranslation -> events or result
 
-Knows the models, the planner and the engines' doors; must not know HTTP or JSON.
+Knows the models, who may come in, the planner and the engines' doors; must not know HTTP or JSON.
 """
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from service.admission import Admission, Patience, Place
 from service.engine.errors import EngineError
 from service.engine.request import SegmentRequest
 from service.engine_faults import service_error
@@ -16,7 +18,7 @@ from service.errors import FieldFault, InvalidRequest
 from service.jobs import TranslationJob
 from service.languages import DetectedLanguage, Detector
 from service.planning import PlannedText, Planner
-from service.registry import ModelRegistry, Route
+from service.registry import ModelRegistry, Route, ServedModel
 from service.translation import RunningSegment, RunningTranslation, TranslationObserver
 
 # Below this many characters planning takes less time than handing it to another thread.
@@ -42,15 +44,32 @@ class Translator:
         self._planner = planner
         self._detector = detector
         self._observer = observer
+        self._admission = Admission(registry.models)
         self._default_timeout_seconds = default_timeout_seconds
         self._max_timeout_seconds = max_timeout_seconds
 
     async def start(self, job: TranslationJob) -> RunningTranslation:
         """Plan the job and submit all its segments. Raises ServiceError for all that can be refused."""
-        started = asyncio.get_running_loop().time()
-        deadline = started + self._timeout(job)
-        texts = await self._plan(job)
-        return await self._submit(job, texts, started, deadline)
+        started, timeout = asyncio.get_running_loop().time(), self._timeout(job)
+        with self._reserve(job, timeout) as place:
+            texts = await self._plan(job)
+            self._correct(job, texts, place)
+            return await self._submit(job, texts, place, started, started + timeout)
+
+    def _reserve(self, job: TranslationJob, timeout: float) -> Place:
+        """A place in the queue before anything takes time. Raises what needs no tokens to be refused."""
+        self._planner.check_size(job.texts)
+        models = _possible_models(self.registry.select(job.model, job.source, job.target))
+        patience = Patience(timeout, job.priority)
+        return self._admission.reserve(models, sum(map(len, job.texts)), patience)
+
+    def _correct(self, job: TranslationJob, texts: Sequence[PlannedText], place: Place) -> None:
+        tokens: Counter[ServedModel] = Counter()
+        for text, source in zip(texts, job.texts, strict=True):
+            count = sum(len(segment.source_ids) for segment in text.segments)
+            tokens[text.route.model] += count
+            self._admission.learn(text.route.model, len(source), count)
+        self._admission.correct(place, tokens)
 
     def route_of_empty(self, job: TranslationJob) -> Route:
         """What names model and languages for a request without texts. Raises ServiceError."""
@@ -84,7 +103,12 @@ class Translator:
         return await asyncio.to_thread(self._planner.plan, job)
 
     async def _submit(
-        self, job: TranslationJob, texts: list[PlannedText], started: float, deadline: float
+        self,
+        job: TranslationJob,
+        texts: list[PlannedText],
+        place: Place,
+        started: float,
+        deadline: float,
     ) -> RunningTranslation:
         translation_id = uuid.uuid4().hex
         segments: list[RunningSegment] = []
@@ -102,6 +126,7 @@ class Translator:
             for segment in _segments(translation_id, texts):
                 self._submit_segment(job, segment, texts[segment.text_index], deadline)
                 segments.append(segment)
+                self._admission.submitted(place, segment.route.model, len(segment.plan.source_ids))
                 if len(segments) % SEGMENTS_AT_A_TIME == 0:
                     await asyncio.sleep(0)
         except BaseException as error:
@@ -128,6 +153,12 @@ class Translator:
             deadline=deadline,
         )
         segment.events = segment.route.model.engine.submit(request)
+
+
+def _possible_models(routes: Sequence[Route]) -> list[ServedModel]:
+    """Where a text may go: of the routes from one source, only the first is ever taken."""
+    first = {route.source: route.model for route in reversed(routes)}
+    return list(dict.fromkeys(first.values()))
 
 
 def _segments(translation_id: str, texts: Sequence[PlannedText]) -> Iterator[RunningSegment]:

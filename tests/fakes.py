@@ -91,6 +91,8 @@ class FakeEngine:
         self.gate = gate
         self.tokens_per_event = tokens_per_event
         self.finish_reason = finish_reason
+        self.queue_tokens, self.max_queue_tokens, self.tokens_per_second = 2, 200_000, 10_000.0
+        self.is_draining = False
         self.requests: list[SegmentRequest] = []
         self.cancelled: list[str] = []
         self.running: set[str] = set()
@@ -117,15 +119,17 @@ class FakeEngine:
     def snapshot(self) -> EngineSnapshot:
         return EngineSnapshot(
             queue_segments=1,
-            queue_tokens=2,
+            queue_tokens=self.queue_tokens,
+            max_queue_tokens=self.max_queue_tokens,
             running_segments=len(self.running),
             running_rows=4,
             max_rows=64,
             cache_bytes_used=5,
             cache_bytes_limit=6,
-            backlog_seconds=7.5,
+            tokens_per_second=self.tokens_per_second,
+            backlog_seconds=self.queue_tokens / self.tokens_per_second,
             heartbeat_seconds=0.0,
-            draining=False,
+            draining=self.is_draining,
         )
 
     def answer(self, request: SegmentRequest) -> tuple[Hypothesis, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PRIORITY_STEP_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
@@ -14,7 +16,9 @@ class EngineConfig:
     cache_bytes_limit: int = 1 << 30  # keys and values of all running segments, each at its longest
     num_threads: int = 1  # of torch, inside the engine's thread
     max_encode_tokens: int = 4096  # source tokens that may join at one step, so that running rows go on
-    priority_step_seconds: float = 5.0  # one level of priority counts as so many seconds of waiting
+    priority_step_seconds: float = (
+        PRIORITY_STEP_SECONDS  # one level of priority counts as so many seconds of waiting
+    )
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_queue_tokens", "cache_bytes_limit", "num_threads", "max_encode_tokens"):
@@ -30,11 +34,13 @@ class EngineSnapshot:
 
     queue_segments: int
     queue_tokens: int  # source tokens
+    max_queue_tokens: int
     running_segments: int
     running_rows: int
     max_rows: int
     cache_bytes_used: int  # reserved for the whole future of what runs
     cache_bytes_limit: int
+    tokens_per_second: float  # source tokens, as measured while others waited
     backlog_seconds: float  # queued work over measured speed
     heartbeat_seconds: float  # since the loop last turned; 0 while there is nothing to do
     draining: bool

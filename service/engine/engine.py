@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from model.decoding import Hypothesis, Selection
 from service.engine.config import EngineConfig, EngineSnapshot
 from service.engine.errors import EngineDraining, EngineError, SegmentCancelled, StepFailed
-from service.engine.observer import EngineObserver, SilentObserver
+from service.engine.observer import EngineObserver, Phase, SilentObserver
 from service.engine.request import (
     DraftEvent,
     Event,
@@ -26,7 +26,7 @@ from service.engine.request import (
     SegmentRequest,
     TokensEvent,
 )
-from service.engine.runner import Runner, encoder_padding, length_groups
+from service.engine.runner import Runner, decoder_padding, encoder_padding, length_groups
 from service.engine.scheduler import Leaving, Scheduler
 from service.engine.speed import Speedometer
 
@@ -64,6 +64,7 @@ class Engine:
         self._num_arrivals = 0
         self._draining = False
         self._last_turn = clock()
+        self._device_seconds = 0.0  # of the step at hand
 
     # Asked by any thread.
 
@@ -122,11 +123,13 @@ class Engine:
             return EngineSnapshot(
                 queue_segments=len(waiting),
                 queue_tokens=waiting.num_tokens,
+                max_queue_tokens=waiting.max_tokens,
                 running_segments=len(running),
                 running_rows=running.rows,
                 max_rows=running.max_rows,
                 cache_bytes_used=running.bytes_used,
                 cache_bytes_limit=running.bytes_limit,
+                tokens_per_second=self._speed.tokens_per_second,
                 backlog_seconds=self._backlog_seconds(),
                 heartbeat_seconds=0.0 if self._scheduler.is_idle else self._clock() - self._last_turn,
                 draining=self._draining,
@@ -139,17 +142,18 @@ class Engine:
 
     def step(self) -> list[Emission]:
         """Free what leaves, encode what joins, one position for all rows, tell what came of it."""
-        started = self._clock()
+        started, self._device_seconds = self._clock(), 0.0
         with self._lock:
             self._last_turn = started
             plan = self._scheduler.plan(started)
-        self._runner.drop([leaving.segment.key for leaving in plan.leaving])
+            is_full = bool(self._scheduler.waiting)
+        self._drop(plan.leaving)
         emissions = [self._leave(leaving) for leaving in plan.leaving]
         for group in length_groups(plan.joining):
             emissions += self._join(group)
         if self._runner.keys:
             emissions += self._decode()
-        self._measure(emissions, self._clock() - started)
+        self._measure(emissions, self._clock() - started, is_full)
         return emissions
 
     def run_until_idle(self) -> list[Emission]:
@@ -166,6 +170,12 @@ class Engine:
             segments = self._scheduler.clear()
         return [self._fail(segment, error) for segment in segments]
 
+    def _drop(self, leaving: Sequence[Leaving]) -> None:
+        if leaving:
+            started = self._clock()
+            self._runner.drop([one.segment.key for one in leaving])
+            self._device_seconds += self._clock() - started
+
     def _join(self, group: Sequence[Segment]) -> list[Emission]:
         started = self._clock()
         for segment in group:
@@ -174,21 +184,27 @@ class Engine:
             self._runner.join(group)
         except Exception as error:
             return self._lose(error)
-        self._observer.step("encode", self._clock() - started, len(group), encoder_padding(group))
+        self._passed("encode", self._clock() - started, len(group), encoder_padding(group))
         return []
 
     def _decode(self) -> list[Emission]:
-        started, rows = self._clock(), self._runner.num_rows
+        running, rows = self._joined(), self._runner.num_rows
+        started = self._clock()
         try:
             selection = self._runner.step()
         except Exception as error:
             return self._lose(error)
         now = self._clock()
-        self._observer.step("decode", now - started, rows, 0)  # rows compact: none is padding
-        return [emission for segment in self._joined() for emission in self._tell(segment, selection, now)]
+        self._passed("decode", now - started, rows, decoder_padding(running))
+        return [emission for segment in running for emission in self._tell(segment, selection, now)]
+
+    def _passed(self, phase: Phase, seconds: float, rows: int, padding_tokens: int) -> None:
+        self._device_seconds += seconds
+        self._observer.step(phase, seconds, rows, padding_tokens)
 
     def _tell(self, segment: Segment, selection: Selection, now: float) -> list[Emission]:
         """What one step means for one segment: its new tokens before its end."""
+        segment.num_steps += 1
         if segment.first_token_at is None:
             segment.first_token_at = now
         told: list[Emission] = []
@@ -239,8 +255,10 @@ class Engine:
             del self._keys[segment.request.segment_id]
         return Emission(segment, event)
 
-    def _measure(self, emissions: Sequence[Emission], seconds: float) -> None:
-        """Learn from a step how fast work gets done."""
+    def _measure(self, emissions: Sequence[Emission], seconds: float, is_full: bool) -> None:
+        """Tell what a step cost beside the device, and learn from it how fast a queue gets shorter."""
+        self._observer.step("schedule", max(0.0, seconds - self._device_seconds), self._runner.num_rows, 0)
         done = [e.segment.num_source_tokens for e in emissions if isinstance(e.event, FinishedEvent)]
-        with self._lock:
-            self._speed.record(seconds, sum(done))
+        if is_full:  # a batch with room to spare says nothing about how fast others would be served
+            with self._lock:
+                self._speed.record(seconds, sum(done))

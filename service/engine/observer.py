@@ -11,14 +11,19 @@ from typing import Literal, Protocol
 from model.decoding import FinishReason
 from service.engine.request import SegmentTimings, Stage
 
-Phase = Literal["encode", "decode"]
+Phase = Literal["schedule", "encode", "decode"]
 
 
 class EngineObserver(Protocol):
     """Facts in the order in which they happen."""
 
     def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
-        """One pass over the network. `rows` are segments when encoding, rows of the batch when decoding."""
+        """One pass over the network, or, as "schedule", all that a step did beside its passes.
+
+        `rows` are segments when encoding, rows of the batch otherwise. `padding_tokens` are source positions
+        that the encoder computed for nothing; when decoding, positions that attention read and masked: of the
+        own side by row, of the source by segment, each up to the longest of the batch.
+        """
 
     def finished(
         self, finish_reason: FinishReason, source_tokens: int, target_tokens: int, timings: SegmentTimings

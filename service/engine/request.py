@@ -91,6 +91,7 @@ class Segment:
     submitted_at: float
     joined_at: float | None = None  # when its turn to be encoded came
     first_token_at: float | None = None
+    num_steps: int = 0  # positions decoded so far, the same for all its rows
     is_cancelled: bool = False
 
     @property

@@ -101,5 +101,14 @@ def length_groups(segments: Sequence[Segment]) -> list[list[Segment]]:
 
 def encoder_padding(group: Sequence[Segment]) -> int:
     """Padding tokens that the encoder computes for this group."""
-    lengths = [segment.num_source_tokens for segment in group]
-    return max(lengths) * len(lengths) - sum(lengths)
+    return _padding([segment.num_source_tokens for segment in group])
+
+
+def decoder_padding(running: Sequence[Segment]) -> int:
+    """Positions that attention reads and masks in the next step: each side is as long as its longest."""
+    filled = [segment.num_steps + 1 for segment in running for _ in range(segment.rows)]
+    return _padding(filled) + _padding([segment.num_source_tokens for segment in running])
+
+
+def _padding(lengths: Sequence[int]) -> int:
+    return max(lengths, default=0) * len(lengths) - sum(lengths)

@@ -23,6 +23,8 @@ class RunningBatch:
         self.max_rows, self.bytes_limit = max_rows, bytes_limit
         self._bytes_per_position = bytes_per_position
         self._segments: dict[int, Segment] = {}
+        # Kept up to date, so that `fits`, asked at every step, reads three numbers.
+        self._rows = self._longest_target = self._longest_source = 0
 
     def __len__(self) -> int:
         return len(self._segments)
@@ -39,34 +41,43 @@ class RunningBatch:
 
     @property
     def rows(self) -> int:
-        return sum(segment.rows for segment in self.segments)
+        return self._rows
 
     @property
     def bytes_used(self) -> int:
-        return self._bytes_of(self.segments)
+        return self._bytes(len(self), self._rows, self._longest_target, self._longest_source)
 
     def check_possible(self, segment: Segment) -> None:
         """Raises `SegmentTooLarge` for a segment that would not fit even alone."""
         if segment.rows > self.max_rows:
             raise SegmentTooLarge("beam_size", self.max_rows, segment.rows)
-        needed = self._bytes_of([segment])
+        needed = self._bytes(1, segment.rows, segment.max_length, segment.num_source_tokens)
         if needed > self.bytes_limit:
             raise SegmentTooLarge("cache_bytes", self.bytes_limit, needed)
 
     def fits(self, segment: Segment) -> bool:
-        if self.rows + segment.rows > self.max_rows:
-            return False
-        return self._bytes_of([*self.segments, segment]) <= self.bytes_limit
+        rows = self._rows + segment.rows
+        target = max(self._longest_target, segment.max_length)
+        source = max(self._longest_source, segment.num_source_tokens)
+        return rows <= self.max_rows and self._bytes(len(self) + 1, rows, target, source) <= self.bytes_limit
 
     def join(self, segment: Segment) -> None:
         """Reserve what the segment may need. The caller has asked `fits`."""
         self._segments[segment.key] = segment
+        self._rows += segment.rows
+        self._longest_target = max(self._longest_target, segment.max_length)
+        self._longest_source = max(self._longest_source, segment.num_source_tokens)
 
     def leave(self, key: int) -> Segment:
         """Give back what was reserved. Raises `KeyError` when the segment does not run."""
-        return self._segments.pop(key)
+        segment = self._segments.pop(key)
+        self._rows -= segment.rows
+        # Only who was among the longest can make the rest shorter.
+        if segment.max_length == self._longest_target:
+            self._longest_target = max((s.max_length for s in self.segments), default=0)
+        if segment.num_source_tokens == self._longest_source:
+            self._longest_source = max((s.num_source_tokens for s in self.segments), default=0)
+        return segment
 
-    def _bytes_of(self, segments: Collection[Segment]) -> int:
-        target = sum(s.rows for s in segments) * max((s.max_length for s in segments), default=0)
-        source = len(segments) * max((s.num_source_tokens for s in segments), default=0)
-        return self._bytes_per_position * (target + source)
+    def _bytes(self, num_segments: int, rows: int, longest_target: int, longest_source: int) -> int:
+        return self._bytes_per_position * (rows * longest_target + num_segments * longest_source)

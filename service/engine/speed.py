@@ -1,16 +1,16 @@
-"""How fast the engine works, as measured. Knows: tokens, busy seconds. Must not know: clocks, queues."""
+"""How fast the engine works, as measured. Knows: tokens, seconds of steps. Must not know: clocks, queues."""
 
 from __future__ import annotations
 
-HALF_LIFE_SECONDS = 30.0  # of busy time: what was measured so long ago counts half
+HALF_LIFE_SECONDS = 30.0  # of such time: what was measured so long ago counts half
 FIRST_GUESS = 200.0  # source tokens per second, until something was measured
 
 
 class Speedometer:
-    """Source tokens finished per busy second, recent work counting more."""
+    """Source tokens finished per second of a full batch, recent work counting more."""
 
     def __init__(self) -> None:
-        # The guess weighs as much as one busy second.
+        # The guess weighs as much as one second.
         self._tokens, self._seconds = FIRST_GUESS, 1.0
 
     def record(self, seconds: float, finished_tokens: int) -> None:

@@ -13,14 +13,16 @@ import heapq
 
 from service.engine.request import Segment
 
+SPARE_ENTRIES = 64  # of segments that have left, in each heap, before it is made anew
+
 
 class WaitingQueue:
-    """At most `max_tokens` source tokens wait. Everything is O(log n) or better."""
+    """At most `max_tokens` source tokens wait. Everything is O(log n) or better, amortised."""
 
     def __init__(self, max_tokens: int, priority_step_seconds: float) -> None:
-        self._max_tokens, self._step_seconds = max_tokens, priority_step_seconds
+        self.max_tokens, self._step_seconds = max_tokens, priority_step_seconds
         self._segments: dict[int, Segment] = {}
-        # Entries of segments that have left stay in the heaps until they come up.
+        # Entries of segments that have left stay in the heaps until they come up, or are too many.
         self._by_turn: list[tuple[float, int]] = []
         self._by_deadline: list[tuple[float, int]] = []
         self.num_tokens = 0
@@ -32,7 +34,7 @@ class WaitingQueue:
         return key in self._segments
 
     def has_room(self, num_tokens: int) -> bool:
-        return self.num_tokens + num_tokens <= self._max_tokens
+        return self.num_tokens + num_tokens <= self.max_tokens
 
     def push(self, segment: Segment) -> None:
         """The caller has asked `has_room`."""
@@ -43,6 +45,14 @@ class WaitingQueue:
             heapq.heappush(self._by_deadline, (request.deadline, segment.key))
         self._segments[segment.key] = segment
         self.num_tokens += segment.num_source_tokens
+        self._forget_the_gone()
+
+    def _forget_the_gone(self) -> None:
+        """Who was served long before its deadline would else be remembered until then."""
+        for heap in (self._by_turn, self._by_deadline):
+            if len(heap) > 2 * len(self._segments) + SPARE_ENTRIES:
+                heap[:] = [entry for entry in heap if entry[1] in self._segments]
+                heapq.heapify(heap)
 
     def head(self) -> Segment | None:
         """The segment whose turn it is."""

@@ -115,7 +115,7 @@ def test_known_work_gives_known_metrics() -> None:
         "verto_running_rows": 4,
         "verto_cache_bytes_used": 5,
         "verto_cache_bytes_limit": 6,
-        "verto_backlog_seconds": 7.5,
+        "verto_backlog_seconds": 0.0002,
         "verto_ready": 1,
         "verto_draining": 0,
         'verto_model_info{device="cpu",dtype="float32",model="en-de",version="1.0"}': 1,

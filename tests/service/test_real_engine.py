@@ -120,7 +120,7 @@ def test_the_engine_reports_what_it_does(client: TestClient) -> None:
     assert metric(client, 'verto_model_info{device="cpu",dtype="float32",model="tiny",version="1"}') == 1
 
 
-def test_a_queue_that_is_full_refuses_with_a_time_to_come_again(settings: Settings) -> None:
+def test_what_no_queue_could_take_is_refused_with_bound_and_value(settings: Settings) -> None:
     metrics = Metrics()
     small = settings.model_copy(update={"max_queue_tokens": 20})
     translator = load_translator(small, metrics)
@@ -128,8 +128,11 @@ def test_a_queue_that_is_full_refuses_with_a_time_to_come_again(settings: Settin
         with TestClient(create_app(translator, small, metrics=metrics)) as client:
             body = {"text": "Ba de fi go hu. " * 50, "source": "en", "target": "de"}
             response = client.post("/v1/translate", json=body)
-            assert (response.status_code, response.json()["code"]) == (429, "overloaded")
-            assert int(response.headers["retry-after"]) >= 1
+            assert (response.status_code, response.json()["code"]) == (413, "request_too_large")
+            (fault,) = response.json()["errors"]
+            assert (fault["field"], fault["bound"]) == ("text", "at most 20 source tokens on this server")
+            assert fault["value"] > 20
+            assert "retry-after" not in response.headers
             assert translate(client, text="Ba.").status_code == 200
             assert metric(client, "verto_queue_segments") == 0
     finally:

@@ -14,7 +14,9 @@ from service.engine.errors import (
     EngineOverloaded,
     SegmentTooLarge,
 )
+from service.engine.observer import Phase
 from service.engine.request import FinishedEvent, SegmentTimings
+from service.engine.speed import FIRST_GUESS
 from tests.builders import tiny_model
 from tests.service.engine.by_hand import (
     KINDS,
@@ -62,8 +64,9 @@ def test_retry_after_is_the_queued_work_over_the_measured_speed() -> None:
         return decode_step(token_ids, cache)
 
     model.decode_step = slowly  # type: ignore[method-assign]
-    for _ in range(40):
-        one.submit(request(options=DecodingOptions(strategy="greedy", max_length=1)))
+    for _ in range(6):
+        for _ in range(10):
+            one.submit(request(options=DecodingOptions(strategy="greedy", max_length=1)))
         one.run_until_idle()
     # Four source tokens every half second: eight per second.
     for _ in range(10):
@@ -72,6 +75,21 @@ def test_retry_after_is_the_queued_work_over_the_measured_speed() -> None:
         one.submit(request())
     assert caught.value.retry_after_seconds == pytest.approx(40 / 8, rel=0.5)
     assert one.snapshot().backlog_seconds == caught.value.retry_after_seconds
+
+
+def test_speed_is_that_of_a_full_batch() -> None:
+    """A batch with room to spare works for few at a time, and says nothing of how a queue would shrink."""
+    clock, model = Clock(), tiny_model(1).double()
+    one, decode_step = engine(model, clock=clock), model.decode_step
+
+    def slowly(token_ids: torch.Tensor, cache: Any) -> torch.Tensor:
+        clock.now += 60.0
+        return decode_step(token_ids, cache)
+
+    model.decode_step = slowly  # type: ignore[method-assign]
+    one.submit(request(options=KINDS[0]))
+    one.run_until_idle()
+    assert one.snapshot().tokens_per_second == FIRST_GUESS
 
 
 def test_an_id_is_taken_while_its_segment_lives_and_free_afterwards() -> None:
@@ -112,7 +130,44 @@ def test_the_observer_hears_of_every_pass_over_the_network() -> None:
     one.submit(request((5, 6, 7, 8, 3), options=KINDS[1]))
     one.submit(request((5, 3), options=KINDS[0]))
     one.step()
-    assert ear.facts == [("encode", 2, 3), ("decode", 3, 0)]
+    # Both sources count as long as the longer; both have come equally far.
+    assert ear.facts == [("encode", 2, 3), ("decode", 3, 3), ("schedule", 3, 0)]
+
+
+def test_padding_of_a_decode_step_is_what_shorter_rows_and_sources_lack() -> None:
+    ear = Ear()
+    one = engine(ear=ear)
+    one.submit(request((5, 6, 7, 8, 3), options=KINDS[1]))  # two rows
+    one.step()
+    one.step()
+    one.submit(request((5, 3), options=KINDS[2]))  # four rows, two positions behind, three tokens shorter
+    one.step()
+    decoded = [fact for fact in ear.facts if fact[0] == "decode"]
+    assert decoded == [("decode", 2, 0), ("decode", 2, 0), ("decode", 6, 4 * 2 + 3)]
+
+
+def test_scheduling_is_all_of_a_step_but_its_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, model, seconds = Clock(), tiny_model(1).double(), dict[str, float]()
+
+    class Stopwatch(Ear):
+        def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
+            seconds[phase] = duration_seconds
+
+    def lasting(duration: float, call: Any) -> Any:
+        def slow(*arguments: Any) -> Any:
+            clock.now += duration
+            return call(*arguments)
+
+        return slow
+
+    one = engine(model, Stopwatch(), clock)
+    monkeypatch.setattr(model, "encode", lasting(4.0, model.encode))
+    monkeypatch.setattr(model, "decode_step", lasting(2.0, model.decode_step))
+    monkeypatch.setattr(one._scheduler, "plan", lasting(1.0, one._scheduler.plan))
+    monkeypatch.setattr(one, "_finish", lasting(0.5, one._finish))
+    one.submit(request(options=DecodingOptions(strategy="greedy", max_length=1)))
+    one.step()
+    assert seconds == {"encode": 4.0, "decode": 2.0, "schedule": 1.5}
 
 
 def test_the_heartbeat_is_the_age_of_the_last_turn_while_there_is_work() -> None:

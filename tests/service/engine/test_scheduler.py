@@ -149,11 +149,13 @@ def test_clearing_hands_back_everything_once() -> None:
 class SchedulerMachine(RuleBasedStateMachine):
     """Random arrivals, sizes, priorities, deadlines, cancellations and ends, held against plain sets."""
 
-    MAX_ROWS, LIMIT, QUEUE = 6, 400, 40
+    MAX_ROWS, LIMIT, QUEUE, ENCODE = 6, 400, 40, 12
 
     def __init__(self) -> None:
         super().__init__()
-        self.scheduler = scheduler(max_rows=self.MAX_ROWS, limit=self.LIMIT, queue=self.QUEUE, encode=12)
+        self.scheduler = scheduler(
+            max_rows=self.MAX_ROWS, limit=self.LIMIT, queue=self.QUEUE, encode=self.ENCODE
+        )
         self.now = 0.0
         self.segments: dict[int, Segment] = {}
         self.waiting: set[int] = set()
@@ -224,6 +226,22 @@ class SchedulerMachine(RuleBasedStateMachine):
         assert joining == self.by_turn()[: len(joining)]
         self.waiting -= set(joining)
         self.running |= set(joining)
+        self.check_that_the_head_could_not_join(plan.joining)
+
+    def check_that_the_head_could_not_join(self, joined: tuple[Segment, ...]) -> None:
+        """Nobody starves: whoever's turn it is waits only for room, or for the encoder's next step."""
+        if self.waiting:
+            head = self.segments[self.by_turn()[0]]
+            tokens = sum(one.num_source_tokens for one in (*joined, head))
+            encoder_is_full = bool(joined) and tokens > self.ENCODE
+            assert encoder_is_full or not self.fits(head)
+
+    def fits(self, head: Segment) -> bool:
+        together = [*(self.segments[key] for key in self.running), head]
+        rows = sum(one.rows for one in together)
+        longest = max(one.max_length for one in together), max(one.num_source_tokens for one in together)
+        needed = BYTES_PER_POSITION * (rows * longest[0] + len(together) * longest[1])
+        return rows <= self.MAX_ROWS and needed <= self.LIMIT
 
     def by_turn(self) -> list[int]:
         def turn(key: int) -> tuple[float, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.engine.waiting_queue import WaitingQueue
+from service.engine.waiting_queue import SPARE_ENTRIES, WaitingQueue
 from tests.service.engine.segments import request, segment
 
 
@@ -58,6 +58,18 @@ def test_clearing_takes_all_out_once() -> None:
         queue.push(segment(key))
     assert [s.key for s in queue.clear()] == [0, 1, 2]
     assert (len(queue), queue.num_tokens, queue.head()) == (0, 0, None)
+
+
+def test_what_has_left_is_forgotten_long_before_its_deadline() -> None:
+    queue = WaitingQueue(100, 5.0)
+    for key in range(1_000):
+        queue.push(segment(key, deadline=1e6 if key % 2 else None, priority=-10))
+        if key >= 3:
+            queue.remove(key)
+    queue.push(segment(1_000, deadline=2e6, priority=10))
+    assert max(len(queue._by_turn), len(queue._by_deadline)) <= 2 * len(queue) + SPARE_ENTRIES + 1
+    assert [s.key for s in queue.remove_late(1e6)] == [1]
+    assert drained(queue) == [1_000, 0, 2]
 
 
 @pytest.mark.parametrize("priority", [-11, 11])
