@@ -40,6 +40,7 @@ _KNOWN_ERRORS: dict[str, tuple[str, ...]] = {
     "model.config": ("ConfigError",),
     "model.decoding.options": ("OptionError",),
     "service.settings": ("SettingsError",),
+    "service.engine.supervisor": ("StartError",),
     "service.serving": ("ServeError",),
     "training.errors": ("TrainingError",),
     "training.tokenizer_training": ("TokenizerTrainingError",),

@@ -13,7 +13,7 @@ bundles are kept. Nothing is ever unpickled, and nothing is opened that the mani
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -42,10 +42,12 @@ from model.weights import INDEX_FILE, STORED_TYPES, WEIGHTS_FILE, read_model, st
 __all__ = [
     "Bundle",
     "BundleError",
+    "BundleHead",
     "BundleInfo",
     "FileEntry",
     "list_bundles",
     "load_bundle",
+    "load_bundle_head",
     "save_bundle",
     "verify_bundle",
 ]
@@ -66,6 +68,17 @@ class Bundle:
     @property
     def config(self) -> ModelConfig:
         return self.model.config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleHead:
+    """All of a bundle but its weights: for a process that talks about a model and does not run it."""
+
+    path: Path
+    info: BundleInfo
+    config: ModelConfig
+    tokenizer: Tokenizer
+    manifest_digest: str
 
 
 def save_bundle(
@@ -130,6 +143,19 @@ def load_bundle(
     return Bundle(path=folder, info=info, model=model, tokenizer=tokenizer, manifest_digest=manifest.digest)
 
 
+def load_bundle_head(folder: Path) -> BundleHead:
+    """Everything but the weights, whose files are not looked at. Raises BundleError as `load_bundle` does."""
+    manifest = _listed(folder)
+    needed = (CONFIG_FILE, *_tokenizer_files(folder, manifest))
+    check_files(folder, replace(manifest, files={name: manifest.files[name] for name in needed}))
+    info, config = parse_config(folder / CONFIG_FILE, read_bytes(folder / CONFIG_FILE))
+    tokenizer = _load_tokenizer(folder, manifest)
+    _check_vocabulary(folder / CONFIG_FILE, config, tokenizer)
+    return BundleHead(
+        path=folder, info=info, config=config, tokenizer=tokenizer, manifest_digest=manifest.digest
+    )
+
+
 def list_bundles(root: Path) -> list[Path]:
     """The bundles in this folder, or the folder itself when it is one; by name, none when there is no folder.
 
@@ -147,6 +173,13 @@ def _looks_like_bundle(folder: Path) -> bool:
 
 
 def _verified(folder: Path) -> Manifest:
+    manifest = _listed(folder)
+    check_files(folder, manifest)
+    return manifest
+
+
+def _listed(folder: Path) -> Manifest:
+    """A manifest that has whatever makes a bundle; not compared with the files."""
     manifest = read_manifest(folder)
     for name in (CONFIG_FILE, MODEL_CARD_FILE):
         _require(folder, manifest, name)
@@ -154,7 +187,6 @@ def _verified(folder: Path) -> Manifest:
         _require(folder, manifest, WEIGHTS_FILE)
     for name in _tokenizer_files(folder, manifest):
         _require(folder, manifest, name)
-    check_files(folder, manifest)
     return manifest
 
 

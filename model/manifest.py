@@ -24,6 +24,9 @@ class BundleError(Exception):
         super().__init__(f"{path}: {fault}")
         self.path, self.fault = path, fault
 
+    def __reduce__(self) -> tuple[type[BundleError], tuple[Path, str]]:
+        return (type(self), (self.path, self.fault))  # it may have to travel between processes
+
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:

@@ -8,11 +8,14 @@ from service.engine.errors import (
     EngineDraining,
     EngineError,
     EngineOverloaded,
+    EngineUnavailable,
     SegmentTooLarge,
+    StreamBroken,
 )
 from service.errors import (
     DeadlinePassed,
     Draining,
+    EngineDown,
     FieldFault,
     InternalError,
     InvalidRequest,
@@ -28,6 +31,12 @@ def service_error(error: EngineError) -> ServiceError:
         return Overloaded(detail, retry_after_seconds=error.retry_after_seconds)
     if isinstance(error, EngineDraining):
         return Draining("The server is shutting down.", retry_after_seconds=5.0)
+    if isinstance(error, EngineUnavailable):
+        detail = "The engine cannot be started at present; try again later."
+        return EngineDown(detail, retry_after_seconds=error.retry_after_seconds)
+    if isinstance(error, StreamBroken):
+        detail = "The engine was restarted and this stream cannot be continued; try again."
+        return EngineDown(detail, retry_after_seconds=1.0)
     if isinstance(error, DeadlineExceeded):
         return DeadlinePassed("The translation was not finished in time.")
     if isinstance(error, SegmentTooLarge):

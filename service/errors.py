@@ -15,6 +15,7 @@
     ├── InternalError                 500     internal_error          our fault; only the log says more
     ├── Loading                       503     loading                 models are still read; Retry-After
     ├── Draining                      503     draining                shutting down; Retry-After
+    ├── EngineDown                    503     engine_down             its process died; Retry-After
     └── DeadlinePassed                504     deadline_passed
 
 The problem object is that of RFC 9457, with a stable `code`, the request's id, and for a fault of the request
@@ -150,6 +151,10 @@ class Loading(ServiceError):
 
 class Draining(ServiceError):
     status, code, title = 503, "draining", "The server is shutting down"
+
+
+class EngineDown(ServiceError):
+    status, code, title = 503, "engine_down", "The engine is not available"
 
 
 class DeadlinePassed(ServiceError):

@@ -40,6 +40,11 @@ class Lifecycle:
         return self._translator is not None
 
     @property
+    def is_ready(self) -> bool:
+        """Whether new work is taken, by every model."""
+        return self.phase == "ready" and self._translator is not None and self._translator.is_available
+
+    @property
     def loaded(self) -> Translator | None:
         """The translator as soon as there is one, also while draining."""
         return self._translator

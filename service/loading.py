@@ -6,14 +6,15 @@ bundles, engines and settings; must not know HTTP.
 
 import logging
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
-from model.checkpoint import BundleError, list_bundles, load_bundle
-from service.engine import EngineConfig, ThreadEngine
+from model.checkpoint import BundleError, list_bundles
+from service.engine_start import StartedEngine, StartingEngine, start_engine
 from service.languages import LanguageDetector
-from service.metrics import EngineMetrics, Metrics, Stopwatch
+from service.metrics import EngineMetrics, Metrics
 from service.planning import Limits, Planner
 from service.registry import ModelRegistry, ServedModel
 from service.settings import Settings
@@ -25,15 +26,15 @@ logger = logging.getLogger(__name__)
 def load_translator(settings: Settings, metrics: Metrics) -> Translator:
     """Everything in memory and running. Raises BundleError for a bundle that is missing or broken."""
     device = choose_device(settings.device)
-    models: list[ServedModel] = []
+    observer = EngineMetrics(metrics)
+    folders = require_bundles(settings.models_dir)
+    engines = [start_engine(folder, device, settings, observer) for folder in folders]
     try:
-        for folder in require_bundles(settings.models_dir):
-            models.append(_serve(folder, device, settings, metrics, taken={model.name for model in models}))
-        registry = ModelRegistry(models)
+        registry = ModelRegistry(_serve_all(engines))
         detector = LanguageDetector.load(registry.languages)
     except BaseException:
-        for model in models:
-            model.engine.close()
+        for engine in engines:
+            engine.close()
         raise
     metrics.watch(registry.models)
     limits = Limits(settings.max_text_characters, settings.max_texts)
@@ -64,32 +65,30 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _serve(
-    folder: Path, device: torch.device, settings: Settings, metrics: Metrics, taken: set[str]
-) -> ServedModel:
-    stopwatch = Stopwatch()
-    bundle = load_bundle(folder, device=device)
-    if bundle.info.name in taken:
-        raise BundleError(folder, f"another bundle in this folder is called {bundle.info.name!r} too")
-    config = EngineConfig(
-        max_rows=settings.max_rows,
-        max_queue_tokens=settings.max_queue_tokens,
-        cache_bytes_limit=settings.cache_bytes_limit,
-        num_threads=settings.num_threads,
-    )
-    parameter = next(bundle.model.parameters())
+def _serve_all(engines: Iterable[StartingEngine]) -> list[ServedModel]:
+    models: dict[str, ServedModel] = {}
+    for engine in engines:
+        started = engine.finish()
+        if (name := started.head.info.name) in models:
+            raise BundleError(started.head.path, f"another bundle in this folder is called {name!r} too")
+        models[name] = _serve(started)
+    return list(models.values())
+
+
+def _serve(started: StartedEngine) -> ServedModel:
+    head = started.head
     model = ServedModel(
-        name=bundle.info.name,
-        version=bundle.info.version,
-        directions=bundle.info.directions,
-        dtype=str(parameter.dtype).removeprefix("torch."),
-        device=str(parameter.device),
-        created=_created(folder),
-        load_seconds=stopwatch.seconds(),
-        max_source_length=bundle.model.config.max_source_length,
-        defaults=bundle.info.decoding,
-        tokenizer=bundle.tokenizer,
-        engine=ThreadEngine(bundle, config, EngineMetrics(metrics)),
+        name=head.info.name,
+        version=head.info.version,
+        directions=head.info.directions,
+        dtype=started.dtype,
+        device=started.device,
+        created=_created(head.path),
+        load_seconds=started.load_seconds,
+        max_source_length=head.config.max_source_length,
+        defaults=head.info.decoding,
+        tokenizer=head.tokenizer,
+        engine=started.engine,
     )
     logger.info("model loaded", extra={"model": model.name, "seconds": round(model.load_seconds, 2)})
     return model

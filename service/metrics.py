@@ -127,6 +127,12 @@ class Metrics:
             registry=registry,
         )
 
+        self.engine_restarts = Counter(
+            "verto_engine_restarts_total",
+            "Engine processes started in place of a dead one.",
+            registry=registry,
+        )
+
     def _define_models(self) -> None:
         labels = ("model", "version", "dtype", "device")
         self.model_info = Gauge(
@@ -181,7 +187,7 @@ class Metrics:
     def watch_lifecycle(self, lifecycle: "Lifecycle") -> None:
         """Show at each scrape where the server is in its life."""
         ready = Gauge("verto_ready", "1 while new work is taken.", registry=self.registry)
-        ready.set_function(lambda: float(lifecycle.phase == "ready"))
+        ready.set_function(lambda: float(lifecycle.is_ready))
         draining = Gauge("verto_draining", "1 while only accepted work is finished.", registry=self.registry)
         draining.set_function(lambda: float(lifecycle.phase == "draining"))
 
@@ -227,6 +233,9 @@ class EngineMetrics:
     def rejected(self, reason: str) -> None: ...
 
     def failed(self, reason: str) -> None: ...
+
+    def restarted(self) -> None:
+        self._metrics.engine_restarts.inc()
 
 
 class EngineCollector(Collector):

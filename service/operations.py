@@ -12,7 +12,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import FileResponse, HTMLResponse, Response
 
 from service.context import Context
-from service.errors import Draining, Loading
+from service.errors import Draining, EngineDown, Loading
 from service.lifecycle import DRAINING_RETRY_SECONDS, LOADING_RETRY_SECONDS
 from service.openapi import PROBLEMS
 from service.schemas import HealthAnswer
@@ -47,10 +47,13 @@ async def live() -> HealthAnswer:
 
 @router.get("/health/ready", tags=["health"], summary="Is new work taken?", responses=_UNAVAILABLE)
 async def ready(context: Context) -> HealthAnswer:
-    """503 while loading and while shutting down."""
+    """503 while loading, while shutting down, and while an engine cannot be started again."""
     if context.lifecycle.phase == "draining":
         raise Draining("The server is shutting down.", retry_after_seconds=DRAINING_RETRY_SECONDS)
     context.lifecycle.require_translator()
+    if not context.lifecycle.is_ready:
+        detail = "An engine cannot be started at present."
+        raise EngineDown(detail, retry_after_seconds=LOADING_RETRY_SECONDS)
     return HealthAnswer()
 
 

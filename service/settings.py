@@ -23,6 +23,7 @@ DEFAULT_PORT = 8000
 # Kubernetes adds such variables for a service called "verto"; they are not ours.
 _SERVICE_LINK = re.compile(r"VERTO_(SERVICE_(HOST|PORT).*|PORT_\d+_.*)")
 
+EngineBacking = Literal["process", "thread"]
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -51,6 +52,16 @@ class Settings(BaseSettings):
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.",
+    )
+    engine: EngineBacking = Field(
+        "process",
+        description="process: each model in one of its own, started again if it dies; thread: all in one.",
+    )
+    engine_stuck_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=86_400,
+        description="Seconds of silence after which an engine's process with work is killed and replaced.",
     )
     num_threads: int = Field(
         default_factory=usable_processors, ge=1, le=1024, description="Threads for the network on a CPU."

@@ -80,6 +80,11 @@ class Translator:
         self._planner.check_size(texts)
         return [self._detector.detect(text) for text in texts]
 
+    @property
+    def is_available(self) -> bool:
+        """Whether no model's engine is down for longer than a restart takes."""
+        return all(model.engine.snapshot().is_available for model in self.registry.models)
+
     async def drain(self) -> None:
         """Wait until every engine has finished what it accepted; new work is refused meanwhile."""
         await asyncio.gather(*(model.engine.drain() for model in self.registry.models))

@@ -6,9 +6,11 @@ from service.engine.errors import (
     EngineDraining,
     EngineError,
     EngineOverloaded,
+    EngineUnavailable,
     SegmentCancelled,
     SegmentTooLarge,
     StepFailed,
+    StreamBroken,
 )
 from service.engine.handle import EngineHandle, SegmentEvents, ThreadEngine
 from service.engine.observer import EngineObserver
@@ -32,6 +34,7 @@ __all__ = [
     "EngineObserver",
     "EngineOverloaded",
     "EngineSnapshot",
+    "EngineUnavailable",
     "Event",
     "FailedEvent",
     "FinishedEvent",
@@ -41,6 +44,7 @@ __all__ = [
     "SegmentTimings",
     "SegmentTooLarge",
     "StepFailed",
+    "StreamBroken",
     "ThreadEngine",
     "TokensEvent",
 ]

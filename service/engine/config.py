@@ -44,3 +44,4 @@ class EngineSnapshot:
     backlog_seconds: float  # queued work over measured speed
     heartbeat_seconds: float  # since the loop last turned; 0 while there is nothing to do
     draining: bool
+    is_available: bool = True  # false while its process cannot be started

@@ -68,8 +68,8 @@ class Engine:
 
     # Asked by any thread.
 
-    def submit(self, request: SegmentRequest) -> Segment:
-        """Accept a segment.
+    def submit(self, request: SegmentRequest, submitted_at: float | None = None) -> Segment:
+        """Accept a segment, that may have been waiting elsewhere since `submitted_at`.
 
         Raises `EngineDraining`, `EngineOverloaded`, `SegmentTooLarge`; `ValueError` for an id that is in use
         and for source ids that the model does not know.
@@ -77,18 +77,19 @@ class Engine:
         try:
             max_length = self._runner.max_length(request)
             with self._lock:
-                return self._accept(request, max_length)
+                return self._accept(request, max_length, submitted_at)
         except EngineError as error:
             self._observer.rejected(error.reason)
             raise
 
-    def _accept(self, request: SegmentRequest, max_length: int) -> Segment:
+    def _accept(self, request: SegmentRequest, max_length: int, submitted_at: float | None) -> Segment:
         if self._draining:
             raise EngineDraining
         if request.segment_id in self._keys:
             raise ValueError(f"segment_id {request.segment_id!r} is in use")
         now = self._clock()
-        segment = Segment(self._num_arrivals, request, max_length, submitted_at=now)
+        since = now if submitted_at is None else submitted_at
+        segment = Segment(self._num_arrivals, request, max_length, submitted_at=since)
         if self._scheduler.is_idle:
             self._last_turn = now
         self._scheduler.submit(segment, self._backlog_seconds())
@@ -134,6 +135,12 @@ class Engine:
                 heartbeat_seconds=0.0 if self._scheduler.is_idle else self._clock() - self._last_turn,
                 draining=self._draining,
             )
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Source tokens, as measured."""
+        with self._lock:
+            return self._speed.tokens_per_second
 
     def _backlog_seconds(self) -> float:
         return self._speed.seconds_for(self._scheduler.waiting.num_tokens)

@@ -3,21 +3,33 @@
 EngineError
 ├── EngineOverloaded    the waiting queue is full; comes with a time to try again     (refused at submit)
 ├── EngineDraining      the engine finishes what it accepted, or has closed           (refused at submit)
+├── EngineUnavailable   its process cannot be started at present         (refused at submit, ends its events)
 ├── SegmentTooLarge     it could never run under the limits, even alone               (refused at submit)
 ├── DeadlineExceeded    its deadline passed while it waited or ran                    (ends its events)
 ├── SegmentCancelled    somebody cancelled it                                         (ends its events)
+├── StreamBroken        decoded again, it did not begin with what was sent already    (ends its events)
 └── StepFailed          the step that it was part of went wrong; others go on         (ends its events)
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 
 class EngineError(Exception):
     """A segment ended without a translation. `reason` is a stable word for metrics and logs."""
 
     reason: ClassVar[str] = "engine"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What is made of other things than its message could not be made anew of its message.
+        return (type(self)._again, (self.args, vars(self)))
+
+    @classmethod
+    def _again(cls, arguments: tuple[Any, ...], fields: dict[str, Any]) -> Self:
+        error = cls.__new__(cls, *arguments)
+        vars(error).update(fields)
+        return error
 
 
 class EngineOverloaded(EngineError):
@@ -37,6 +49,16 @@ class EngineDraining(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the engine is shutting down")
+
+
+class EngineUnavailable(EngineError):
+    """The engine's process has died and cannot be started again so far; another attempt will be made."""
+
+    reason = "unavailable"
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__(f"the engine cannot be started; try again in {retry_after_seconds:.1f} s")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class SegmentTooLarge(EngineError):
@@ -66,6 +88,15 @@ class SegmentCancelled(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the segment was cancelled")
+
+
+class StreamBroken(EngineError):
+    """The engine was restarted, and decoding anew did not begin with the tokens that were sent already."""
+
+    reason = "restarted"
+
+    def __init__(self) -> None:
+        super().__init__("after a restart of the engine the stream cannot be continued")
 
 
 class StepFailed(EngineError):

@@ -1,7 +1,8 @@
 """Who listens to the engine: metrics do, the engine knows nothing of them.
 
 Knows: which facts are told. Must not know: metric names. `rejected` is called on the thread of whoever
-submits, all others on the engine's thread: keep them short, and let them not raise.
+submits; `cancelled`, for what was not handed to a child process yet, on the thread of whoever cancels; all
+others on the engine's thread (the supervisor's of a child process). Keep them short, and let them not raise.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class EngineObserver(Protocol):
         """A segment was cancelled while queued or running."""
 
     def failed(self, reason: str) -> None:
-        """An accepted segment failed; `reason` is the error's: deadline, step or draining."""
+        """An accepted segment failed; `reason` is the error's: deadline, step, draining and so on."""
+
+    def restarted(self) -> None:
+        """The engine's process had died, and another one is being started."""
 
 
 class SilentObserver:
@@ -54,3 +58,5 @@ class SilentObserver:
     def cancelled(self, stage: Stage) -> None: ...
 
     def failed(self, reason: str) -> None: ...
+
+    def restarted(self) -> None: ...

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.decoding import NewSegment, Search, Selection, target_limit
+from model.decoding import NewSegment, Search, Selection
 from model.transformer import Transformer
-from service.engine.errors import SegmentTooLarge
+from service.engine.model_limits import checked_max_length
 from service.engine.request import Segment, SegmentRequest
 
 # A source joins the encoder group of a longer one if it is at least this share of its length, or this close.
@@ -44,13 +44,7 @@ class Runner:
 
         Raises `SegmentTooLarge` for a source longer than the model reads, `ValueError` for unknown ids.
         """
-        num_tokens, longest = len(request.source_ids), self._config.max_source_length
-        if num_tokens > longest:
-            raise SegmentTooLarge("source_tokens", longest, num_tokens)
-        # Out of range ids would stop a whole encoder group, and on some devices the process.
-        if not 0 <= min(request.source_ids) <= max(request.source_ids) < self._config.source_vocab_size:
-            raise ValueError(f"source_ids must be in 0..{self._config.source_vocab_size - 1}")
-        return target_limit(request.options, self._config, num_tokens)
+        return checked_max_length(request, self._config)
 
     def join(self, segments: Sequence[Segment]) -> None:
         """Encode the segments as one padded group and give them rows.

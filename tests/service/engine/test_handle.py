@@ -1,4 +1,4 @@
-"""The thread behind the async door: cancel, drain, deadlines, failures, overload, readers that go away."""
+"""What the async door promises, whatever is behind it: cancel, overload, readers that go away."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 from model import reference
 from service.engine import (
-    EngineHandle,
     EngineOverloaded,
     FinishedEvent,
     SegmentCancelled,
@@ -18,6 +17,7 @@ from service.engine import (
     TokensEvent,
 )
 from tests.builders import tiny_model
+from tests.service.engine.conftest import Door
 from tests.service.engine.segments import request
 from tests.service.engine.thread_door import (
     BEAM,
@@ -27,19 +27,17 @@ from tests.service.engine.thread_door import (
     collect,
     failure_of,
     run,
-    running,
     until,
 )
 
 
-def test_many_segments_at_once_each_get_their_reference_answer() -> None:
+def test_many_segments_at_once_each_get_their_reference_answer(door: Door) -> None:
     model = tiny_model(1).double()
 
     async def scenario() -> None:
-        with running(model) as engine:
-            handle: EngineHandle = engine
+        with door(model) as engine:
             asked = [request((5, 6, n, 3), BEAM if n % 2 else SHORT, stream=n % 3 == 0) for n in range(4, 20)]
-            answers = await asyncio.gather(*(collect(handle.submit(one)) for one in asked))
+            answers = await asyncio.gather(*(collect(engine.submit(one)) for one in asked))
         for one, events in zip(asked, answers, strict=True):
             assert isinstance(events[-1], FinishedEvent)
             best = events[-1].hypotheses[0].token_ids
@@ -53,11 +51,11 @@ def test_many_segments_at_once_each_get_their_reference_answer() -> None:
     run(scenario())
 
 
-def test_tokens_arrive_while_the_segment_is_still_running() -> None:
+def test_tokens_arrive_while_the_segment_is_still_running(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model) as engine:
+        with door(model) as engine:
             events = engine.submit(request(options=ENDLESS, stream=True))
             for _ in range(3):
                 gate.pass_one()
@@ -69,15 +67,23 @@ def test_tokens_arrive_while_the_segment_is_still_running() -> None:
     run(scenario())
 
 
-def test_what_cannot_be_accepted_raises_at_submit() -> None:
+def test_what_cannot_be_accepted_raises_at_submit(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model, max_rows=2, max_queue_tokens=10) as engine:
-            with pytest.raises(SegmentTooLarge, match="beam_size must be at most 2, got 4"):
+        with door(model, max_rows=1, max_queue_tokens=10) as engine:
+            with pytest.raises(SegmentTooLarge, match="beam_size must be at most 1, got 4"):
                 engine.submit(request(options=BEAM))
-            streams = [engine.submit(request(options=SHORT)) for _ in range(2)]
-            await gate.wait_for_step()
+            with pytest.raises(SegmentTooLarge, match="source_tokens must be at most 64, got 65"):
+                engine.submit(request((5,) * 65))
+            with pytest.raises(SegmentTooLarge, match="source_tokens must be at most 10, got 11"):
+                engine.submit(request((5,) * 11))
+            with pytest.raises(ValueError, match=r"source_ids must be in 0\.\.23"):
+                engine.submit(request((24, 3)))
+            streams = [engine.submit(request(options=SHORT, segment_id="first"))]
+            with pytest.raises(ValueError, match="segment_id 'first' is in use"):
+                engine.submit(request(options=SHORT, segment_id="first"))
+            await until(lambda: engine.snapshot().running_segments == 1)
             streams += [engine.submit(request(options=SHORT)) for _ in range(2)]
             with pytest.raises(EngineOverloaded) as caught:
                 engine.submit(request(options=SHORT))
@@ -89,13 +95,13 @@ def test_what_cannot_be_accepted_raises_at_submit() -> None:
     run(scenario())
 
 
-def test_a_refusal_does_not_wait_for_the_step_at_hand() -> None:
+def test_a_refusal_does_not_wait_for_the_step_at_hand(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model, max_queue_tokens=4) as engine:
+        with door(model, max_queue_tokens=4) as engine:
             stream = engine.submit(request(options=SHORT))
-            await gate.wait_for_step()
+            await until(lambda: engine.snapshot().running_segments == 1)
             waiting = engine.submit(request(options=SHORT))
             started = time.perf_counter()
             for _ in range(50):
@@ -109,22 +115,20 @@ def test_a_refusal_does_not_wait_for_the_step_at_hand() -> None:
     run(scenario())
 
 
-def test_cancelling_ends_the_events_and_frees_the_rows_at_the_next_step() -> None:
+def test_cancelling_ends_the_events_and_frees_the_rows_at_the_next_step(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model) as engine:
+        with door(model) as engine:
             doomed = engine.submit(request(options=ENDLESS, segment_id="doomed"))
             other = engine.submit(request(options=ENDLESS))
-            await gate.wait_for_step()
+            await gate.pass_few(until=lambda: engine.snapshot().running_segments == 2)
             for _ in range(3):
                 engine.cancel("doomed")
             engine.cancel("never heard of")
-            gate.pass_one()  # the step at hand
-            gate.pass_one()  # the next, without the cancelled one
-            assert isinstance(failure_of(await collect(doomed)), SegmentCancelled)
-            assert engine.snapshot().running_segments == 1
+            await gate.pass_few(until=lambda: engine.snapshot().running_segments == 1)
             gate.open()
+            assert isinstance(failure_of(await collect(doomed)), SegmentCancelled)
             assert isinstance((await collect(other))[-1], FinishedEvent)
             engine.cancel("doomed")
 
@@ -132,11 +136,11 @@ def test_cancelling_ends_the_events_and_frees_the_rows_at_the_next_step() -> Non
 
 
 @pytest.mark.parametrize("how", ["close", "drop"])
-def test_an_abandoned_stream_frees_its_rows(how: str) -> None:
+def test_an_abandoned_stream_frees_its_rows(door: Door, how: str) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model) as engine:
+        with door(model) as engine:
             stream = engine.submit(request(options=ENDLESS, stream=True))
             gate.pass_one()
             await anext(stream)
@@ -149,22 +153,20 @@ def test_an_abandoned_stream_frees_its_rows(how: str) -> None:
                 del stream
                 gc.collect()
                 await asyncio.sleep(0)  # the event loop does the cancelling
-            gate.pass_one()
-            gate.pass_one()
-            await until(lambda: engine.snapshot().running_rows == 0)
+            await gate.pass_few(until=lambda: engine.snapshot().running_rows == 0)
             gate.open()
             assert isinstance((await collect(engine.submit(request(options=SHORT))))[-1], FinishedEvent)
 
     run(scenario())
 
 
-def test_a_queued_stream_that_is_closed_leaves_the_queue_at_once() -> None:
+def test_a_queued_stream_that_is_closed_leaves_the_queue_at_once(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model, max_rows=1) as engine:
+        with door(model, max_rows=1) as engine:
             first = engine.submit(request(options=SHORT))
-            await gate.wait_for_step()
+            await until(lambda: engine.snapshot().running_segments == 1)
             second = engine.submit(request(options=SHORT))
             assert engine.snapshot().queue_segments == 1
             await second.aclose()
@@ -175,9 +177,9 @@ def test_a_queued_stream_that_is_closed_leaves_the_queue_at_once() -> None:
     run(scenario())
 
 
-def test_closing_a_finished_stream_does_not_cancel_the_next_owner_of_its_id() -> None:
+def test_closing_a_finished_stream_does_not_cancel_the_next_owner_of_its_id(door: Door) -> None:
     async def scenario() -> None:
-        with running() as engine:
+        with door() as engine:
             first = engine.submit(request(options=SHORT, segment_id="x"))
             await until(lambda: engine.snapshot().running_segments + engine.snapshot().queue_segments == 0)
             second = engine.submit(request(options=SHORT, segment_id="x"))
@@ -187,11 +189,11 @@ def test_closing_a_finished_stream_does_not_cancel_the_next_owner_of_its_id() ->
     run(scenario())
 
 
-def test_a_reader_that_stops_waiting_loses_nothing_and_cancels_nothing() -> None:
+def test_a_reader_that_stops_waiting_loses_nothing_and_cancels_nothing(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model) as engine:
+        with door(model) as engine:
             stream = engine.submit(request(options=SHORT, stream=True))
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(anext(stream), 0.05)
@@ -204,11 +206,11 @@ def test_a_reader_that_stops_waiting_loses_nothing_and_cancels_nothing() -> None
     run(scenario())
 
 
-def test_closing_a_stream_ends_the_wait_of_its_reader() -> None:
+def test_closing_a_stream_ends_the_wait_of_its_reader(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model) as engine:
+        with door(model) as engine:
             stream = engine.submit(request(options=ENDLESS))
             reader = asyncio.create_task(collect(stream))
             await gate.wait_for_step()

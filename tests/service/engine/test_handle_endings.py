@@ -1,4 +1,4 @@
-"""The thread behind the door: draining, closing, deadlines, failures, rest."""
+"""What the door promises about endings: draining, closing, deadlines, failures, rest."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from service.engine import (
     DeadlineExceeded,
     EngineConfig,
     EngineDraining,
+    EngineHandle,
     FailedEvent,
     FinishedEvent,
     SegmentEvents,
     StepFailed,
     ThreadEngine,
 )
+from service.engine.process_engine import ProcessEngine
 from tests.builders import tiny_model
+from tests.service.engine.conftest import Door
 from tests.service.engine.segments import request
 from tests.service.engine.thread_door import (
     ENDLESS,
@@ -36,11 +39,18 @@ from tests.service.engine.thread_door import (
 )
 
 
-def test_draining_finishes_what_was_accepted_and_refuses_what_is_new() -> None:
+def is_closing(engine: EngineHandle) -> bool:
+    if isinstance(engine, ThreadEngine):
+        return engine._closing
+    assert isinstance(engine, ProcessEngine)
+    return engine._supervisor.is_closing
+
+
+def test_draining_finishes_what_was_accepted_and_refuses_what_is_new(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model, max_rows=2) as engine:
+        with door(model, max_rows=2) as engine:
             streams = [engine.submit(request(options=SHORT)) for _ in range(5)]
             await gate.wait_for_step()
             drains = [asyncio.create_task(engine.drain()) for _ in range(2)]
@@ -58,11 +68,11 @@ def test_draining_finishes_what_was_accepted_and_refuses_what_is_new() -> None:
     run(scenario())
 
 
-def test_giving_up_a_drain_does_not_stop_the_engine() -> None:
+def test_giving_up_a_drain_does_not_stop_the_engine(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model) as engine:
+        with door(model) as engine:
             stream = engine.submit(request(options=SHORT))
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(engine.drain(), 0.05)
@@ -73,15 +83,15 @@ def test_giving_up_a_drain_does_not_stop_the_engine() -> None:
     run(scenario())
 
 
-def test_closing_fails_what_has_not_ended() -> None:
+def test_closing_fails_what_has_not_ended(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model, max_rows=1) as engine:
+        with door(model, max_rows=1) as engine:
             streams = [engine.submit(request(options=ENDLESS)) for _ in range(3)]
             await gate.wait_for_step()
             closing = asyncio.create_task(asyncio.to_thread(engine.close))
-            await until(lambda: engine._closing)
+            await until(lambda: is_closing(engine))
             gate.pass_one()
             await closing
             for stream in streams:
@@ -95,11 +105,11 @@ def test_closing_fails_what_has_not_ended() -> None:
     run(scenario())
 
 
-def test_a_deadline_ends_running_and_queued_segments() -> None:
+def test_a_deadline_ends_running_and_queued_segments(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model, max_rows=1) as engine:
+        with door(model, max_rows=1) as engine:
             deadline = time.monotonic() + 0.1
             first = engine.submit(request(options=ENDLESS, deadline=deadline))
             second = engine.submit(request(options=ENDLESS, deadline=deadline))
@@ -113,11 +123,11 @@ def test_a_deadline_ends_running_and_queued_segments() -> None:
     run(scenario())
 
 
-def test_a_failed_step_fails_its_own_segments_and_the_loop_lives_on() -> None:
+def test_a_failed_step_fails_its_own_segments_and_the_loop_lives_on(door: Door) -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with running(model, max_rows=2) as engine:
+        with door(model, max_rows=2) as engine:
             streams = [engine.submit(request(options=SHORT)) for _ in range(3)]
             await gate.wait_for_step()
             await until(lambda: engine.snapshot().running_segments > 0)
@@ -172,10 +182,10 @@ def test_an_idle_engine_sleeps() -> None:
     run(scenario())
 
 
-def test_events_of_a_closed_loop_trouble_nobody() -> None:
+def test_events_of_a_closed_loop_trouble_nobody(door: Door) -> None:
     model = tiny_model(1)
     gate = Gate(model)
-    with running(model) as engine:
+    with door(model) as engine:
         kept: list[SegmentEvents] = []
 
         async def leave() -> None:
@@ -191,7 +201,7 @@ def test_events_of_a_closed_loop_trouble_nobody() -> None:
         run(stay())
 
 
-def test_the_engine_thread_uses_the_configured_number_of_threads() -> None:
+def test_the_engine_thread_uses_the_configured_number_of_threads(door: Door) -> None:
     async def scenario() -> None:
         model, seen = tiny_model(1), list[int]()
         step = model.decode_step
@@ -202,7 +212,7 @@ def test_the_engine_thread_uses_the_configured_number_of_threads() -> None:
             return step(*arguments)
 
         model.decode_step = watched  # type: ignore[method-assign]
-        with running(model, num_threads=2) as engine:
+        with door(model, num_threads=2) as engine:
             await collect(engine.submit(request(options=ONE_TOKEN)))
         assert set(seen) == {2}
 

@@ -55,6 +55,16 @@ class Gate:
     def pass_one(self) -> None:
         self._permits.release()
 
+    async def pass_few(self, until: Callable[[], bool]) -> None:
+        """Let steps pass until it is so: the one at hand, the next, and what messages take to get through."""
+        for _ in range(5):
+            if until():
+                return
+            self.pass_one()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_until(until), 0.2)
+        assert until()
+
     def open(self) -> None:
         self._open = True
         self._permits.release()
@@ -81,6 +91,9 @@ async def collect(events: SegmentEvents) -> list[Event]:
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():  # noqa: ASYNC110 - what is waited for happens in another thread
         await asyncio.sleep(0.002)
+
+
+_until = until  # where a parameter has this name
 
 
 def failure_of(events: list[Event]) -> EngineError:

@@ -1,0 +1,120 @@
+"""What an engine's process and its parent tell each other, and how it gets through the pipe.
+
+Knows: the messages, pickle. Must not know: who sends when, processes, threads.
+
+    parent -> child    Start, then batches of Submit and Cancel, at last Stop (or the end of the pipe)
+    child -> parent    Ready or Failed, then Joined and Stepped as the work goes on
+
+Both sides are this program, of one version, and nobody else holds an end of the pipe: that is why pickle will
+do. Times are `time.monotonic` of the parent. Its zero is the machine's start (Linux, macOS), the same for
+all processes, so that the child can compare deadlines with its own clock.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from model.checkpoint import BundleError
+from model.config import ModelConfig
+from service.engine.config import EngineConfig
+from service.engine.request import Event, SegmentRequest
+
+# The first that has buffers out of band; fixed, so that it does not change with the interpreter.
+PROTOCOL = 5
+
+FactName = Literal["step", "finished", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What the child is to load, and under which limits."""
+
+    bundle: Path
+    device: str
+    config: EngineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A segment to decode. `key` is the parent's, never used twice, and stands in for the segment's id."""
+
+    key: int
+    request: SegmentRequest
+    submitted_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The segment is to end; it may have ended already."""
+
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End after the step at hand."""
+
+
+Command = Submit | Cancel | Stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The model is in memory. Equal for every process that has loaded the same bundle in the same way."""
+
+    config: ModelConfig
+    dtype: str
+    device: str
+    bytes_per_position: int
+    manifest_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The model cannot be loaded; the child ends."""
+
+    error: BundleError
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """These segments are about to be encoded. Sent before, so that it is known who ran if that is the end."""
+
+    keys: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A fact for the parent's observer: a method of `EngineObserver` and its arguments."""
+
+    name: FactName
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """All that came of one step: facts in their order, events by key, and the speed measured so far.
+
+    It is the child's sign of life as well: one is sent for every step, whatever came of it.
+    """
+
+    facts: tuple[Observed, ...]
+    events: tuple[tuple[int, Event], ...]
+    tokens_per_second: float
+
+
+Report = Ready | Failed | Joined | Stepped
+
+
+def send(connection: Connection, message: Start | tuple[Command, ...] | Report) -> None:
+    """Waits while the pipe is full. Raises `OSError` when the other side is gone."""
+    connection.send_bytes(pickle.dumps(message, PROTOCOL))
+
+
+def receive(connection: Connection) -> Any:
+    """Waits for the next message. Raises `EOFError` or `OSError` when the other side is gone."""
+    return pickle.loads(connection.recv_bytes())

@@ -1,0 +1,193 @@
+"""What runs in an engine's process: loads a bundle, and turns an engine by what comes through the pipe.
+
+Knows: the pipe, the engine, how to load a model. Must not know: processes, signals, who is at the other end.
+
+One thread does it all, so nothing is locked and nobody disturbs a step: between two steps it takes what has
+arrived; with nothing to do it sleeps on the pipe. Limits of the queue are kept by the parent, which refuses
+before anything gets here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+
+from model.checkpoint import BundleError, load_bundle
+from model.decoding import FinishReason
+from model.transformer import Transformer
+from service.engine.config import EngineConfig
+from service.engine.engine import Emission, Engine
+from service.engine.errors import EngineError, StepFailed
+from service.engine.observer import Phase
+from service.engine.request import Event, FailedEvent, Segment, SegmentRequest, SegmentTimings, Stage
+from service.engine.runner import Runner
+from service.engine.wire import (
+    Cancel,
+    Command,
+    FactName,
+    Failed,
+    Joined,
+    Observed,
+    Ready,
+    Start,
+    Stepped,
+    Stop,
+    Submit,
+    receive,
+    send,
+)
+
+logger = logging.getLogger(__name__)
+
+NO_LIMIT = 1 << 62
+
+
+def work(connection: Connection) -> None:
+    """Load what the first message names, and decode until told to stop or the other side is gone."""
+    try:
+        _load_and_serve(connection)
+    except (EOFError, OSError):
+        logger.debug("the other side is gone")
+
+
+def _load_and_serve(connection: Connection) -> None:
+    start: Start = receive(connection)
+    torch.set_num_threads(start.config.num_threads)  # loading is to take no more than decoding may
+    try:
+        bundle = load_bundle(start.bundle, device=start.device)
+    except BundleError as error:
+        send(connection, Failed(error))
+        return
+    serve_model(connection, bundle.model, start.config, bundle.manifest_digest)
+
+
+def serve_model(
+    connection: Connection, model: Transformer, config: EngineConfig, manifest_digest: str = ""
+) -> None:
+    """Say that the model is there, and decode until told to stop. Raises as `Worker.run` does."""
+    torch.set_num_threads(config.num_threads)
+    worker = Worker(connection, model, config)
+    weight = model.output.weight
+    ready = Ready(
+        config=model.config,
+        dtype=str(weight.dtype).removeprefix("torch."),
+        device=str(weight.device),
+        bytes_per_position=worker.bytes_per_position,
+        manifest_digest=manifest_digest,
+    )
+    send(connection, ready)
+    with torch.inference_mode():
+        worker.run()
+
+
+class Worker:
+    """Turns one engine. The caller holds `torch.inference_mode`."""
+
+    def __init__(self, connection: Connection, model: Transformer, config: EngineConfig) -> None:
+        self._connection = connection
+        self._ear = _Ear()
+        self._refused: list[tuple[int, Event]] = []  # since the last step
+        runner = _AnnouncingRunner(model, self._announce)
+        self.bytes_per_position = runner.bytes_per_position
+        self._engine = Engine(runner, replace(config, max_queue_tokens=NO_LIMIT), self._ear)
+
+    def run(self) -> None:
+        """Until told to stop. Raises `EOFError` or `OSError` once the other side is gone."""
+        while self._take():
+            self._report(self._turn())
+
+    def _take(self) -> bool:
+        """All that has arrived; sleep as long as there is nothing to do. False: it is time to stop."""
+        while self._connection.poll(None if self._is_idle else 0.0):
+            commands: tuple[Command, ...] = receive(self._connection)
+            for command in commands:
+                if isinstance(command, Stop):
+                    return False
+                self._obey(command)
+        return True
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._engine.is_idle and not self._refused
+
+    def _obey(self, command: Submit | Cancel) -> None:
+        match command:
+            case Submit(key, request, submitted_at):
+                self._submit(key, replace(request, segment_id=str(key)), submitted_at)
+            case Cancel(key):
+                self._engine.cancel(str(key))
+
+    def _submit(self, key: int, request: SegmentRequest, submitted_at: float) -> None:
+        try:
+            self._engine.submit(request, submitted_at)
+        except (EngineError, ValueError) as cause:
+            # The parent has checked all this, so it is a defect; nobody may wait for ever.
+            logger.exception("an accepted segment was refused")
+            error = cause if isinstance(cause, EngineError) else StepFailed(str(cause))
+            self._refused.append((key, FailedEvent(error)))
+
+    def _announce(self, segments: Sequence[Segment]) -> None:
+        send(self._connection, Joined(tuple(int(segment.request.segment_id) for segment in segments)))
+
+    def _turn(self) -> list[Emission]:
+        try:
+            return self._engine.step()
+        except Exception:
+            # Steps handle the device's failures themselves, so this is a defect; nobody may wait for ever.
+            logger.exception("the engine's loop failed")
+            return self._engine.fail_all(StepFailed("the engine failed"))
+
+    def _report(self, emissions: Sequence[Emission]) -> None:
+        told = [(int(emission.segment.request.segment_id), emission.event) for emission in emissions]
+        events = (*self._refused, *told)
+        self._refused = []
+        send(self._connection, Stepped(self._ear.take(), events, self._engine.tokens_per_second))
+
+
+class _AnnouncingRunner(Runner):
+    """Says who is about to be encoded, before anything can go wrong with it."""
+
+    def __init__(self, model: Transformer, announce: Callable[[Sequence[Segment]], None]) -> None:
+        super().__init__(model)
+        self._announce = announce
+
+    def join(self, segments: Sequence[Segment]) -> None:
+        self._announce(segments)
+        super().join(segments)
+
+
+class _Ear:
+    """Keeps what an observer is told until the next report."""
+
+    def __init__(self) -> None:
+        self._facts: list[Observed] = []
+
+    def take(self) -> tuple[Observed, ...]:
+        facts, self._facts = tuple(self._facts), []
+        return facts
+
+    def _note(self, name: FactName, *arguments: Any) -> None:
+        self._facts.append(Observed(name, arguments))
+
+    def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
+        self._note("step", phase, duration_seconds, rows, padding_tokens)
+
+    def finished(
+        self, finish_reason: FinishReason, source_tokens: int, target_tokens: int, timings: SegmentTimings
+    ) -> None:
+        self._note("finished", finish_reason, source_tokens, target_tokens, timings)
+
+    def cancelled(self, stage: Stage) -> None:
+        self._note("cancelled", stage)
+
+    def failed(self, reason: str) -> None:
+        self._note("failed", reason)
+
+    def rejected(self, reason: str) -> None: ...
+
+    def restarted(self) -> None: ...

@@ -1,0 +1,34 @@
+"""The main function of an engine's process. Arguments: parent's pid, file descriptor, log format, level.
+
+Knows: how to end with the parent, where the log goes. Must not know: what is asked of the engine. What is
+slow to import is imported once the process is tied to its parent.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> None:
+    """Serve one engine until its parent is gone."""
+    parent_pid, descriptor, log_format, log_level = sys.argv[1:]
+    end_with_parent(int(parent_pid))
+    from service.engine.worker import work
+    from service.log import configure_logging
+
+    configure_logging(log_format, log_level)
+    with Connection(int(descriptor)) as connection:
+        work(connection)
+
+
+def end_with_parent(parent_pid: int) -> None:
+    """Have the kernel kill this process once its parent is gone. Elsewhere than on Linux the pipe must do."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent_pid:  # it was gone before
+        sys.exit(1)
