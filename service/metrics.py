@@ -127,12 +127,6 @@ class Metrics:
             registry=registry,
         )
 
-        self.engine_restarts = Counter(
-            "verto_engine_restarts_total",
-            "Engine processes started in place of a dead one.",
-            registry=registry,
-        )
-
     def _define_models(self) -> None:
         labels = ("model", "version", "dtype", "device")
         self.model_info = Gauge(
@@ -219,10 +213,6 @@ class EngineMetrics:
     def coalesced(self) -> None:
         """A segment joined the computation of an identical one."""
         self._metrics.coalesced.inc()
-
-    def engine_restarted(self) -> None:
-        """An engine process died and another was started."""
-        self._metrics.engine_restarts.inc()
 
     # Told per request, with pair and code, by translations and by HTTP.
 

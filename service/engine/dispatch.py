@@ -109,11 +109,13 @@ class Dispatch:
             return EngineSnapshot(
                 queue_segments=ledger.queue_segments,
                 queue_tokens=ledger.queue_tokens,
+                max_queue_tokens=self._config.max_queue_tokens,
                 running_segments=len(running),
                 running_rows=running.rows,
                 max_rows=running.max_rows,
                 cache_bytes_used=running.bytes_used,
                 cache_bytes_limit=running.bytes_limit,
+                tokens_per_second=self._tokens_per_second,
                 backlog_seconds=self._backlog_seconds(),
                 heartbeat_seconds=self._heartbeat_seconds(),
                 draining=self._is_draining,
