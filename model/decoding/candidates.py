@@ -72,6 +72,9 @@ def top_tokens(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
     few, so only the rows that have some are sorted in full.
     """
     num_tokens = log_probs.shape[1]
+    if count >= num_tokens:
+        everything = torch.sort(log_probs, dim=1, descending=True, stable=True)
+        return everything.values, everything.indices
     values, token_ids = torch.topk(log_probs, min(count + 1, num_tokens))
     equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > NEVER)
     tied = equal.any(dim=1).nonzero()[:, 0]

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -69,10 +68,6 @@ class Scores:
         return self.own is not self.counted
 
 
-def _repeats_no(size: int, options: DecodingOptions) -> bool:
-    return options.no_repeat_ngram_size == size
-
-
 class Constraints:
     """The rules of a batch of rows, derived anew when rows come or go."""
 
@@ -81,20 +76,18 @@ class Constraints:
     ) -> None:
         """`asked` [R]: the options of each row."""
         self._vocabulary, self._asked, self._device = vocabulary, asked, device
-        self._penalised = self._rows(lambda options: options.repetition_penalty != 1.0)
         penalties = [options.repetition_penalty for options in asked]
-        self._penalties = torch.tensor(penalties, dtype=torch.float64, device=device)[self._penalised]
-        sizes = sorted({options.no_repeat_ngram_size for options in asked} - {0})
-        self._ngrams = [(size, self._rows(partial(_repeats_no, size))) for size in sizes]
+        self._penalises = any(penalty != 1.0 for penalty in penalties)
+        self._penalties = torch.tensor(penalties, dtype=torch.float64, device=device)
+        sizes = [options.no_repeat_ngram_size for options in asked]
+        self._ngrams = {
+            size: torch.tensor([size == other for other in sizes], device=device)
+            for size in sorted({*sizes} - {0})
+        }
+        self._num_banned = [len(options.banned_ids) for options in asked]
         self._banned = BannedPhrases([options.banned_ids for options in asked], device)
-        self._barred = self._rows(lambda options: bool(options.no_repeat_ngram_size or options.banned_ids))
-        self._has_bans = len(self._barred) > 0
-        self._has_rules = self._has_bans or len(self._penalised) > 0
+        self._has_bans = bool(self._ngrams) or any(self._num_banned)
         self._has_prefix = any(options.prefix_ids for options in asked)
-
-    def _rows(self, wanted: Callable[[DecodingOptions], bool]) -> Tensor:
-        rows = [row for row, options in enumerate(self._asked) if wanted(options)]
-        return torch.tensor(rows, dtype=torch.long, device=self._device)
 
     def apply(self, log_probs: Tensor, num_held: Sequence[int], history: Callable[[], History]) -> Scores:
         """The rules on `log_probs` [R, V], which may be overwritten, of rows that hold `num_held` [R] tokens.
@@ -104,30 +97,36 @@ class Constraints:
         self._vocabulary.forbid_never(log_probs)
         asked = zip(self._asked, num_held, strict=True)
         too_short = [held < options.min_length for options, held in asked]
-        if not self._has_rules and not self._has_prefix:
+        looks_back = self._has_bans or self._penalises
+        if not looks_back and not self._has_prefix:
             self._vocabulary.forbid_end(log_probs, too_short)
             return Scores(log_probs, log_probs)
         scores = Scores(log_probs, log_probs.clone())
-        if self._has_rules:
+        if looks_back:
             self._look_back(scores.counted, history())
         self._vocabulary.forbid_end(scores.counted, too_short)
-        self._let_end(scores)
+        self._let_end(scores, num_held)
         self._force_prefix(scores, num_held)
         return scores
 
     def _look_back(self, counted: Tensor, history: History) -> None:
-        if len(self._penalised):
-            penalise_repetition(counted, history, self._penalised, self._penalties)
-        for size, rows in self._ngrams:
-            forbid_repeated_ngrams(counted, history, rows, size)
-        if self._has_bans:
+        if self._penalises:
+            penalise_repetition(counted, history, self._penalties)
+        for size, asks in self._ngrams.items():
+            forbid_repeated_ngrams(counted, history, asks, size)
+        if any(self._num_banned):
             self._banned.forbid(counted, history)
 
-    def _let_end(self, scores: Scores) -> None:
-        if self._has_bans:
-            nothing_left = (scores.counted[self._barred] == NEVER).all(dim=1)
-            rows, eos_id = self._barred[nothing_left], self._vocabulary.eos_id
-            scores.counted[rows, eos_id] = scores.own[rows, eos_id]
+    def _let_end(self, scores: Scores, num_held: Sequence[int]) -> None:
+        """Rule 4. Looked for only where bans may be so many: each past token and phrase bars at most one."""
+        always = len(self._vocabulary.never_ids) + 1
+        pairs = zip(self._asked, self._num_banned, num_held, strict=True)
+        most = [banned + held * (o.no_repeat_ngram_size > 0) for o, banned, held in pairs]
+        rows = [row for row, barred in enumerate(most) if barred + always >= scores.own.shape[1] and barred]
+        if rows:
+            places, eos_id = torch.tensor(rows, device=self._device), self._vocabulary.eos_id
+            stuck = places[(scores.counted[places] == NEVER).all(dim=1)]
+            scores.counted[stuck, eos_id] = scores.own[stuck, eos_id]
 
     def _force_prefix(self, scores: Scores, num_held: Sequence[int]) -> None:
         if not self._has_prefix:

@@ -1,7 +1,7 @@
 """What rows have written so far, laid out for rules that look back.
 
 Knows: token ids of rows of different lengths. Must not know: rules, searches, segments.
-Shapes: R rows, T positions held, V vocabulary.
+Shapes: R rows, T positions held.
 """
 
 from __future__ import annotations
@@ -30,9 +30,6 @@ class History:
         token_ids = torch.tensor(padded, dtype=torch.long, device=device).view(len(rows), longest)
         return cls(token_ids, torch.tensor(lengths, dtype=torch.long, device=device))
 
-    def of_rows(self, rows: Tensor) -> History:
-        return History(self.token_ids[rows], self.lengths[rows])
-
     def is_real(self) -> Tensor:
         """[R, T]: which positions hold a token."""
         positions = torch.arange(self.token_ids.shape[1], device=self.lengths.device)
@@ -44,10 +41,3 @@ class History:
         if not self.token_ids.shape[1]:
             return torch.full_like(places, ABSENT)
         return torch.where(places < 0, ABSENT, self.token_ids.gather(1, places.clamp(min=0)))
-
-
-def marked(token_ids: Tensor, chosen: Tensor, num_tokens: int) -> Tensor:
-    """[R, V]: True at the `token_ids` [R, N] of each row where `chosen` [R, N] is True."""
-    marks = torch.zeros(len(token_ids), num_tokens + 1, dtype=torch.bool, device=token_ids.device)
-    marks.scatter_(1, torch.where(chosen, token_ids, num_tokens), True)  # the others go to a spare column
-    return marks[:, :num_tokens]
