@@ -128,7 +128,7 @@ def test_a_child_that_has_work_and_says_nothing_is_replaced() -> None:
     async def scenario() -> None:
         model = tiny_model(1)
         gate = Gate(model)
-        with nursed(model, stuck_seconds=0.3) as (engine, nursery):
+        with nursed(model, stuck_seconds=0.5) as (engine, nursery):
             stream = engine.submit(request(options=SHORT))
             await gate.wait_for_step()
             await until(lambda: engine.snapshot().heartbeat_seconds > 0.1)
