@@ -22,6 +22,10 @@ def run(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", show_default="auto")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="process or thread: where a model runs.", show_default="process"),
+    ] = None,
     num_threads: Annotated[
         int | None, typer.Option(help="Threads for the network on a CPU.", show_default="usable processors")
     ] = None,

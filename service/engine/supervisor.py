@@ -141,6 +141,8 @@ class Supervisor:
         try:
             for report in self._reports(life):
                 self._handle(life, report)
+            if life.ready is not None and not self.is_closing:
+                logger.error("the engine's process died", extra={"seconds": round(life.age_seconds, 2)})
         finally:
             self._end(life)
         if not self.is_closing:
@@ -206,7 +208,6 @@ class Supervisor:
         if life.ready is None:
             self._fail(life.failure or StartError("the engine's process died before its model was loaded"))
             return
-        logger.error("the engine's process died", extra={"seconds": round(life.age_seconds, 2)})
         if self._owner.died():
             self._policy.died_at_work()
         else:

@@ -2,69 +2,20 @@
 
 import json
 import os
-import queue
 import re
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.builders import tiny_bundle, tiny_info
+from tests.server_process import PATIENCE, ROOT, children_of, is_alive, serve
 from tests.service.http_client import read_events
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 180.0
-
-
-class Server:
-    """A started `verto serve`; its log lines are kept."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.lines: list[str] = []
-        self._queue: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            self._queue.put(line)
-        self._queue.put(None)
-
-    def wait_for_line(self, message: str) -> dict[str, object]:
-        """The fields of the first log line with this message."""
-        while (line := self._queue.get(timeout=PATIENCE)) is not None:
-            if line.startswith("{") and json.loads(line)["message"] == message:
-                return dict(json.loads(line))
-        raise AssertionError(f"{message!r} was not logged:\n" + "".join(self.lines))
-
-    def end(self) -> int:
-        code = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        return code
-
-
-@contextmanager
-def serve(*arguments: str) -> Iterator[Server]:
-    command = [sys.executable, "-m", "cli.main", "serve", "--port", "0", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
-        try:
-            yield Server(process)
-        finally:
-            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -92,14 +43,23 @@ def test_it_starts_translates_and_drains_a_running_stream_on_ctrl_c(models_dir: 
         with httpx.stream("POST", url + "/v1/translate", json=body, timeout=PATIENCE) as response:
             received = response.iter_text()
             first = next(received)
-            server.process.send_signal(signal.SIGINT)
+            (engine,) = children_of(server.process.pid)
+            os.killpg(server.process.pid, signal.SIGINT)  # as a terminal does: to all of the group
             events = read_events(first + "".join(received))
         assert events[-1].name == "done"
         assert sum(event.name == "segment" for event in events) == 100
         assert server.end() == 0
+        assert not is_alive(engine)
         draining = [line for line in server.lines if "draining" in line]
         assert json.loads(draining[0])["running_requests"] == 1
         assert not [line for line in server.lines if "Traceback" in line]
+
+
+def wait_until_dead(*pids: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while any(map(is_alive, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_sigterm_while_loading_ends_it_cleanly(models_dir: Path) -> None:
@@ -107,6 +67,40 @@ def test_sigterm_while_loading_ends_it_cleanly(models_dir: Path) -> None:
         server.wait_for_line("listening; loading models")
         server.process.send_signal(signal.SIGTERM)
         assert server.end() == 0
+
+
+@pytest.mark.parametrize("moment", ["loading", "ready"])
+def test_a_server_that_is_killed_leaves_no_process_behind(models_dir: Path, moment: str) -> None:
+    with serve("--models-dir", str(models_dir), "--num-threads", "1") as server:
+        server.wait_for_line("listening; loading models" if moment == "loading" else "ready")
+        while not (engines := children_of(server.process.pid)):
+            time.sleep(0.01)
+        server.process.kill()
+        server.process.wait(PATIENCE)
+        wait_until_dead(*engines)
+
+
+def test_signals_to_all_processes_of_the_server_are_the_servers_alone(models_dir: Path) -> None:
+    with serve("--models-dir", str(models_dir), "--num-threads", "1") as server:
+        url = str(server.wait_for_line("ready")["url"])
+        (engine,) = children_of(server.process.pid)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(engine, number)
+        answer = httpx.post(url + "/v1/translate", json={"text": "Ba de fi."}, timeout=PATIENCE)
+        assert answer.status_code == 200
+        assert children_of(server.process.pid) == [engine]
+        os.killpg(server.process.pid, signal.SIGTERM)
+        assert server.end() == 0
+        assert not is_alive(engine)
+
+
+def test_the_engine_may_run_in_the_server_itself(models_dir: Path) -> None:
+    arguments = ["--models-dir", str(models_dir), "--num-threads", "1", "--engine", "thread"]
+    with serve(*arguments) as server:
+        url = str(server.wait_for_line("ready")["url"])
+        answer = httpx.post(url + "/v1/translate", json={"text": "Ba de fi."}, timeout=PATIENCE)
+        assert answer.status_code == 200
+        assert children_of(server.process.pid) == []
 
 
 def refused(*arguments: str) -> str:
@@ -134,12 +128,11 @@ def test_a_folder_without_a_bundle_is_one_line_with_the_way_out(tmp_path: Path) 
     assert "--models-dir" in line
 
 
-def test_a_broken_bundle_is_one_line_that_names_file_and_fault(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["tokenizer.model", "model.safetensors"])
+def test_a_broken_bundle_is_one_line_that_names_file_and_fault(tmp_path: Path, file: str) -> None:
     tiny_bundle(tmp_path / "tiny")
-    (tmp_path / "tiny" / "tokenizer.model").write_bytes(b"changed")
-    assert refused("--models-dir", str(tmp_path)).startswith(
-        f"verto: {tmp_path / 'tiny' / 'tokenizer.model'}: "
-    )
+    (tmp_path / "tiny" / file).write_bytes(b"changed")
+    assert refused("--models-dir", str(tmp_path)).startswith(f"verto: {tmp_path / 'tiny' / file}: ")
 
 
 def test_settings_are_shown_with_their_source_and_nothing_is_started() -> None:

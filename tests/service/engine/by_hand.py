@@ -60,6 +60,9 @@ class Ear:
     def failed(self, reason: str) -> None:
         self.facts.append(("failed", reason))
 
+    def restarted(self) -> None:
+        self.facts.append(("restarted",))
+
 
 def engine(
     model: Transformer = MODEL, ear: Ear | None = None, clock: Clock | None = None, **limits: Any

@@ -67,7 +67,7 @@ class Gate:
 
     def open(self) -> None:
         self._open = True
-        self._permits.release()
+        self._permits.release(100)  # a child that was killed may stand here as well
 
 
 @contextlib.contextmanager

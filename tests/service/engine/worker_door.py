@@ -19,6 +19,7 @@ from service.engine.observer import EngineObserver
 from service.engine.process_engine import ProcessEngine
 from service.engine.worker import serve_model
 from tests.builders import tiny_model
+from tests.service.engine.thread_door import SECONDS
 
 
 class Death(BaseException):
@@ -26,55 +27,70 @@ class Death(BaseException):
 
 
 class ThreadChild:
-    """A `Child` that is a thread. Killed, it does and says nothing more, and its pipe is closed at once."""
+    """A `Child` that is a thread. Killed, it says nothing more, and its pipe is closed at once."""
 
-    def __init__(self, model: Transformer, config: EngineConfig, digest: str = "digest") -> None:
-        self.connection, self._theirs = Pipe()
-        self._model, self._config, self._digest = model, config, digest
-        self.is_dead = threading.Event()
+    def __init__(self, work: Callable[[ThreadChild], None]) -> None:
+        self.connection, self.theirs = Pipe()
+        self._work = work
+        self._dead = threading.Event()
         threading.Thread(target=self._run, name="child", daemon=True).start()
 
     def _run(self) -> None:
-        with contextlib.suppress(EOFError, OSError, Death), self._theirs:
-            serve_model(self._theirs, self._model, self._config, self._digest)
-        self.is_dead.set()
+        with contextlib.suppress(EOFError, OSError, Death), self.theirs:
+            self._work(self)
+        self._dead.set()
 
     def kill(self) -> None:
-        if not self.is_dead.is_set():
-            self.is_dead.set()
-            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._theirs.fileno())) as pipe:
+        if not self._dead.is_set():
+            self._dead.set()
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.theirs.fileno())) as pipe:
                 pipe.shutdown(socket.SHUT_RDWR)
 
     def wait(self, timeout_seconds: float) -> bool:
-        return self.is_dead.wait(timeout_seconds)
+        return self._dead.wait(timeout_seconds)
 
 
 class Nursery:
-    """Starts children for one engine and remembers them. `prepare` is given each child before it works."""
+    """Starts the children of one engine. What a test changes here is so for the next child."""
 
     def __init__(self, model: Transformer, config: EngineConfig) -> None:
-        self.model, self.config = model, config
+        self.model, self.config, self.digest = model, config, "digest"
         self.children: list[ThreadChild] = []
-        self.failing: Callable[[int], Exception | None] = lambda number: None  # by number of the start
+        self.is_failing = False  # children die before they are ready
+        self.may_load = threading.Event()  # children load until this is set
+        self.may_load.set()
 
     def __call__(self) -> ThreadChild:
-        number = len(self.children)
-        child = ThreadChild(self.model, self.config)
-        self.children.append(child)
-        if self.failing(number) is not None:
-            child.kill()
-        return child
-
-    @property
-    def present(self) -> ThreadChild:
+        self.children.append(ThreadChild(self._work))
         return self.children[-1]
+
+    def _work(self, child: ThreadChild) -> None:
+        assert self.may_load.wait(SECONDS)
+        if not self.is_failing:
+            serve_model(child.theirs, self.model, self.config, self.digest)
+
+    def kill(self) -> None:
+        """The present child."""
+        self.children[-1].kill()
+
+    def poison(self, token_id: int) -> None:
+        """Sources with this token kill whoever encodes them."""
+        encode = self.model.encode
+
+        def guarded(source_ids: Any, *arguments: Any) -> Any:
+            if (source_ids == token_id).any():
+                self.kill()
+                raise Death
+            return encode(source_ids, *arguments)
+
+        self.model.encode = guarded  # type: ignore[method-assign]
 
 
 @contextlib.contextmanager
 def nursed(
     model: Transformer | None = None,
     observer: EngineObserver | None = None,
-    stuck_seconds: float = 20.0,
+    stuck_seconds: float = SECONDS,
     **limits: Any,
 ) -> Iterator[tuple[ProcessEngine, Nursery]]:
     """A process engine and who starts its children."""
