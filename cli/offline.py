@@ -106,6 +106,7 @@ def _load(folder: Path, settings: Settings) -> ServedModel:
         created=0,
         load_seconds=0.0,
         max_source_length=bundle.model.config.max_source_length,
+        alignment_layer=bundle.model.config.alignment_layer,
         defaults=bundle.info.decoding,
         tokenizer=bundle.tokenizer,
         engine=_PatientEngine(bundle, config),

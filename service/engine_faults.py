@@ -20,6 +20,12 @@ from service.errors import (
     ServiceError,
 )
 
+# Fields of a segment that a request calls otherwise, and what is counted there.
+_FIELDS = {
+    "prefix_tokens": ("prefix", "tokens, with room for one more behind it"),
+    "required_tokens": ("required", "tokens in all phrases together, behind the prefix"),
+}
+
 
 def service_error(error: EngineError) -> ServiceError:
     """The answer for an engine's error; anything unknown is our own fault and says no more than that."""
@@ -31,6 +37,7 @@ def service_error(error: EngineError) -> ServiceError:
     if isinstance(error, DeadlineExceeded):
         return DeadlinePassed("The translation was not finished in time.")
     if isinstance(error, SegmentTooLarge):
-        fault = FieldFault(error.field, f"at most {error.bound} on this server", error.value)
+        field, counted = _FIELDS.get(error.field, (error.field, "on this server"))
+        fault = FieldFault(field, f"at most {error.bound} {counted}", error.value)
         return InvalidRequest("A segment is too large for this server.", faults=[fault])
     return InternalError("The translation failed; it can be tried again.")

@@ -87,6 +87,7 @@ def _serve(
         created=_created(folder),
         load_seconds=stopwatch.seconds(),
         max_source_length=bundle.model.config.max_source_length,
+        alignment_layer=bundle.model.config.alignment_layer,
         defaults=bundle.info.decoding,
         tokenizer=bundle.tokenizer,
         engine=ThreadEngine(bundle, config, EngineMetrics(metrics)),

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.decoding import NewSegment, Search, Selection, target_limit
+from torch import Tensor
+
+from model.alignment import cross_attention
+from model.decoding import Hypothesis, NewSegment, Search, Selection, target_limit
 from model.transformer import Transformer
 from service.engine.errors import SegmentTooLarge
 from service.engine.request import Segment, SegmentRequest
@@ -20,7 +23,7 @@ class Runner:
     """The running batch on the device. The caller holds `torch.inference_mode`."""
 
     def __init__(self, model: Transformer) -> None:
-        self._config = model.config
+        self._model, self._config = model, model.config
         self._search = Search(model)
         itemsize = model.output.weight.element_size()
         # A key and a value of width D in every decoder layer.
@@ -42,7 +45,8 @@ class Runner:
     def max_length(self, request: SegmentRequest) -> int:
         """The most target tokens that the segment may produce, `</s>` counted.
 
-        Raises `SegmentTooLarge` for a source longer than the model reads, `ValueError` for unknown ids.
+        Raises `SegmentTooLarge` for a source longer than the model reads and for forced tokens that leave no
+        room for another, `ValueError` for unknown ids.
         """
         num_tokens, longest = len(request.source_ids), self._config.max_source_length
         if num_tokens > longest:
@@ -50,7 +54,9 @@ class Runner:
         # Out of range ids would stop a whole encoder group, and on some devices the process.
         if not 0 <= min(request.source_ids) <= max(request.source_ids) < self._config.source_vocab_size:
             raise ValueError(f"source_ids must be in 0..{self._config.source_vocab_size - 1}")
-        return target_limit(request.options, self._config, num_tokens)
+        limit = target_limit(request.options, self._config, num_tokens)
+        _check_room(request, limit)
+        return limit
 
     def join(self, segments: Sequence[Segment]) -> None:
         """Encode the segments as one padded group and give them rows.
@@ -67,12 +73,27 @@ class Runner:
             self._search.clear()
             raise
 
+    def attention(self, segment: Segment, hypothesis: Hypothesis) -> Tensor:
+        """See `FinishedEvent.attention`. A pass of its own; may raise whatever the device raises."""
+        ended = (self._config.eos_id,) if hypothesis.finish_reason == "stop" else ()
+        return cross_attention(self._model, segment.request.source_ids, (*hypothesis.token_ids, *ended))
+
     def drop(self, keys: Sequence[int]) -> None:
         """Free the rows of these segments."""
         self._search.drop(keys)
 
     def clear(self) -> None:
         self._search.clear()
+
+
+def _check_room(request: SegmentRequest, limit: int) -> None:
+    """Raises `SegmentTooLarge` unless what the target must hold leaves room for at least `</s>`."""
+    prefix = len(request.options.prefix_ids)
+    if prefix >= limit:
+        raise SegmentTooLarge("prefix_tokens", limit - 1, prefix)
+    required = sum(map(len, request.options.required_ids))
+    if prefix + required >= limit:
+        raise SegmentTooLarge("required_tokens", limit - 1 - prefix, required)
 
 
 def _new(segment: Segment) -> NewSegment:
