@@ -20,7 +20,7 @@ from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
     from cli.line_translation import Ready
-    from service.schemas import TranslationAnswer
+    from service.answer_schemas import TranslationAnswer
 
 
 def run(

@@ -17,8 +17,10 @@ from service.errors import (
     InternalError,
     InvalidRequest,
     Overloaded,
+    PhrasesNotAvoided,
     ServiceError,
 )
+from service.verified_events import StillBanned
 
 # Fields of a segment that a request calls otherwise, and what is counted there.
 _FIELDS = {
@@ -40,4 +42,6 @@ def service_error(error: EngineError) -> ServiceError:
         field, counted = _FIELDS.get(error.field, (error.field, "on this server"))
         fault = FieldFault(field, f"at most {error.bound} {counted}", error.value)
         return InvalidRequest("A segment is too large for this server.", faults=[fault])
+    if isinstance(error, StillBanned):
+        return PhrasesNotAvoided("The model found no translation without the banned phrases.")
     return InternalError("The translation failed; it can be tried again.")

@@ -18,6 +18,7 @@ from service.languages import DetectedLanguage, Detector
 from service.planning import PlannedText, Planner
 from service.registry import ModelRegistry, Route
 from service.translation import RunningSegment, RunningTranslation, TranslationObserver
+from service.verified_events import submit
 
 # Below this many characters planning takes less time than handing it to another thread.
 INLINE_CHARACTERS = 4_000
@@ -94,8 +95,7 @@ class Translator:
             segments,
             started=started,
             deadline=deadline,
-            characters=sum(map(len, job.texts)),
-            want_tokens=job.want_tokens,
+            job=job,
             observer=self._observer,
         )
         try:
@@ -122,12 +122,15 @@ class Translator:
         request = SegmentRequest(
             segment_id=segment.segment_id,
             source_ids=segment.plan.source_ids,
-            options=text.options,
+            options=segment.plan.options,
             stream=job.stream,
+            draft=job.draft,
+            want_attention=job.want_alignment or job.want_attention,
             priority=job.priority,
             deadline=deadline,
         )
-        segment.events = segment.route.model.engine.submit(request)
+        segment.request = request
+        segment.events = submit(segment.route.model.engine, request, text.banned)
 
 
 def _segments(translation_id: str, texts: Sequence[PlannedText]) -> Iterator[RunningSegment]:
