@@ -13,8 +13,8 @@ from cli.line_feed import Line, LineFeed
 from cli.line_files import LineFileError
 from cli.line_window import LineWindow, WindowSize
 from cli.stopping import CommandFailed
+from service.answer_schemas import TranslationAnswer
 from service.errors import ServiceError
-from service.schemas import TranslationAnswer
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 Knows how the service is put together; must not know files, lines or what is printed.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,16 +35,22 @@ _NO_DEADLINE_SECONDS = 1e9
 class OfflineTranslator:
     """Translates one text after the other, or many at once, in one direction and with the same options.
 
-    `options` are those that were named; the model's defaults fill the rest. Raises OptionError at once.
+    `options` are those that were named; the model's defaults fill the rest. No translation has a phrase of
+    `banned`. Raises OptionError at once.
     """
 
     def __init__(
-        self, translator: Translator, route: Route, options: Mapping[str, Any], split: SplitMode
+        self,
+        translator: Translator,
+        route: Route,
+        options: Mapping[str, Any],
+        split: SplitMode,
+        banned: Sequence[str] = (),
     ) -> None:
         self.options = DecodingOptions.with_defaults(options, route.model.defaults)
         self.route = route
         self._translator = translator
-        self._named, self._split = options, split
+        self._named, self._split, self._banned = options, split, tuple(banned)
 
     async def translate(self, text: str) -> TranslatedLine:
         """Raises ServiceError. Cancelled, it frees its rows."""
@@ -54,6 +60,7 @@ class OfflineTranslator:
             source=self.route.source,
             target=self.route.target,
             options=self._named,
+            banned=self._banned,
             split=self._split,
         )
         with await self._translator.start(job) as running:
@@ -64,14 +71,18 @@ class OfflineTranslator:
 
 @contextmanager
 def offline_translator(
-    choice: Choice, options: Mapping[str, Any], split: SplitMode, settings: Settings
+    choice: Choice,
+    options: Mapping[str, Any],
+    split: SplitMode,
+    settings: Settings,
+    banned: Sequence[str] = (),
 ) -> Iterator[OfflineTranslator]:
     """The bundle in memory, its engine running until the block is left. Raises BundleError, OptionError."""
     model = _load(choice.folder, settings)
     try:
         registry = ModelRegistry([model])
         route = Route(model, choice.source, choice.target)
-        yield OfflineTranslator(assemble(registry), route, options, split)
+        yield OfflineTranslator(assemble(registry), route, options, split, banned)
     finally:
         model.engine.close()
 
@@ -106,6 +117,7 @@ def _load(folder: Path, settings: Settings) -> ServedModel:
         created=0,
         load_seconds=0.0,
         max_source_length=bundle.model.config.max_source_length,
+        alignment_layer=bundle.model.config.alignment_layer,
         defaults=bundle.info.decoding,
         tokenizer=bundle.tokenizer,
         engine=_PatientEngine(bundle, config),

@@ -19,7 +19,18 @@ DECODING = (
     "beam_size",
     "num_hypotheses",
     "length_penalty",
+    "coverage_penalty",
     "patience",
+    "diversity_groups",
+    "diversity_penalty",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "epsilon",
+    "seed",
+    "repetition_penalty",
+    "no_repeat_ngram_size",
     "min_length",
     "max_length",
     "max_length_ratio",
@@ -39,7 +50,7 @@ Source = Annotated[str | None, typer.Option("--source", "-s", help="Language of 
 Target = Annotated[str | None, typer.Option("--target", "-t", help="Language to translate into.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only faults on standard error.")]
 
-Strategy = Annotated[str | None, _decoding("beam or greedy.")]
+Strategy = Annotated[str | None, _decoding("beam, greedy or sample.")]
 BeamSize = Annotated[int | None, _decoding("Hypotheses kept at each step, 1 to 32 (beam).")]
 NumHypotheses = Annotated[
     int | None, _decoding("Translations of each line, best first; needs --json (beam).")
@@ -50,9 +61,39 @@ LengthPenalty = Annotated[
 Patience = Annotated[
     float | None, _decoding("A search ends with beam size times this many finished hypotheses, to 4 (beam).")
 ]
+CoveragePenalty = Annotated[
+    float | None,
+    _decoding("Beta of the same, 0 to 5; above 0 favours attending to all of the source (beam)."),
+]
+DiversityGroups = Annotated[int | None, _decoding("Groups of the beam that differ; divides its size (beam).")]
+DiversityPenalty = Annotated[
+    float | None, _decoding("Off a token's log-probability for each earlier group's choice, 0 to 20 (beam).")
+]
+Temperature = Annotated[
+    float | None, _decoding("Divides log-probabilities, 0.01 to 10; below 1 the likely gain (sample).")
+]
+TopK = Annotated[int | None, _decoding("Only so many of the likeliest tokens; 0: all (sample).")]
+TopP = Annotated[
+    float | None, _decoding("Only the likeliest tokens with this probability together, above 0 (sample).")
+]
+MinP = Annotated[
+    float | None, _decoding("Only tokens with this share of the likeliest one's probability, to 1 (sample).")
+]
+Epsilon = Annotated[float | None, _decoding("Only tokens of at least this probability, below 1 (sample).")]
+Seed = Annotated[
+    int | None, _decoding("The same seed draws the same translation of the same line again (sample).")
+]
+RepetitionPenalty = Annotated[
+    float | None, _decoding("Multiplies log-probabilities of tokens that are there already, 0.1 to 10.")
+]
+NoRepeatNgramSize = Annotated[int | None, _decoding("No so many tokens twice in a segment, to 16; 0: any.")]
 MinLength = Annotated[int | None, _decoding("Target tokens that a segment has at least.")]
 MaxLength = Annotated[int | None, _decoding("Target tokens that a segment has at most.")]
 MaxLengthRatio = Annotated[float | None, _decoding("The same for each of its source tokens, 0.1 to 100.")]
+Banned = Annotated[
+    list[str] | None,
+    typer.Option("--banned", help="Word or phrase that no translation has; may be repeated."),
+]
 Split = Annotated[
     Literal["sentences", "lines", "none"],
     typer.Option(

@@ -20,7 +20,7 @@ from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
     from cli.line_translation import Ready
-    from service.schemas import TranslationAnswer
+    from service.answer_schemas import TranslationAnswer
 
 
 def run(
@@ -46,10 +46,22 @@ def run(
     beam_size: shared.BeamSize = None,
     num_hypotheses: shared.NumHypotheses = None,
     length_penalty: shared.LengthPenalty = None,
+    coverage_penalty: shared.CoveragePenalty = None,
     patience: shared.Patience = None,
+    diversity_groups: shared.DiversityGroups = None,
+    diversity_penalty: shared.DiversityPenalty = None,
+    temperature: shared.Temperature = None,
+    top_k: shared.TopK = None,
+    top_p: shared.TopP = None,
+    min_p: shared.MinP = None,
+    epsilon: shared.Epsilon = None,
+    seed: shared.Seed = None,
+    repetition_penalty: shared.RepetitionPenalty = None,
+    no_repeat_ngram_size: shared.NoRepeatNgramSize = None,
     min_length: shared.MinLength = None,
     max_length: shared.MaxLength = None,
     max_length_ratio: shared.MaxLengthRatio = None,
+    banned: shared.Banned = None,
     models_dir: shared.ModelsDir = None,
     device: shared.Device = None,
     num_threads: shared.NumThreads = None,
@@ -68,6 +80,7 @@ def run(
       verto translate -s en -t de in.txt.gz --output out.txt.gz
       verto translate -s en -t de chapters/*.txt --output-dir german
       echo "Good morning!" | verto translate -s en -t de --num-hypotheses 3 --json
+      verto translate -s en -t de --strategy sample --top-p 0.9 --seed 7 < in.txt
 
     \b
     Exit codes: 0 done, 1 the translation failed, 2 wrong options or input,
@@ -101,7 +114,7 @@ def _translate(
     choice = choose(settings.models_dir, given["model"], given["source"], given["target"])
     options = shared.decoding_options(given)
     with (
-        offline_translator(choice, options, given["split"], settings) as translator,
+        offline_translator(choice, options, given["split"], settings, given["banned"] or ()) as translator,
         LineProgress(total, bar=not given["quiet"] and _has_room_for_bar(inputs, outputs)) as progress,
     ):
         take = _writer(outputs, progress, json_line if given["as_json"] else one_line)

@@ -154,6 +154,33 @@ class Tokenizer:
         self._target.checked(token_ids)
         return [self._target.processor.id_to_piece(token_id) for token_id in token_ids]
 
+    def source_pieces(self, token_ids: Sequence[int]) -> list[str]:
+        """As `target_pieces`, of source ids."""
+        self._source.checked(token_ids)
+        return [self._source.processor.id_to_piece(token_id) for token_id in token_ids]
+
+    def source_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in `text` the ids of `encode_source` stand, but for the last: start and end in code points.
+
+        A word's span begins with the space before it. Of the byte pieces of a character all but the last have
+        an empty span before it.
+        """
+        mapping = self._source.processor.encode(text, return_type="offset_mapping", num_threads=1)
+        return list(mapping["offsets"])
+
+    def target_spans(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Where in `decode_target(token_ids)` each id stands, as `source_spans`; a control piece nowhere."""
+        spelled = iter(
+            self._target.processor.decode(self._target.checked(token_ids), return_type="offset_mapping")[
+                "offsets"
+            ]
+        )
+        spans, end = list[tuple[int, int]](), 0
+        for token_id in token_ids:
+            start, end = (end, end) if token_id in self._target.control_ids else next(spelled)
+            spans.append((start, end))
+        return spans
+
     def _decode(self, token_ids: list[int]) -> str:
         text: str = self._target.processor.decode(token_ids)
         return text

@@ -5,22 +5,15 @@ Knows results and schemas; must not know HTTP, the engine or how text is made.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from service.jobs import (
-    Candidate,
-    Delta,
-    SegmentHypothesis,
-    SegmentResult,
-    TextResult,
-    Timings,
-    TranslationResult,
-    Usage,
-)
-from service.schemas import (
+from service.answer_schemas import (
+    AlignmentAnswer,
+    AlternativeAnswer,
+    AttentionAnswer,
     HypothesisAnswer,
     SegmentAnswer,
     TimingsAnswer,
@@ -28,6 +21,18 @@ from service.schemas import (
     TranslateAnswer,
     TranslationAnswer,
     UsageAnswer,
+)
+from service.jobs import (
+    Alternative,
+    Candidate,
+    Delta,
+    Revision,
+    SegmentHypothesis,
+    SegmentResult,
+    TextResult,
+    Timings,
+    TranslationResult,
+    Usage,
 )
 
 if TYPE_CHECKING:  # importing it imports torch; the server listens before that
@@ -59,15 +64,19 @@ def translate_answer(
 async def stream_events(
     running: RunningTranslation, empty: Route | None, wanted: Collection[str]
 ) -> AsyncGenerator[StreamEvent]:
-    """`start`, then deltas and segments in reading order, then `done`. Raises ServiceError on the way."""
+    """`start`, then what comes in reading order, then `done`. Raises ServiceError on the way."""
     yield "start", _start(running, empty)
+    offsets = [0] * len(running.texts)  # characters of each text that stand before the segment at hand
     async with aclosing(running.events()) as events:
         async for event in events:
+            place = {"text_index": event.text_index, "segment_index": event.segment_index}
             if isinstance(event, Delta):
-                place = {"text_index": event.text_index, "segment_index": event.segment_index}
                 yield "delta", {**place, "text": event.text}
+            elif isinstance(event, Revision):
+                yield "revise", {**place, "drop": event.drop}
             else:
-                yield "segment", _segment_event(event, wanted)
+                yield "segment", {**place, **_segment_event(event, wanted, offsets[event.text_index])}
+                offsets[event.text_index] += len(event.text)
     usage, timings = _usage(running.usage()), _timings(running.timings())
     yield "done", {"usage": usage.model_dump(), "timings": timings.model_dump()}
 
@@ -78,11 +87,9 @@ def _start(running: RunningTranslation, empty: Route | None) -> Mapping[str, Any
     return {**start, "detected_sources": detected} if any(detected) else start
 
 
-def _segment_event(result: SegmentResult, wanted: Collection[str]) -> dict[str, Any]:
+def _segment_event(result: SegmentResult, wanted: Collection[str], offset: int) -> dict[str, Any]:
     best = result.best
     event: dict[str, Any] = {
-        "text_index": result.text_index,
-        "segment_index": result.segment_index,
         "text": result.text,
         "score": best.score,
         "finish_reason": best.finish_reason,
@@ -94,6 +101,10 @@ def _segment_event(result: SegmentResult, wanted: Collection[str]) -> dict[str, 
         event["source_span"] = [result.segment.start, result.segment.end]
     if best.tokens:
         event["tokens"] = [token.model_dump() for token in _tokens(result, wanted)]
+    if "alignment" in wanted:
+        event["alignment"] = [one.model_dump(mode="json") for one in _alignment(result, offset)]
+    if result.attention is not None:
+        event["attention"] = _attention(result).model_dump()
     return event
 
 
@@ -111,19 +122,32 @@ def _translation(text: TextResult, wanted: Collection[str]) -> TranslationAnswer
         answer.segments = _segments(text.segments)
     if "tokens" in wanted or "scores" in wanted:
         answer.tokens = list(chain.from_iterable(_tokens(result, wanted) for result in text.segments))
+    if "alignment" in wanted:
+        answer.alignment = [
+            pair for offset, one in _placed(text.segments) for pair in _alignment(one, offset)
+        ]
+    if "attention" in wanted:
+        answer.attention = [_attention(one) for one in text.segments if one.attention is not None]
+    if text.alternatives is not None:
+        answer.alternatives = [_alternative(one) for one in text.alternatives]
     return answer
+
+
+def _placed(results: Iterable[SegmentResult]) -> Iterator[tuple[int, SegmentResult]]:
+    """Each segment with the length of the translation before it."""
+    offset = 0
+    for result in results:
+        yield offset, result
+        offset += len(result.text)
 
 
 def _segments(results: Iterable[SegmentResult]) -> list[SegmentAnswer]:
     """Segments with their places; in the translation, layout before a segment shifts it."""
-    answers = []
-    offset = 0
-    for result in results:
-        start = offset + len(result.segment.before)
-        offset += len(result.text)
-        if result.segment.source:
-            answers.append(_segment(result, start))
-    return answers
+    return [
+        _segment(result, offset + len(result.segment.before))
+        for offset, result in _placed(results)
+        if result.segment.source
+    ]
 
 
 def _segment(result: SegmentResult, start: int) -> SegmentAnswer:
@@ -143,6 +167,40 @@ def _segment(result: SegmentResult, start: int) -> SegmentAnswer:
 
 def _hypothesis(one: Candidate | SegmentHypothesis) -> HypothesisAnswer:
     return HypothesisAnswer(text=one.text, score=one.score, finish_reason=one.finish_reason)
+
+
+def _alignment(result: SegmentResult, offset: int) -> list[AlignmentAnswer]:
+    """Pairs of words with their places in the whole texts; `offset` is that of the segment's translation."""
+    source, target = result.segment.start, offset + len(result.segment.before)
+    return [
+        AlignmentAnswer(
+            source_span=(source + pair.source_span[0], source + pair.source_span[1]),
+            target_span=(target + pair.target_span[0], target + pair.target_span[1]),
+            weight=pair.weight,
+        )
+        for pair in result.word_pairs
+    ]
+
+
+def _attention(result: SegmentResult) -> AttentionAnswer:
+    assert result.attention is not None
+    return AttentionAnswer(
+        segment_index=result.segment_index,
+        source_tokens=list(result.attention.source_tokens),
+        target_tokens=list(result.attention.target_tokens),
+        values=result.attention.values,
+    )
+
+
+def _alternative(one: Alternative) -> AlternativeAnswer:
+    return AlternativeAnswer(
+        next=one.next,
+        token=one.token,
+        log_prob=one.log_prob,
+        text=one.candidate.text,
+        score=one.candidate.score,
+        finish_reason=one.candidate.finish_reason,
+    )
 
 
 def _tokens(result: SegmentResult, wanted: Collection[str]) -> list[TokenAnswer]:

@@ -6,7 +6,7 @@ Pure functions of values; knows no engine, no tokens' ids, no HTTP.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.jobs import Candidate, FinishReason, SegmentHypothesis, SegmentResult, TextResult
+from service.jobs import Alternative, Candidate, FinishReason, SegmentHypothesis, SegmentResult, TextResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,10 @@ class _Partial:
 
 
 def assemble_text(
-    segments: Sequence[SegmentResult], num_hypotheses: int, detected_source: str | None
+    segments: Sequence[SegmentResult],
+    num_hypotheses: int,
+    detected_source: str | None,
+    alternatives: tuple[Alternative, ...] | None = None,
 ) -> TextResult:
     """A text from all its segments, in order: its translation, and the next best as far as asked for.
 
@@ -39,7 +42,7 @@ def assemble_text(
         # Stable: of equal sums the one made of better-ranked hypotheses stays in front.
         partials = sorted(longer, key=lambda partial: -sum(partial.scores))[:num_hypotheses]
     candidates = tuple(Candidate(one.text, _mean(one.scores), one.finish_reason) for one in partials)
-    return TextResult(candidates, tuple(segments), detected_source)
+    return TextResult(candidates, tuple(segments), detected_source, alternatives)
 
 
 def _mean(scores: Sequence[float]) -> float | None:

@@ -19,7 +19,7 @@ from service.errors import (
     RequestTooLarge,
     UnsupportedMediaType,
 )
-from service.schemas import FIELDS_NOT_SUPPORTED, VALUES_NOT_SUPPORTED
+from service.schemas import VALUES_NOT_SUPPORTED
 
 SchemaType = TypeVar("SchemaType", bound=BaseModel)
 
@@ -46,6 +46,7 @@ _BOUND_WITH_LIMIT = {
     "literal_error": ("one of {expected}", "expected"),
     "string_too_short": ("at least {min_length} characters long", "min_length"),
     "string_too_long": ("at most {max_length} characters long", "max_length"),
+    "too_long": ("at most {max_length} items long", "max_length"),
 }
 
 
@@ -141,12 +142,8 @@ def _malformed(detail: str, bound: str, value: object) -> NoReturn:
 
 
 def _refuse_unsupported(data: Mapping[str, Any]) -> None:
-    """Options of the API's design that this version lacks get an answer that says so."""
-    faults = [
-        FieldFault(name, "left out: this version does not support it", data[name])
-        for name in data
-        if name in FIELDS_NOT_SUPPORTED
-    ]
+    """Values of the API's design that this version lacks get an answer that says so."""
+    faults: list[FieldFault] = []
     for name, refused in VALUES_NOT_SUPPORTED.items():
         given = data.get(name)
         for value in given if isinstance(given, list) else [given]:

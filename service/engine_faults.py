@@ -20,8 +20,16 @@ from service.errors import (
     InternalError,
     InvalidRequest,
     Overloaded,
+    PhrasesNotAvoided,
     ServiceError,
 )
+from service.verified_events import StillBanned
+
+# Fields of a segment that a request calls otherwise, and what is counted there.
+_FIELDS = {
+    "prefix_tokens": ("prefix", "tokens, with room for one more behind it"),
+    "required_tokens": ("required", "tokens in all phrases together, behind the prefix"),
+}
 
 
 def service_error(error: EngineError) -> ServiceError:
@@ -40,6 +48,9 @@ def service_error(error: EngineError) -> ServiceError:
     if isinstance(error, DeadlineExceeded):
         return DeadlinePassed("The translation was not finished in time.")
     if isinstance(error, SegmentTooLarge):
-        fault = FieldFault(error.field, f"at most {error.bound} on this server", error.value)
+        field, counted = _FIELDS.get(error.field, (error.field, "on this server"))
+        fault = FieldFault(field, f"at most {error.bound} {counted}", error.value)
         return InvalidRequest("A segment is too large for this server.", faults=[fault])
+    if isinstance(error, StillBanned):
+        return PhrasesNotAvoided("The model found no translation without the banned phrases.")
     return InternalError("The translation failed; it can be tried again.")

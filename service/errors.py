@@ -10,7 +10,8 @@
     │   ├── OptionNotSupported        422     option_not_supported    known, not built in this version
     │   ├── ModelNotFound             422     model_not_found
     │   ├── LanguageNotAvailable      422     language_not_available  unknown language, or pair not served
-    │   └── SegmentTooLong            422     segment_too_long        more tokens than the model reads
+    │   ├── SegmentTooLong            422     segment_too_long        more tokens than the model reads
+    │   └── PhrasesNotAvoided         422     phrases_not_avoided     the model finds no way around `banned`
     ├── Overloaded                    429     overloaded              the queue is full; Retry-After
     ├── InternalError                 500     internal_error          our fault; only the log says more
     ├── Loading                       503     loading                 models are still read; Retry-After
@@ -135,6 +136,10 @@ class LanguageNotAvailable(InvalidRequest):
 
 class SegmentTooLong(InvalidRequest):
     code, title = "segment_too_long", "The text is longer than the model reads"
+
+
+class PhrasesNotAvoided(InvalidRequest):
+    code, title = "phrases_not_avoided", "The banned phrases could not be avoided"
 
 
 class Overloaded(ServiceError):

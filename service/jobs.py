@@ -8,18 +8,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.segmentation import Segment, SplitMode
+from service.segmentation import Segment, Span, SplitMode
 
 FinishReason = Literal["stop", "length"]
+
+# An answer with attention holds a number for each pair of tokens in each head: only so much of that is sent.
+MAX_ATTENTION_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranslationJob:
     """One request: texts in order, languages as the caller wrote them, and what was asked of decoding.
 
-    `want_tokens` asks for the scored tokens of every hypothesis.
-    `options` holds only the decoding options that were named; the model's defaults fill the rest. `is_array`
-    says how the caller wrote `text`, for the names of fields in errors.
+    `options` holds only the decoding options that were named; the model's defaults fill the rest. `prefix`,
+    `banned` and `required` are options too, in text (service/segment_options.py makes token ids of them).
+    `want_tokens` asks for the scored tokens of every hypothesis, `draft` for a stream that may take back,
+    `alternatives` for so many ways to go on behind the prefix. `is_array` says how the caller wrote `text`,
+    for the names of fields in errors.
     """
 
     texts: tuple[str, ...]
@@ -28,9 +33,16 @@ class TranslationJob:
     target: str | None = None
     model: str | None = None
     options: Mapping[str, Any]
+    prefix: str = ""
+    banned: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    alternatives: int = 0
     split: SplitMode = "sentences"
     stream: bool = False
+    draft: bool = False
     want_tokens: bool = False
+    want_alignment: bool = False
+    want_attention: bool = False
     priority: int = 0
     timeout_seconds: float | None = None
 
@@ -76,13 +88,44 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """In a draft: the last `drop` code points of what the segment has shown so far are not so."""
+
+    text_index: int
+    segment_index: int
+    drop: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordPair:
+    """A target word and where it comes from: spans in the segment's `source` and in the best translation."""
+
+    source_span: Span
+    target_span: Span
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionMap:
+    """The cross-attention of a segment's best translation; `values` by layer, head, target token, source
+    token."""
+
+    source_tokens: tuple[str, ...]
+    target_tokens: tuple[str, ...]
+    values: list[list[list[list[float]]]]
+
+
+@dataclass(frozen=True, slots=True)
 class SegmentResult:
-    """A finished segment; `hypotheses` best first, never empty."""
+    """A finished segment; `hypotheses` best first, never empty. `word_pairs` and `attention` are of the best,
+    where they were asked for."""
 
     text_index: int
     segment_index: int
     segment: Segment
     hypotheses: tuple[SegmentHypothesis, ...]
+    word_pairs: tuple[WordPair, ...] = ()
+    attention: AttentionMap | None = None
 
     @property
     def best(self) -> SegmentHypothesis:
@@ -95,12 +138,25 @@ class SegmentResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """One way to go on behind the prefix: the next `token` (what it adds to the text is `next`; nothing for
+    the end), its log-probability there, and the whole text that came of it."""
+
+    next: str
+    token: str
+    log_prob: float
+    candidate: Candidate
+
+
+@dataclass(frozen=True, slots=True)
 class TextResult:
-    """A whole text: `candidates` best first, never empty; `detected_source` where no source was given."""
+    """A whole text: `candidates` best first, never empty; `detected_source` where no source was given;
+    `alternatives` likeliest first, where they were asked for."""
 
     candidates: tuple[Candidate, ...]
     segments: tuple[SegmentResult, ...]
     detected_source: str | None
+    alternatives: tuple[Alternative, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def _serve(started: StartedEngine) -> ServedModel:
         created=_created(head.path),
         load_seconds=started.load_seconds,
         max_source_length=head.config.max_source_length,
+        alignment_layer=head.config.alignment_layer,
         defaults=head.info.decoding,
         tokenizer=head.tokenizer,
         engine=started.engine,

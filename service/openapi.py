@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from service.answer_schemas import Problem
 from service.errors import PROBLEM_MEDIA_TYPE
-from service.schemas import DetectRequest, Problem, TranslateRequest
+from service.schemas import DetectRequest, TranslateRequest
 from service.streaming import EVENT_STREAM
 
 _REFERENCE = "#/components/schemas/{model}"

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from service.answer_schemas import HealthAnswer
 from service.context import Context
 from service.errors import Draining, EngineDown, Loading
 from service.lifecycle import DRAINING_RETRY_SECONDS, LOADING_RETRY_SECONDS
 from service.openapi import PROBLEMS
-from service.schemas import HealthAnswer
 
 router = APIRouter()
 

@@ -7,12 +7,20 @@ languages, tokenizers and limits; must not know HTTP or the engine.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from model.decoding.options import DecodingOptions, OptionError
+from model.decoding.options import DecodingOptions
 from service.errors import FieldFault, InvalidRequest, LanguageNotAvailable, RequestTooLarge, SegmentTooLong
-from service.jobs import TranslationJob
+from service.jobs import MAX_ATTENTION_TOKENS, TranslationJob
 from service.languages import Detector, best_of, is_served
 from service.long_sentences import IndivisibleError, divide
+from service.phrases import BannedPhrases
 from service.registry import ModelRegistry, Route, require_one_target
+from service.segment_options import (
+    banned_phrases,
+    check_combinations,
+    check_segments,
+    checked_options,
+    options_of_segment,
+)
 from service.segmentation import Segment, Span, has_letter, sentence_spans, to_segments, trim
 
 # A detected language that nobody serves is believed only when the text says enough and the detector is sure;
@@ -31,20 +39,24 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class PlannedSegment:
-    """A segment and its source ids, `</s>` included; no ids where it passes through unchanged."""
+    """A segment and its source ids, `</s>` included; no ids where it passes through unchanged. `options` are
+    the text's as they hold for this segment."""
 
     segment: Segment
     source_ids: tuple[int, ...]
+    options: DecodingOptions
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedText:
-    """A text's way: model and direction, the detected source if none was given, its segments in order."""
+    """A text's way: model and direction, the detected source if none was given, its segments in order, and
+    what none of them may hold."""
 
     route: Route
     options: DecodingOptions
     detected_source: str | None
     segments: tuple[PlannedSegment, ...]
+    banned: BannedPhrases | None = None
 
 
 class Planner:
@@ -58,8 +70,12 @@ class Planner:
     def plan(self, job: TranslationJob) -> list[PlannedText]:
         """One planned text per text, in order. Raises the 4xx members of ServiceError."""
         self.check_size(job.texts)
+        check_combinations(job)
         routes = self._registry.select(job.model, job.source, job.target)
-        return [self._plan_text(job, index, routes) for index in range(len(job.texts))]
+        texts = [self._plan_text(job, index, routes) for index in range(len(job.texts))]
+        if job.want_attention:
+            _check_attention(texts)
+        return texts
 
     def route_of_empty(self, job: TranslationJob) -> Route:
         """The route that names model and languages in the answer to a request without texts."""
@@ -83,8 +99,13 @@ class Planner:
             source = detected or routes[0].source
             routes = [route for route in routes if route.source == source]
         route = require_one_target(routes)
-        options = checked_options(job, route)
-        return PlannedText(route, options, detected, tuple(plan_segments(job, index, text, route)))
+        options, banned = checked_options(job, route), banned_phrases(job, route)
+        segments = tuple(
+            PlannedSegment(segment, source_ids, options_of_segment(options, index, place))
+            for place, (segment, source_ids) in enumerate(plan_segments(job, index, text, route))
+        )
+        check_segments(job, index, sum(bool(planned.source_ids) for planned in segments))
+        return PlannedText(route, options, detected, segments, banned)
 
     def _detect(self, job: TranslationJob, index: int, routes: Sequence[Route]) -> str | None:
         """The served source language of a text; None for one without letters, which needs none."""
@@ -103,17 +124,19 @@ class Planner:
         return served[0] if best is None else best[0]
 
 
-def checked_options(job: TranslationJob, route: Route) -> DecodingOptions:
-    """The job's options over the model's defaults. Raises InvalidRequest naming field, bound and value."""
-    try:
-        return DecodingOptions.with_defaults(job.options, route.model.defaults)
-    except OptionError as error:
-        fault = FieldFault(error.field, error.bound, error.value)
-        raise InvalidRequest(f"{error.field} must be {error.bound}.", faults=[fault]) from None
+def _check_attention(texts: Sequence[PlannedText]) -> None:
+    """Raises InvalidRequest where an answer with attention would be too large."""
+    tokens = sum(max(0, len(segment.source_ids) - 1) for text in texts for segment in text.segments)
+    if tokens > MAX_ATTENTION_TOKENS:
+        bound = f"free of attention above {MAX_ATTENTION_TOKENS} source tokens in all texts together"
+        raise InvalidRequest(f"return must be {bound}.", faults=[FieldFault("return", bound, tokens)])
 
 
-def plan_segments(job: TranslationJob, index: int, text: str, route: Route) -> list[PlannedSegment]:
-    """A text's segments, each short enough for the route's model. Raises SegmentTooLong."""
+def plan_segments(
+    job: TranslationJob, index: int, text: str, route: Route
+) -> list[tuple[Segment, tuple[int, ...]]]:
+    """A text's segments with their source ids, each short enough for the route's model; a segment that passes
+    through unchanged has no ids. Raises SegmentTooLong."""
     tokenizer, limit = route.model.tokenizer, route.model.max_source_length
     spans = sentence_spans(text, job.split, route.source)
     encoded = tokenizer.encode_sources([text[start:end] for start, end in spans])
@@ -129,8 +152,8 @@ def plan_segments(job: TranslationJob, index: int, text: str, route: Route) -> l
     pieces = [(span, source_ids) for span, source_ids in pieces if len(source_ids) > 1]
     segments = to_segments(text, [span for span, _ in pieces])
     if not pieces:
-        return [PlannedSegment(segment, ()) for segment in segments]
-    return [PlannedSegment(segment, tuple(ids)) for segment, (_, ids) in zip(segments, pieces, strict=True)]
+        return [(segment, ()) for segment in segments]
+    return [(segment, tuple(ids)) for segment, (_, ids) in zip(segments, pieces, strict=True)]
 
 
 def _divided(job: TranslationJob, index: int, span: Span, route: Route) -> list[tuple[Span, list[int]]]:

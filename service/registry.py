@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # annotations only: the engine's package may import torch, an
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ServedModel:
-    """A loaded bundle behind its engine. `max_source_length` is in tokens, `</s>` included."""
+    """A loaded bundle behind its engine. `max_source_length` is in tokens, `</s>` included; `alignment_layer`
+    is the decoder layer whose attention aligns words."""
 
     name: str
     version: str
@@ -33,6 +34,7 @@ class ServedModel:
     defaults: DecodingOptions
     tokenizer: Tokenizer
     engine: EngineHandle
+    alignment_layer: int = -1
 
 
 @dataclass(frozen=True, slots=True)

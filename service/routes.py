@@ -9,6 +9,16 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from service.answer_schemas import (
+    DetectAnswer,
+    DetectionAnswer,
+    LanguageAnswer,
+    LanguagesAnswer,
+    LanguageShare,
+    ModelAnswer,
+    ModelsAnswer,
+    TranslateAnswer,
+)
 from service.answers import stream_events, translate_answer
 from service.body import read_json, validate
 from service.context import Context, ServiceContext
@@ -17,19 +27,7 @@ from service.jobs import TranslationJob
 from service.language_codes import english_name, own_name
 from service.middleware import RequestRecord, record_of
 from service.openapi import PROBLEMS, TRANSLATE_RESPONSES, request_body
-from service.schemas import (
-    OPTION_FIELDS,
-    DetectAnswer,
-    DetectionAnswer,
-    DetectRequest,
-    LanguageAnswer,
-    LanguagesAnswer,
-    LanguageShare,
-    ModelAnswer,
-    ModelsAnswer,
-    TranslateAnswer,
-    TranslateRequest,
-)
+from service.schemas import OPTION_FIELDS, DetectRequest, TranslateRequest
 from service.streaming import EventStreamResponse
 
 router = APIRouter(prefix="/v1")
@@ -50,7 +48,8 @@ async def translate(request: Request, context: Context) -> Response:
 
     With `stream`, the answer is a stream of server-sent events: `start`, then `delta` and `segment` in
     reading order, then `done` or `error`. The deltas of a text, joined, are exactly its translation; layout
-    comes with the segment that it follows, and at the start of a text with the first.
+    comes with the segment that it follows, and at the start of a text with the first. In a draft
+    (`stream_mode`), `revise` says how many characters at the end of its segment's text are to be dropped.
     """
     translator = context.lifecycle.require_translator()
     asked = validate(TranslateRequest, await read_json(request, context.settings.max_body_bytes))
@@ -145,8 +144,15 @@ def to_job(asked: TranslateRequest) -> TranslationJob:
         target=asked.target,
         model=asked.model,
         options={name: value for name, value in named.items() if value is not None},
+        prefix=asked.prefix or "",
+        banned=tuple(asked.banned or ()),
+        required=tuple(asked.required or ()),
+        alternatives=asked.alternatives or 0,
         split=asked.split,
         stream=asked.stream,
+        draft=asked.stream_mode == "draft",
+        want_alignment="alignment" in asked.return_,
+        want_attention="attention" in asked.return_,
         want_tokens=not {"tokens", "scores"}.isdisjoint(asked.return_),
         priority=asked.priority,
         timeout_seconds=None if asked.timeout_ms is None else asked.timeout_ms / 1000,

@@ -9,32 +9,33 @@ tokenizers; must not know HTTP.
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol, Self
 
 from model.decoding.strategy import Hypothesis
+from service.alternatives import Continuations
 from service.assembly import assemble_text
-from service.detokenizer import IncrementalDetokenizer
 from service.engine.handle import SegmentEvents
-from service.engine.request import DraftEvent, FailedEvent, FinishedEvent, SegmentTimings, TokensEvent
-from service.engine_faults import service_error
-from service.errors import DeadlinePassed
+from service.engine.request import FinishedEvent, SegmentRequest, SegmentTimings
+from service.engine_events import until_finished
 from service.jobs import (
+    Alternative,
     Delta,
+    Revision,
     ScoredToken,
     SegmentHypothesis,
     SegmentResult,
-    TextResult,
     Timings,
+    TranslationJob,
     TranslationResult,
     Usage,
 )
 from service.planning import PlannedSegment, PlannedText
 from service.registry import Route
+from service.segment_text import SegmentText
+from service.word_alignment import attention_map, word_pairs
 
-# The engine ends a segment at its deadline itself; this covers an engine that does not answer any more.
-DEADLINE_GRACE_SECONDS = 0.25
 _UNCHANGED = SegmentHypothesis("", None, "stop")
 
 
@@ -56,6 +57,7 @@ class RunningSegment:
     route: Route
     plan: PlannedSegment
     events: SegmentEvents | None
+    request: SegmentRequest | None = None  # what `events` answer
     is_finished: bool = False
 
 
@@ -82,8 +84,7 @@ class RunningTranslation:
         *,
         started: float,
         deadline: float,
-        characters: int,
-        want_tokens: bool,
+        job: TranslationJob,
         observer: TranslationObserver,
     ) -> None:
         self.id = translation_id
@@ -91,8 +92,7 @@ class RunningTranslation:
         self._segments = segments
         self._started, self._deadline = started, deadline
         self._planning_seconds = asyncio.get_running_loop().time() - started
-        self._characters = characters
-        self._want_tokens = want_tokens
+        self._job = job
         self._observer = observer
         self._progress = _Progress()
 
@@ -116,8 +116,11 @@ class RunningTranslation:
                 running.is_finished = True
                 running.route.model.engine.cancel(running.segment_id)
 
-    async def events(self) -> AsyncGenerator[Delta | SegmentResult]:
-        """Deltas of every text in reading order, each segment closed by its result. Raises ServiceError."""
+    async def events(self) -> AsyncGenerator[Delta | Revision | SegmentResult]:
+        """Deltas (in a draft also revisions) in reading order, each segment closed by its result.
+
+        Raises ServiceError.
+        """
         for running in self._segments:
             # Closed at once, not when it is collected: what is left over must end with its request.
             async with aclosing(self._segment_events(running)) as events:
@@ -126,17 +129,22 @@ class RunningTranslation:
 
     async def result(self) -> TranslationResult:
         """The whole answer. Raises ServiceError."""
+        alternatives = await self._alternatives() if self._job.alternatives else None
         by_text: list[list[SegmentResult]] = [[] for _ in self.texts]
         async for event in self.events():
             if isinstance(event, SegmentResult):
                 by_text[event.text_index].append(event)
-        texts = [self._text_result(text, done) for text, done in zip(self.texts, by_text, strict=True)]
+        texts = [
+            assemble_text(done, text.options.num_hypotheses, text.detected_source, alternatives)
+            for text, done in zip(self.texts, by_text, strict=True)
+        ]
         return TranslationResult(tuple(texts), self.usage(), self.timings())
 
     def usage(self) -> Usage:
         """Counts so far: complete once all events have been taken."""
         source_tokens = sum(max(0, len(running.plan.source_ids) - 1) for running in self._segments)
-        return Usage(source_tokens, self._progress.target_tokens, self._characters)
+        characters = sum(map(len, self._job.texts))
+        return Usage(source_tokens, self._progress.target_tokens, characters)
 
     def timings(self) -> Timings:
         """Times so far: complete once all events have been taken."""
@@ -151,53 +159,42 @@ class RunningTranslation:
         """The earliest of these times; the engine counts from submission, the request began before."""
         return self._planning_seconds + min(since_submission) if since_submission else None
 
-    def _text_result(self, text: PlannedText, segments: list[SegmentResult]) -> TextResult:
-        return assemble_text(segments, text.options.num_hypotheses, text.detected_source)
+    async def _alternatives(self) -> tuple[Alternative, ...]:
+        """Of the one segment that there is (the plan has seen to that), while it is decoded itself."""
+        (running,) = (one for one in self._segments if one.request is not None)
+        assert running.request is not None
+        banned = self.texts[running.text_index].banned
+        continuations = Continuations(
+            running.route, running.plan.segment, running.request, banned, self._deadline
+        )
+        return await continuations.likeliest(self._job.alternatives)
 
-    async def _segment_events(self, running: RunningSegment) -> AsyncGenerator[Delta | SegmentResult]:
-        """One segment: layout before it, text as it becomes final, layout behind it, then its result."""
-        segment = running.plan.segment
+    async def _segment_events(
+        self, running: RunningSegment
+    ) -> AsyncGenerator[Delta | Revision | SegmentResult]:
+        """One segment: layout before it, text as it becomes known, layout behind it, then its result."""
+        place, segment = (running.text_index, running.segment_index), running.plan.segment
         if segment.before:
-            yield self._delta(running, segment.before)
-        hypotheses: tuple[SegmentHypothesis, ...] = (_UNCHANGED,)
+            yield Delta(*place, segment.before)
+        result = SegmentResult(*place, segment, (_UNCHANGED,))
         if running.events is not None:
-            decoded = _SegmentText(running.route)
-            async with aclosing(self._engine_events(running)) as events:
+            shown = SegmentText(running.route.model.tokenizer)
+            async with aclosing(until_finished(running.events, self._deadline)) as events:
                 async for event in events:
-                    if text := decoded.take(event):
-                        yield self._delta(running, text)
+                    change = shown.take(event)
+                    if change.drop:
+                        yield Revision(*place, change.drop)
+                    if change.text:
+                        yield Delta(*place, change.text)
                     if isinstance(event, FinishedEvent):
-                        hypotheses = self._finished(running, event, decoded.text)
+                        running.is_finished = True
+                        result = self._finished(running, event, shown.text)
         if segment.after:
-            yield self._delta(running, segment.after)
-        yield SegmentResult(running.text_index, running.segment_index, segment, hypotheses)
+            yield Delta(*place, segment.after)
+        yield result
 
-    def _delta(self, running: RunningSegment, text: str) -> Delta:
-        return Delta(running.text_index, running.segment_index, text)
-
-    async def _engine_events(self, running: RunningSegment) -> AsyncGenerator[TokensEvent | FinishedEvent]:
-        """The segment's events as the engine sends them; a failure or the deadline is raised."""
-        assert running.events is not None
-        while True:
-            try:
-                async with asyncio.timeout_at(self._deadline + DEADLINE_GRACE_SECONDS):
-                    event = await anext(running.events)
-            except TimeoutError:
-                raise DeadlinePassed("The translation was not finished in time.") from None
-            if isinstance(event, FailedEvent):
-                running.is_finished = True
-                raise service_error(event.error) from event.error
-            assert not isinstance(event, DraftEvent), "nobody asked for drafts"
-            if isinstance(event, FinishedEvent):
-                running.is_finished = True
-            yield event
-            if running.is_finished:
-                return
-
-    def _finished(
-        self, running: RunningSegment, event: FinishedEvent, best_text: str
-    ) -> tuple[SegmentHypothesis, ...]:
-        best, timings = event.hypotheses[0], event.timings
+    def _finished(self, running: RunningSegment, event: FinishedEvent, best_text: str) -> SegmentResult:
+        best, timings, segment = event.hypotheses[0], event.timings, running.plan.segment
         self._progress.target_tokens += len(best.token_ids)
         self._progress.queue_seconds.append(timings.queue_seconds)
         self._progress.first_token_seconds.append(timings.first_token_seconds)
@@ -205,40 +202,32 @@ class RunningTranslation:
         tokenizer = running.route.model.tokenizer
         others = event.hypotheses[1:]
         texts = [best_text, *(tokenizer.decode_target(other.token_ids).strip() for other in others)]
-        return tuple(
+        hypotheses = [
             self._hypothesis(running.route, hypothesis, text)
             for hypothesis, text in zip(event.hypotheses, texts, strict=True)
-        )
+        ]
+        result = SegmentResult(running.text_index, running.segment_index, segment, tuple(hypotheses))
+        return self._with_attention(result, running, event)
+
+    def _with_attention(
+        self, result: SegmentResult, running: RunningSegment, event: FinishedEvent
+    ) -> SegmentResult:
+        if event.attention is None:
+            return result
+        model, best = running.route.model, event.hypotheses[0].token_ids
+        if self._job.want_alignment:
+            source = result.segment.source
+            pairs = word_pairs(model.tokenizer, source, best, event.attention, model.alignment_layer)
+            result = replace(result, word_pairs=pairs)
+        if self._job.want_attention:
+            source_ids = running.plan.source_ids
+            weights = attention_map(model.tokenizer, source_ids, best, event.attention)
+            result = replace(result, attention=weights)
+        return result
 
     def _hypothesis(self, route: Route, hypothesis: Hypothesis, text: str) -> SegmentHypothesis:
         tokens: tuple[ScoredToken, ...] = ()
-        if self._want_tokens:
+        if self._job.want_tokens:
             pieces = route.model.tokenizer.target_pieces(hypothesis.token_ids)
             tokens = tuple(map(ScoredToken, pieces, hypothesis.token_log_probs))
         return SegmentHypothesis(text, hypothesis.score, hypothesis.finish_reason, tokens)
-
-
-class _SegmentText:
-    """Token events of one segment, turned into text that will not change."""
-
-    def __init__(self, route: Route) -> None:
-        self._detokenizer = IncrementalDetokenizer(route.model.tokenizer)
-        self._token_ids: list[int] = []
-        self.text = ""
-
-    def take(self, event: TokensEvent | FinishedEvent) -> str:
-        """The text that this event makes final."""
-        if isinstance(event, TokensEvent):
-            self._token_ids += event.token_ids
-            new = self._detokenizer.push(event.token_ids)
-        else:
-            best = event.hypotheses[0].token_ids
-            seen = len(self._token_ids)
-            if list(best[:seen]) != self._token_ids:
-                raise RuntimeError("the engine streamed tokens that its answer does not begin with")
-            # White space at the edges would come on top of the layout, which is kept as it was.
-            new = (self._detokenizer.push(best[seen:]) + self._detokenizer.finish()).rstrip()
-        if not self.text:
-            new = new.lstrip()
-        self.text += new
-        return new

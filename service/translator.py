@@ -20,6 +20,7 @@ from service.languages import DetectedLanguage, Detector
 from service.planning import PlannedText, Planner
 from service.registry import ModelRegistry, Route, ServedModel
 from service.translation import RunningSegment, RunningTranslation, TranslationObserver
+from service.verified_events import submit
 
 # Below this many characters planning takes less time than handing it to another thread.
 INLINE_CHARACTERS = 4_000
@@ -123,8 +124,7 @@ class Translator:
             segments,
             started=started,
             deadline=deadline,
-            characters=sum(map(len, job.texts)),
-            want_tokens=job.want_tokens,
+            job=job,
             observer=self._observer,
         )
         try:
@@ -152,12 +152,15 @@ class Translator:
         request = SegmentRequest(
             segment_id=segment.segment_id,
             source_ids=segment.plan.source_ids,
-            options=text.options,
+            options=segment.plan.options,
             stream=job.stream,
+            draft=job.draft,
+            want_attention=job.want_alignment or job.want_attention,
             priority=job.priority,
             deadline=deadline,
         )
-        segment.events = segment.route.model.engine.submit(request)
+        segment.request = request
+        segment.events = submit(segment.route.model.engine, request, text.banned)
 
 
 def _possible_models(routes: Sequence[Route]) -> list[ServedModel]:

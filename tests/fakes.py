@@ -5,6 +5,7 @@ what goes in comes out, so that whatever differs was done by the code under test
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -54,8 +55,22 @@ class CharacterTokenizer:
     def is_target_control(self, token_id: int) -> bool:
         return token_id == EOS
 
+    def encode_target(self, text: str) -> list[int]:
+        return self.encode_source(text)
+
+    def source_spans(self, text: str) -> list[tuple[int, int]]:
+        return [(start, start + 1) for start in range(len(text))]
+
+    def target_spans(self, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        lengths = [len(self.decode_target([token_id])) for token_id in token_ids]
+        ends = list(itertools.accumulate(lengths))
+        return [(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+
+    def source_pieces(self, token_ids: Sequence[int]) -> list[str]:
+        return ["</s>" if token_id == EOS else chr(token_id - _FIRST) for token_id in token_ids]
+
     def target_pieces(self, token_ids: Sequence[int]) -> list[str]:
-        return [chr(token_id - _FIRST) for token_id in token_ids]
+        return self.source_pieces(token_ids)
 
 
 def character_tokenizer() -> Tokenizer:
@@ -72,7 +87,9 @@ class FakeEngine:
 
     `translate` maps a segment's text. `refuse` is raised by `submit` from the `refuse_after`-th segment on,
     `fail` ends each segment's events. While `gate` is given and not set, segments stand still after their
-    first tokens. `tokens_per_event` says how coarse a stream is.
+    first tokens. `tokens_per_event` says how coarse a stream is. A forced prefix stands before the
+    translation. `script` says all events of a segment in place of this, `turns` how many turns of the event
+    loop one of them takes.
     """
 
     def __init__(
@@ -85,6 +102,8 @@ class FakeEngine:
         gate: asyncio.Event | None = None,
         tokens_per_event: int = 3,
         finish_reason: str = "stop",
+        script: Callable[[SegmentRequest], Sequence[Event]] | None = None,
+        turns: Callable[[], int] = lambda: 1,
     ) -> None:
         self.translate = translate
         self.refuse, self.refuse_after, self.fail = refuse, refuse_after, fail
@@ -93,6 +112,7 @@ class FakeEngine:
         self.finish_reason = finish_reason
         self.queue_tokens, self.max_queue_tokens, self.tokens_per_second = 2, 200_000, 10_000.0
         self.is_draining = False
+        self.script, self.turns = script, turns
         self.requests: list[SegmentRequest] = []
         self.cancelled: list[str] = []
         self.running: set[str] = set()
@@ -134,13 +154,13 @@ class FakeEngine:
 
     def answer(self, request: SegmentRequest) -> tuple[Hypothesis, ...]:
         """The translation, and as many worse ones as were asked for, told apart by a number."""
-        source = CharacterTokenizer().decode_target(request.source_ids)
+        source, prefix = CharacterTokenizer().decode_target(request.source_ids), request.options.prefix_ids
         best = self.translate(source)
         texts = [best, *(f"{best}{rank}" for rank in range(1, request.options.num_hypotheses))]
         return tuple(
             Hypothesis(
-                token_ids=tuple(CharacterTokenizer().encode_source(text)[:-1]),
-                token_log_probs=tuple([-0.5] * len(text)),
+                token_ids=(*prefix, *CharacterTokenizer().encode_source(text)[:-1]),
+                token_log_probs=tuple([-0.5] * (len(prefix) + len(text))),
                 score=-0.25 * (rank + 1),
                 finish_reason="length" if self.finish_reason == "length" else "stop",
             )
@@ -160,7 +180,8 @@ class FakeEvents:
         return self
 
     async def __anext__(self) -> Event:
-        await asyncio.sleep(0)
+        for _ in range(self._engine.turns()):
+            await asyncio.sleep(0)
         if self._sent and self._engine.gate is not None:
             await self._engine.gate.wait()
         if not self._waiting:
@@ -170,7 +191,7 @@ class FakeEvents:
             return FailedEvent(SegmentCancelled())
         self._sent += 1
         event = self._waiting.pop(0)
-        if not isinstance(event, TokensEvent):
+        if isinstance(event, FinishedEvent | FailedEvent):
             self._engine.running.discard(self._request.segment_id)
         return event
 
@@ -178,6 +199,8 @@ class FakeEvents:
         self._engine.cancel(self._request.segment_id)
 
     def _script(self) -> list[Event]:
+        if self._engine.script is not None:
+            return list(self._engine.script(self._request))
         hypotheses = self._engine.answer(self._request)
         step = self._engine.tokens_per_event
         ids = hypotheses[0].token_ids

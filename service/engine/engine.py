@@ -227,9 +227,7 @@ class Engine:
 
     def _lose(self, cause: Exception) -> list[Emission]:
         """After a failure on the device: whoever was given rows and no longer has them has failed."""
-        logger.error("a step failed: %s", type(cause).__name__, exc_info=cause)
-        error = StepFailed(f"a step on the device failed ({type(cause).__name__})")
-        error.__cause__ = cause
+        error = _step_failed("a step on the device failed", cause)
         held = set(self._runner.keys)
         return [self._fail(segment, error) for segment in self._joined() if segment.key not in held]
 
@@ -239,10 +237,15 @@ class Engine:
             return [s for s in self._scheduler.running.segments if s.joined_at is not None]
 
     def _finish(self, segment: Segment, hypotheses: tuple[Hypothesis, ...], now: float) -> Emission:
-        best, timings = hypotheses[0], segment.timings(now)
+        best, timings, attention = hypotheses[0], segment.timings(now), None
+        if segment.request.want_attention:
+            try:
+                attention = self._runner.attention(segment, best)
+            except Exception as error:  # the other segments have their rows, and go on
+                return self._fail(segment, _step_failed("a pass for the attention failed", error))
         source_tokens, target_tokens = segment.num_source_tokens, len(best.token_ids)
         self._observer.finished(best.finish_reason, source_tokens, target_tokens, timings)
-        return self._end(segment, FinishedEvent(hypotheses, timings))
+        return self._end(segment, FinishedEvent(hypotheses, timings, attention))
 
     def _leave(self, leaving: Leaving) -> Emission:
         if not isinstance(leaving.error, SegmentCancelled):
@@ -269,3 +272,11 @@ class Engine:
         if is_full:  # a batch with room to spare says nothing about how fast others would be served
             with self._lock:
                 self._speed.record(seconds, sum(done))
+
+
+def _step_failed(what: str, cause: Exception) -> StepFailed:
+    """The error of those that a failure on the device concerns; the log has all of it."""
+    logger.error("%s: %s", what, type(cause).__name__, exc_info=cause)
+    error = StepFailed(f"{what} ({type(cause).__name__})")
+    error.__cause__ = cause
+    return error

@@ -1,15 +1,19 @@
 """A segment's way through the engine: what is asked, what is told, and what is known of it meanwhile.
 
-Knows: token ids, options, times. Must not know: text, HTTP, tensors. All times are `time.monotonic` seconds.
+Knows: token ids, options, times. Must not know: text, HTTP, what a tensor holds. All times are
+`time.monotonic` seconds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from model.decoding import DecodingOptions, Hypothesis
 from service.engine.errors import EngineError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MIN_PRIORITY, MAX_PRIORITY = -10, 10
 
@@ -23,6 +27,7 @@ class SegmentRequest:
     `segment_id` is unique among the segments that are in the engine. A higher `priority` is served as if it
     had come earlier (`EngineConfig.priority_step_seconds` per level). `stream` asks for `TokensEvent`s,
     `draft` for `DraftEvent`s in their place wherever the search may still change its mind (beam search).
+    `want_attention` asks for the best hypothesis's cross-attention, which takes one more pass over it.
     """
 
     segment_id: str
@@ -30,6 +35,7 @@ class SegmentRequest:
     options: DecodingOptions
     stream: bool = False
     draft: bool = False
+    want_attention: bool = False
     priority: int = 0
     deadline: float | None = None
 
@@ -65,10 +71,15 @@ class DraftEvent:
 
 @dataclass(frozen=True, slots=True)
 class FinishedEvent:
-    """The answer, best first. Nothing follows."""
+    """The answer, best first. Nothing follows.
+
+    `attention`, where it was asked for, is float32 on the CPU, [L, H, T, S]: row t is what was attended to
+    when the best hypothesis's token t was predicted, its `</s>` included where it has one.
+    """
 
     hypotheses: tuple[Hypothesis, ...]
     timings: SegmentTimings
+    attention: Tensor | None = field(default=None, compare=False)  # tensors have no plain equality
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.decoding import NewSegment, Search, Selection
+from torch import Tensor
+
+from model.alignment import cross_attention
+from model.decoding import Hypothesis, NewSegment, Search, Selection
 from model.transformer import Transformer
 from service.engine.model_limits import checked_max_length
 from service.engine.request import Segment, SegmentRequest
@@ -20,7 +23,7 @@ class Runner:
     """The running batch on the device. The caller holds `torch.inference_mode`."""
 
     def __init__(self, model: Transformer) -> None:
-        self._config = model.config
+        self._model, self._config = model, model.config
         self._search = Search(model)
         itemsize = model.output.weight.element_size()
         # A key and a value of width D in every decoder layer.
@@ -42,7 +45,8 @@ class Runner:
     def max_length(self, request: SegmentRequest) -> int:
         """The most target tokens that the segment may produce, `</s>` counted.
 
-        Raises `SegmentTooLarge` for a source longer than the model reads, `ValueError` for unknown ids.
+        Raises `SegmentTooLarge` for a source longer than the model reads and for forced tokens that leave no
+        room for another, `ValueError` for unknown ids.
         """
         return checked_max_length(request, self._config)
 
@@ -60,6 +64,11 @@ class Runner:
         except BaseException:
             self._search.clear()
             raise
+
+    def attention(self, segment: Segment, hypothesis: Hypothesis) -> Tensor:
+        """See `FinishedEvent.attention`. A pass of its own; may raise whatever the device raises."""
+        ended = (self._config.eos_id,) if hypothesis.finish_reason == "stop" else ()
+        return cross_attention(self._model, segment.request.source_ids, (*hypothesis.token_ids, *ended))
 
     def drop(self, keys: Sequence[int]) -> None:
         """Free the rows of these segments."""

@@ -47,7 +47,8 @@ def test_a_perfect_model_scores_a_hundred_with_both_signatures(
     assert ended.code == 0
     assert ended.text.splitlines()[:3] == [
         f"en-de 1, en-de, {test_file}, 3 sentences; strategy beam, beam_size 4, num_hypotheses 1, "
-        "length_penalty 1.0, patience 1.0, min_length 0, split lines",
+        "length_penalty 1.0, coverage_penalty 0.0, patience 1.0, diversity_groups 1, diversity_penalty 0.0, "
+        "repetition_penalty 1.0, no_repeat_ngram_size 0, min_length 0, split lines",
         f"BLEU  100.00  {expected.bleu_signature}",
         f"chrF  100.00  {expected.chrf_signature}",
     ]

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from cli import line_files, offline_options
 from model.decoding import DecodingOptions
 from service.engine.errors import StepFailed
+from service.segment_options import seed_of_segment
 from service.settings import Settings
 from tests.cli.conftest import Ended, Verto
 from tests.fakes import FakeEngine
@@ -137,20 +139,47 @@ def test_every_option_reaches_decoding_and_the_models_defaults_fill_the_rest(
         "beam_size": 7,
         "num_hypotheses": 3,
         "length_penalty": 0.5,
+        "coverage_penalty": 0.2,
         "patience": 2.0,
+        "diversity_groups": 7,
+        "diversity_penalty": 0.5,
+        "repetition_penalty": 1.2,
+        "no_repeat_ngram_size": 3,
         "min_length": 1,
         "max_length": 50,
         "max_length_ratio": 2.5,
     }
-    assert set(options) == {field.name for field in fields(DecodingOptions)}
-    assert set(options) == set(offline_options.DECODING)
-    named = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
-    assert translate(verto, *named, "--json", stdin=b"one\n").code == 0
+    drawn = {
+        "strategy": "sample",
+        "temperature": 0.8,
+        "top_k": 40,
+        "top_p": 0.9,
+        "min_p": 0.05,
+        "epsilon": 0.001,
+        "seed": 7,
+    }
+    in_text = {"prefix_ids", "banned_ids", "required_ids"}
+    assert {*options, *drawn, *in_text} == {field.name for field in fields(DecodingOptions)}
+    assert {*options, *drawn} == set(offline_options.DECODING)
+    assert translate(verto, *named(options), "--json", stdin=b"one\n").code == 0
+    assert translate(verto, *named(drawn), stdin=b"two\n").code == 0
     assert translate(verto, "--strategy", "greedy", stdin=b"two\n").code == 0
     assert [request.options for request in engine.requests] == [
         DecodingOptions(**options),  # type: ignore[arg-type]
+        DecodingOptions(**{**drawn, "seed": seed_of_segment(7, 0, 0)}),  # type: ignore[arg-type]
         DecodingOptions(strategy="greedy"),
     ]
+
+
+def named(options: Mapping[str, object]) -> list[object]:
+    """As they are written on a command line."""
+    return [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
+
+
+def test_a_banned_word_that_cannot_be_avoided_is_told_with_its_line(verto: Verto, engine: FakeEngine) -> None:
+    ended = translate(verto, "--banned", "two", "--banned", "three", stdin=b"one\ntwo\n")
+    assert (ended.code, ended.text) == (2, "one\n")
+    assert "line 2: The model found no translation without the banned phrases." in ended.err
 
 
 def test_what_runs_the_model_are_settings_of_the_server() -> None:
@@ -162,7 +191,9 @@ def test_what_runs_the_model_are_settings_of_the_server() -> None:
     [
         (["--num-hypotheses", "2"], "above 1 needs --json"),
         (["--beam-size", "0"], "beam_size must be in 1..32, got 0"),
-        (["--strategy", "sample"], "strategy must be one of beam, greedy, got 'sample'"),
+        (["--strategy", "best"], "strategy must be one of beam, greedy, sample, got 'best'"),
+        (["--temperature", "0.5"], "temperature must be left out with strategy 'beam'"),
+        (["--strategy", "sample", "--beam-size", "4"], "beam_size must be left out with strategy 'sample'"),
         (["--strategy", "greedy", "--beam-size", "4"], "beam_size must be left out with strategy 'greedy'"),
         (["--max-rows", "1"], "max_rows (command line)"),
         (["--split", "words"], "is not one of"),

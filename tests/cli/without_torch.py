@@ -14,7 +14,7 @@ from typing import Any
 from cli.line_translation import TranslatedLine
 from cli.line_window import WindowSize
 from cli.main import main
-from service.schemas import TranslationAnswer
+from service.answer_schemas import TranslationAnswer
 
 
 class Shouter:

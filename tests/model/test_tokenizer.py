@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -199,3 +200,35 @@ def test_tags_are_control_pieces_that_text_cannot_forge() -> None:
     assert tagged.is_target_control(tag)
     assert tag not in tagged.encode_source(">>de<< ba")
     assert tagged.decode_target([tag, *tagged.encode_target("ba >>de<<")]) == "ba >>de<<"
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_spans_of_ids_cover_the_text_they_spell_in_order(name: str, text: str) -> None:
+    tokenizer = BY_NAME[name]
+    ids = tokenizer.encode_source(text)
+    spans = tokenizer.source_spans(text)
+    assert len(spans) == len(ids) - 1
+    decoded = tokenizer.decode_target(target_ids := tokenizer.encode_target(text))
+    target_spans = tokenizer.target_spans(target_ids)
+    assert "".join(decoded[start:end] for start, end in target_spans) == decoded
+    for places, length in ((spans, len(text)), (target_spans, len(decoded))):
+        assert all(0 <= start <= end <= length for start, end in places)
+        assert all(left[1] <= right[0] for left, right in itertools.pairwise(places))
+
+
+@given(ids=st.lists(st.integers(0, TOKENIZER_VOCABULARY - 1), max_size=12))
+@settings(deadline=None)
+def test_spans_of_any_ids_are_pieces_of_their_text_and_a_control_piece_has_none(ids: list[int]) -> None:
+    text, spans = UNIGRAM.decode_target(ids), UNIGRAM.target_spans(ids)
+    assert len(spans) == len(ids)
+    assert "".join(text[start:end] for start, end in spans) == text
+    assert all(
+        spans[i][0] == spans[i][1] for i, token_id in enumerate(ids) if UNIGRAM.is_target_control(token_id)
+    )
+
+
+def test_source_pieces_are_those_that_the_vocabulary_writes() -> None:
+    ids = SEPARATE.encode_source("Ba de.")
+    assert "".join(SEPARATE.source_pieces(ids)) == "▁Ba▁de.</s>"

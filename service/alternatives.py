@@ -1,0 +1,148 @@
+"""The likeliest ways to go on behind a prefix, each completed: two rounds of ordinary segments.
+
+    1. a beam of k, one token longer than the prefix    its k answers are the k likeliest next tokens
+    2. for each of them prefix + token as a prefix      completed as the request's options say
+
+Knows the engine's door and tokenizers; must not know HTTP or how the rest of a request is answered.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, replace
+
+from model.decoding import Hypothesis
+from model.decoding.options import MAX_BEAM_SIZE, DecodingOptions
+from model.decoding.scoring import normalised_score
+from service.engine.errors import EngineError
+from service.engine.handle import SegmentEvents
+from service.engine.request import FinishedEvent, SegmentRequest
+from service.engine_events import until_finished
+from service.engine_faults import service_error
+from service.errors import PhrasesNotAvoided
+from service.jobs import Alternative, Candidate, FinishReason
+from service.phrases import BannedPhrases
+from service.registry import Route
+from service.segmentation import Segment
+from service.verified_events import submit
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """A next token (none: the end), its log-probability, and the sum of all with the prefix's."""
+
+    token_ids: tuple[int, ...]
+    log_prob: float
+    total: float
+
+
+class Continuations:
+    """How one segment may go on. Its `request` says prefix and options; `deadline` is the whole request's."""
+
+    def __init__(
+        self,
+        route: Route,
+        segment: Segment,
+        request: SegmentRequest,
+        banned: BannedPhrases | None,
+        deadline: float,
+    ) -> None:
+        self._route, self._segment, self._banned, self._deadline = route, segment, banned, deadline
+        self._request = replace(request, stream=False, draft=False, want_attention=False)
+        self._prefix = request.options.prefix_ids
+
+    async def likeliest(self, count: int) -> tuple[Alternative, ...]:
+        """At most `count`, the likeliest next token first; one that a banned phrase rules out is missing.
+
+        Raises ServiceError.
+        """
+        following = await self._next_tokens(count)
+        async with AsyncExitStack() as stack:
+            # All are submitted before the first is waited for; leaving cancels what has not ended.
+            running = [self._complete(stack, rank, one) for rank, one in enumerate(following)]
+            found = [
+                await self._alternative(one, events) for one, events in zip(following, running, strict=True)
+            ]
+        return tuple(alternative for alternative in found if alternative is not None)
+
+    async def _next_tokens(self, count: int) -> list[_Next]:
+        options = self._request.options
+        may_end = options.min_length <= len(self._prefix)
+        # Where the segment may not end here, the end is asked for as well, and left out.
+        first = replace(
+            self._request,
+            segment_id=f"{self._request.segment_id}/next",
+            options=_one_token_more(options, count if may_end else count + 1),
+        )
+        async with AsyncExitStack() as stack:
+            finished = await self._last(self._submitted(stack, first, None))
+        following = [self._next(hypothesis) for hypothesis in finished.hypotheses]
+        return [one for one in following if one.token_ids or may_end][:count]
+
+    def _next(self, hypothesis: Hypothesis) -> _Next:
+        """Scores of the first round are plain sums: what is not the prefix's is the next token's."""
+        before = sum(hypothesis.token_log_probs[: len(self._prefix)])
+        token_ids = hypothesis.token_ids[len(self._prefix) :]
+        return _Next(token_ids, hypothesis.score - before, hypothesis.score)
+
+    def _complete(self, stack: AsyncExitStack, rank: int, one: _Next) -> SegmentEvents | None:
+        """The second round of what goes on; None for what has ended."""
+        if not one.token_ids:
+            return None
+        prefix = (*self._prefix, *one.token_ids)
+        options = replace(self._request.options, prefix_ids=prefix, num_hypotheses=1)
+        request = replace(self._request, segment_id=f"{self._request.segment_id}/{rank}", options=options)
+        return self._submitted(stack, request, self._banned)
+
+    async def _alternative(self, one: _Next, events: SegmentEvents | None) -> Alternative | None:
+        if events is None:
+            alpha = self._request.options.length_penalty
+            score = normalised_score(one.total, len(self._prefix) + 1, alpha)
+            return self._spelled(one, self._prefix, score, "stop")
+        try:
+            best = (await self._last(events)).hypotheses[0]
+        except PhrasesNotAvoided:
+            return None
+        return self._spelled(one, best.token_ids, best.score, best.finish_reason)
+
+    def _spelled(
+        self, one: _Next, token_ids: tuple[int, ...], score: float, reason: FinishReason
+    ) -> Alternative:
+        tokenizer, segment = self._route.model.tokenizer, self._segment
+        spell = tokenizer.decode_target_continuation if self._prefix else tokenizer.decode_target
+        (token,) = tokenizer.target_pieces(one.token_ids or [tokenizer.eos_id])
+        text = segment.before + tokenizer.decode_target(token_ids).strip() + segment.after
+        return Alternative(spell(one.token_ids), token, one.log_prob, Candidate(text, score, reason))
+
+    def _submitted(
+        self, stack: AsyncExitStack, request: SegmentRequest, banned: BannedPhrases | None
+    ) -> SegmentEvents:
+        try:
+            events = submit(self._route.model.engine, request, banned)
+        except EngineError as error:
+            raise service_error(error) from error
+        stack.push_async_callback(events.aclose)
+        return events
+
+    async def _last(self, events: SegmentEvents) -> FinishedEvent:
+        async with aclosing(until_finished(events, self._deadline)) as told:
+            async for event in told:
+                if isinstance(event, FinishedEvent):
+                    return event
+        raise RuntimeError("the engine ended a segment without an answer")
+
+
+def _one_token_more(options: DecodingOptions, count: int) -> DecodingOptions:
+    """A beam whose answers are the `count` likeliest tokens behind the prefix, by the plain sum of their
+    log-probabilities; what makes tokens less likely for having been there counts here too."""
+    beam_size = min(MAX_BEAM_SIZE, count)
+    return DecodingOptions(
+        strategy="beam",
+        beam_size=beam_size,
+        num_hypotheses=beam_size,
+        length_penalty=0.0,
+        repetition_penalty=options.repetition_penalty,
+        no_repeat_ngram_size=options.no_repeat_ngram_size,
+        prefix_ids=options.prefix_ids,
+        max_length=len(options.prefix_ids) + 1,
+    )
