@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from model.checkpoint import BundleError, list_bundles, load_bundle
-from service.engine import EngineConfig, ThreadEngine
+from service.engine import CoalescingEngine, EngineConfig, EngineHandle, ThreadEngine
 from service.languages import LanguageDetector
 from service.metrics import EngineMetrics, Metrics, Stopwatch
 from service.planning import Limits, Planner
@@ -77,6 +77,10 @@ def _serve(
         cache_bytes_limit=settings.cache_bytes_limit,
         num_threads=settings.num_threads,
     )
+    observer = EngineMetrics(metrics)
+    engine: EngineHandle = ThreadEngine(bundle, config, observer)
+    if settings.coalesce:
+        engine = CoalescingEngine(engine, observer.coalesced)
     parameter = next(bundle.model.parameters())
     model = ServedModel(
         name=bundle.info.name,
@@ -89,7 +93,7 @@ def _serve(
         max_source_length=bundle.model.config.max_source_length,
         defaults=bundle.info.decoding,
         tokenizer=bundle.tokenizer,
-        engine=ThreadEngine(bundle, config, EngineMetrics(metrics)),
+        engine=engine,
     )
     logger.info("model loaded", extra={"model": model.name, "seconds": round(model.load_seconds, 2)})
     return model

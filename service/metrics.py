@@ -89,7 +89,7 @@ class Metrics:
         )
         self.cancelled = Counter(
             "verto_cancelled_total",
-            "Segments cancelled, by what they were doing.",
+            "Segments taken out of the engine since nobody waits for them, by what they were doing.",
             ("stage",),
             registry=registry,
         )
