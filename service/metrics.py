@@ -214,8 +214,8 @@ class EngineMetrics:
         """A segment joined the computation of an identical one."""
         self._metrics.coalesced.inc()
 
-    def engine_restarted(self) -> None:
-        """An engine process died and another was started."""
+    def restarted(self) -> None:
+        """An engine's process had died, and another one is being started."""
         self._metrics.engine_restarts.inc()
 
     # Told per request, with pair and code, by translations and by HTTP.
