@@ -121,6 +121,7 @@ class Metrics:
             ("phase",),
             registry=registry,
         )
+
         self.engine_restarts = Counter(
             "verto_engine_restarts_total",
             "Engine processes started in place of a dead one.",
@@ -214,10 +215,6 @@ class EngineMetrics:
         """A segment joined the computation of an identical one."""
         self._metrics.coalesced.inc()
 
-    def restarted(self) -> None:
-        """An engine's process had died, and another one is being started."""
-        self._metrics.engine_restarts.inc()
-
     # Told per request, with pair and code, by translations and by HTTP.
 
     def finished(
@@ -227,6 +224,9 @@ class EngineMetrics:
     def rejected(self, reason: str) -> None: ...
 
     def failed(self, reason: str) -> None: ...
+
+    def restarted(self) -> None:
+        self._metrics.engine_restarts.inc()
 
 
 class EngineCollector(Collector):
