@@ -116,10 +116,7 @@ class Metrics:
             registry=registry,
         )
         self.padding_tokens = Counter(
-            "verto_padding_tokens_total",
-            "Positions computed for nothing: source padding when encoding, masked attention when decoding.",
-            ("phase",),
-            registry=registry,
+            "verto_padding_tokens_total", "Padding computed beside tokens.", ("phase",), registry=registry
         )
 
         self.engine_restarts = Counter(
