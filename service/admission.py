@@ -21,9 +21,9 @@ from service.errors import Draining, FieldFault, Overloaded, RequestTooLarge, Se
 from service.lifecycle import DRAINING_RETRY_SECONDS
 from service.registry import ServedModel
 
-# Of its time, so much may go by in the queue: the rest is for the translation itself and for the fact that a
-# measured speed is one of the past.
-QUEUE_SHARE = 0.7
+# Of its time, so much may go by in the queue: the rest is for the translation itself, and for a machine that
+# gets slower than it was measured to be, as under overload it does.
+QUEUE_SHARE = 0.5
 FIRST_TOKENS_PER_CHARACTER = 0.3
 # What was measured so many characters ago counts half; the guess weighs as much as a short text.
 HALF_LIFE_CHARACTERS, GUESS_CHARACTERS = 20_000, 100

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from model.checkpoint import BundleError, list_bundles
+from service.engine import CoalescingEngine, EngineHandle
 from service.engine_start import StartedEngine, StartingEngine, start_engine
 from service.languages import LanguageDetector
 from service.metrics import EngineMetrics, Metrics
@@ -30,7 +31,7 @@ def load_translator(settings: Settings, metrics: Metrics) -> Translator:
     folders = require_bundles(settings.models_dir)
     engines = [start_engine(folder, device, settings, observer) for folder in folders]
     try:
-        registry = ModelRegistry(_serve_all(engines))
+        registry = ModelRegistry(_serve_all(engines, observer if settings.coalesce else None))
         detector = LanguageDetector.load(registry.languages)
     except BaseException:
         for engine in engines:
@@ -65,18 +66,22 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _serve_all(engines: Iterable[StartingEngine]) -> list[ServedModel]:
+def _serve_all(engines: Iterable[StartingEngine], joins: EngineMetrics | None) -> list[ServedModel]:
+    """`joins` hears of segments that share a computation; None: none does."""
     models: dict[str, ServedModel] = {}
     for engine in engines:
         started = engine.finish()
         if (name := started.head.info.name) in models:
             raise BundleError(started.head.path, f"another bundle in this folder is called {name!r} too")
-        models[name] = _serve(started)
+        models[name] = _serve(started, joins)
     return list(models.values())
 
 
-def _serve(started: StartedEngine) -> ServedModel:
+def _serve(started: StartedEngine, joins: EngineMetrics | None) -> ServedModel:
     head = started.head
+    engine: EngineHandle = started.engine
+    if joins is not None:
+        engine = CoalescingEngine(engine, joins.coalesced)
     model = ServedModel(
         name=head.info.name,
         version=head.info.version,
@@ -89,7 +94,7 @@ def _serve(started: StartedEngine) -> ServedModel:
         alignment_layer=head.config.alignment_layer,
         defaults=head.info.decoding,
         tokenizer=head.tokenizer,
-        engine=started.engine,
+        engine=engine,
     )
     logger.info("model loaded", extra={"model": model.name, "seconds": round(model.load_seconds, 2)})
     return model

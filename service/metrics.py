@@ -89,7 +89,7 @@ class Metrics:
         )
         self.cancelled = Counter(
             "verto_cancelled_total",
-            "Segments cancelled, by what they were doing.",
+            "Segments taken out of the engine since nobody waits for them, by what they were doing.",
             ("stage",),
             registry=registry,
         )
@@ -116,11 +116,9 @@ class Metrics:
             registry=registry,
         )
         self.padding_tokens = Counter(
-            "verto_padding_tokens_total",
-            "Positions computed for nothing: source padding when encoding, masked attention when decoding.",
-            ("phase",),
-            registry=registry,
+            "verto_padding_tokens_total", "Padding computed beside tokens.", ("phase",), registry=registry
         )
+
         self.engine_restarts = Counter(
             "verto_engine_restarts_total",
             "Engine processes started in place of a dead one.",

@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     cache_bytes_limit: int = Field(
         2_000_000_000, ge=1_000_000, description="Bytes for attention keys and values of running segments."
     )
+    coalesce: bool = Field(True, description="Identical segments in flight share one computation.")
     max_body_bytes: int = Field(
         2_097_152, ge=1024, description="Bytes of a request body; more is status 413."
     )

@@ -1,5 +1,6 @@
 """The engine: segments in, events out, one shared batch. Knows no HTTP and no text."""
 
+from service.engine.coalescing import CoalescingEngine
 from service.engine.config import EngineConfig, EngineSnapshot
 from service.engine.errors import (
     DeadlineExceeded,
@@ -25,6 +26,7 @@ from service.engine.request import (
 )
 
 __all__ = [
+    "CoalescingEngine",
     "DeadlineExceeded",
     "DraftEvent",
     "EngineConfig",

@@ -72,7 +72,8 @@ class SegmentTooLarge(EngineError):
 
 
 class DeadlineExceeded(EngineError):
-    """The deadline passed; `stage` says whether the segment was still "queued" or "running"."""
+    """The deadline passed; `stage` says whether the segment was still "queued" or "running", or "in flight"
+    where that is not known."""
 
     reason = "deadline"
 

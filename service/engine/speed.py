@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-HALF_LIFE_SECONDS = 30.0  # of such time: what was measured so long ago counts half
+HALF_LIFE_SECONDS = 10.0  # of such time: what was measured so long ago counts half
 FIRST_GUESS = 200.0  # source tokens per second, until something was measured
 
 

@@ -20,6 +20,7 @@ def request(
     *,
     segment_id: str | None = None,
     stream: bool = False,
+    draft: bool = False,
     priority: int = 0,
     deadline: float | None = None,
 ) -> SegmentRequest:
@@ -29,6 +30,7 @@ def request(
         source_ids=source_ids,
         options=options,
         stream=stream,
+        draft=draft,
         priority=priority,
         deadline=deadline,
     )
