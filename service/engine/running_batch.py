@@ -68,5 +68,5 @@ class RunningBatch:
 
     def _bytes_of(self, segments: Collection[Segment]) -> int:
         target = sum(s.rows for s in segments) * max((s.max_length for s in segments), default=0)
-        source = len(segments) * max((s.num_source_tokens for s in segments), default=0)
+        source = len(segments) * max((s.num_source_positions for s in segments), default=0)
         return self._bytes_per_position * (target + source)
