@@ -43,9 +43,9 @@ class Source:
 
     def keep(self, segments: Tensor) -> Source:
         """Only the segments where `segments` [G] is True, cut to the longest source that is left."""
-        mask = self.mask[segments]
+        mask, kept = self.mask[segments], segments.nonzero()[:, 0]
         longest = whole_blocks(int(mask.sum(1).max()) if len(mask) else 0)
-        keys, values = self.keys[:, segments, :, :longest], self.values[:, segments, :, :longest]
+        keys, values = _rows(self.keys[:, :, :, :longest], kept), _rows(self.values[:, :, :, :longest], kept)
         return Source(keys, values, mask[:, :longest])
 
     def join(self, other: Source) -> Source:
@@ -170,10 +170,8 @@ class DecoderCache:
         """
         if not torch.equal(self.segment_of_row[parents], self.segment_of_row):
             raise ValueError("parents must be rows of the same segment")
-        moved = (parents != torch.arange(self.num_rows, device=parents.device)).nonzero()[:, 0]
-        longest = max(self.filled, default=0)
-        for store in (self.keys, self.values):
-            store[:, moved, :, :longest] = store[:, parents[moved], :, :longest]
+        if not torch.equal(parents, torch.arange(self.num_rows, device=parents.device)):
+            self.keys, self.values = _rows(self.keys, parents), _rows(self.values, parents)
 
     def keep(self, segments: Tensor) -> None:
         """Drop every segment, with its rows, where `segments` [G] (boolean) is False.
@@ -189,7 +187,8 @@ class DecoderCache:
         self.capacities = [self.capacities[i] for i in kept]
         self.filled = [self.filled[i] for i in kept]
         room = self._room(max(self.filled, default=0))
-        self.keys, self.values = self.keys[:, rows, :, :room], self.values[:, rows, :, :room]
+        left = rows.nonzero()[:, 0]
+        self.keys, self.values = _rows(self.keys[:, :, :, :room], left), _rows(self.values[:, :, :, :room], left)
         self._index_rows()
 
     def join(self, other: DecoderCache) -> None:
@@ -207,6 +206,12 @@ class DecoderCache:
 def whole_blocks(num_positions: int) -> int:
     """So many positions, rounded up to whole blocks."""
     return -(-num_positions // BLOCK) * BLOCK
+
+
+def _rows(store: Tensor, rows: Tensor) -> Tensor:
+    """The rows (or segments) at these indices: whole stretches of memory, which plain indexing copies value
+    by value, at four to six times the cost."""
+    return store.index_select(1, rows)
 
 
 def _grown(store: Tensor, capacity: int) -> Tensor:
