@@ -10,6 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.linear import ROW_TILE, Linear, in_tiles
+
+KEY_TILE = 16  # keys that one step of a processor's attention takes
+
 
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:
     """softmax(Q K^T / sqrt(K)) V, equation 1: [B, H, Q, K], [B, H, S, K] x 2 -> [B, H, Q, K].
@@ -19,7 +23,26 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dr
     """
     if query.requires_grad and query.device.type == "cpu":
         return _spelled_out(query, key, value, mask, dropout)
+    if in_tiles(query):
+        return _in_tiles(query, key, value, mask)
     return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+
+
+def _in_tiles(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """The same with queries and keys filled up to whole tiles, so that padding changes no bit (see `Linear`)."""
+    num_queries, num_keys = query.shape[2], key.shape[2]
+    more_queries, more_keys = -num_queries % ROW_TILE, -num_keys % KEY_TILE
+    if more_keys:
+        key, value = F.pad(key, (0, 0, 0, more_keys)), F.pad(value, (0, 0, 0, more_keys))
+        if mask is None:
+            mask = torch.ones(1, 1, 1, num_keys, dtype=torch.bool, device=key.device)
+        mask = F.pad(mask, (0, more_keys))
+    if more_queries:
+        query = F.pad(query, (0, 0, 0, more_queries))
+        if mask is not None and mask.shape[-2] > 1:
+            mask = F.pad(mask, (0, 0, 0, more_queries), value=True)
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    return out[:, :, :num_queries]
 
 
 def _spelled_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
@@ -42,10 +65,10 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.num_heads, self.dropout = num_heads, dropout
-        self.query = nn.Linear(d_model, d_model)
-        self.key = nn.Linear(d_model, d_model)
-        self.value = nn.Linear(d_model, d_model)
-        self.output = nn.Linear(d_model, d_model)
+        self.query = Linear(d_model, d_model)
+        self.key = Linear(d_model, d_model)
+        self.value = Linear(d_model, d_model)
+        self.output = Linear(d_model, d_model)
 
     def split_heads(self, x: Tensor) -> Tensor:
         """[B, S, D] -> [B, H, S, K]."""

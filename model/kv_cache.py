@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.attention import attention, attention_weights
+from model.attention import KEY_TILE, attention, attention_weights
 from model.masks import attend_to_source, filled_mask
 
-BLOCK = 16  # positions that memory grows by
+BLOCK = KEY_TILE  # positions that memory grows by, and that attention reads together
 
 
 class CacheOverflow(RuntimeError):
@@ -33,7 +33,8 @@ class CacheOverflow(RuntimeError):
 class Source:
     """The encoded side, computed once per segment: `keys`, `values` [L, G, H, S, K] and `mask` [G, S].
 
-    Real tokens stand first, padding last, as `pad_batch` lays them.
+    Real tokens stand first, padding last, as `pad_batch` lays them. S is a multiple of `BLOCK` where
+    `in_blocks` made it so; every other S is right too, and costs attention a copy at each step.
     """
 
     keys: Tensor
@@ -42,9 +43,9 @@ class Source:
 
     def keep(self, segments: Tensor) -> Source:
         """Only the segments where `segments` [G] is True, cut to the longest source that is left."""
-        mask = self.mask[segments]
-        longest = int(mask.sum(1).max()) if len(mask) else 0
-        keys, values = self.keys[:, segments, :, :longest], self.values[:, segments, :, :longest]
+        mask, kept = self.mask[segments], segments.nonzero()[:, 0]
+        longest = whole_blocks(int(mask.sum(1).max()) if len(mask) else 0)
+        keys, values = _rows(self.keys[:, :, :, :longest], kept), _rows(self.values[:, :, :, :longest], kept)
         return Source(keys, values, mask[:, :longest])
 
     def join(self, other: Source) -> Source:
@@ -53,6 +54,10 @@ class Source:
         a, b = self._padded(longest), other._padded(longest)
         keys, values = torch.cat((a.keys, b.keys), 1), torch.cat((a.values, b.values), 1)
         return Source(keys, values, torch.cat((a.mask, b.mask)))
+
+    def in_blocks(self) -> Source:
+        """The same, as long as attention reads it (see `model.attention`)."""
+        return self._padded(whole_blocks(self.mask.shape[1]))
 
     def _padded(self, longest: int) -> Source:
         extra = longest - self.mask.shape[1]
@@ -87,8 +92,7 @@ class DecoderCache:
 
     def _room(self, filled: int) -> int:
         """Positions to hold for so many filled ones: whole blocks, no more than the longest capacity."""
-        blocks = -(-(filled + 1) // BLOCK)
-        return min(BLOCK * blocks, max(self.capacities, default=0))
+        return min(whole_blocks(filled + 1), max(self.capacities, default=0))
 
     @property
     def num_rows(self) -> int:
@@ -123,17 +127,17 @@ class DecoderCache:
     def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Store the new position's `key` and `value` [R, H, 1, K] of one layer, at each row's own length.
 
-        Answers keys and values [R, H, N, K] with N the longest filled length, and the mask [R, 1, 1, N]
-        of what each row may see, the new position included. `advance` closes the step after the last layer.
+        Answers keys and values [R, H, N, K], in whole blocks where the capacity allows, and the mask
+        [R, 1, 1, N] of what each row may see, the new position included. `advance` closes the step after the
+        last layer.
         """
         room = self._room(max(self.filled))
         self.keys, self.values = _grown(self.keys, room), _grown(self.values, room)
         rows = torch.arange(self.num_rows, device=key.device)
         self.keys[layer, rows, :, self.lengths] = key[:, :, 0]
         self.values[layer, rows, :, self.lengths] = value[:, :, 0]
-        longest = max(self.filled) + 1
-        mask = filled_mask(self.lengths + 1, longest)
-        return self.keys[layer, :, :, :longest], self.values[layer, :, :, :longest], mask
+        mask = filled_mask(self.lengths + 1, room)
+        return self.keys[layer, :, :, :room], self.values[layer, :, :, :room], mask
 
     def advance(self) -> None:
         """The position that all layers appended is now part of every row."""
@@ -173,10 +177,8 @@ class DecoderCache:
         """
         if not torch.equal(self.segment_of_row[parents], self.segment_of_row):
             raise ValueError("parents must be rows of the same segment")
-        moved = (parents != torch.arange(self.num_rows, device=parents.device)).nonzero()[:, 0]
-        longest = max(self.filled, default=0)
-        for store in (self.keys, self.values):
-            store[:, moved, :, :longest] = store[:, parents[moved], :, :longest]
+        if not torch.equal(parents, torch.arange(self.num_rows, device=parents.device)):
+            self.keys, self.values = _rows(self.keys, parents), _rows(self.values, parents)
 
     def keep(self, segments: Tensor) -> None:
         """Drop every segment, with its rows, where `segments` [G] (boolean) is False.
@@ -192,7 +194,8 @@ class DecoderCache:
         self.capacities = [self.capacities[i] for i in kept]
         self.filled = [self.filled[i] for i in kept]
         room = self._room(max(self.filled, default=0))
-        self.keys, self.values = self.keys[:, rows, :, :room], self.values[:, rows, :, :room]
+        left = rows.nonzero()[:, 0]
+        self.keys, self.values = _rows(self.keys[:, :, :, :room], left), _rows(self.values[:, :, :, :room], left)
         self._index_rows()
 
     def join(self, other: DecoderCache) -> None:
@@ -205,6 +208,17 @@ class DecoderCache:
         self.capacities = self.capacities + other.capacities
         self.filled = self.filled + other.filled
         self._index_rows()
+
+
+def whole_blocks(num_positions: int) -> int:
+    """So many positions, rounded up to whole blocks."""
+    return -(-num_positions // BLOCK) * BLOCK
+
+
+def _rows(store: Tensor, rows: Tensor) -> Tensor:
+    """The rows (or segments) at these indices: whole stretches of memory, which plain indexing copies value
+    by value, at four to six times the cost."""
+    return store.index_select(1, rows)
 
 
 def _grown(store: Tensor, capacity: int) -> Tensor:

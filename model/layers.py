@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from model.attention import MultiHeadAttention
 from model.config import ModelConfig
+from model.linear import Linear
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
 
@@ -23,8 +24,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig, ffn_dim: int) -> None:
         super().__init__()
-        self.inner = nn.Linear(config.d_model, ffn_dim)
-        self.outer = nn.Linear(ffn_dim, config.d_model)
+        self.inner = Linear(config.d_model, ffn_dim)
+        self.outer = Linear(ffn_dim, config.d_model)
         self.activation = ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.activation_dropout)
 

@@ -18,6 +18,7 @@ from model.config import ModelConfig
 from model.embeddings import Embedding
 from model.kv_cache import DecoderCache, Source
 from model.layers import DecoderLayer, EncoderLayer
+from model.linear import Linear
 from model.masks import attend_to_source, causal_mask
 
 
@@ -36,7 +37,7 @@ class Transformer(nn.Module):
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.num_decoder_layers))
         self.encoder_norm = nn.LayerNorm(config.d_model) if config.final_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(config.d_model) if config.final_norm else nn.Identity()
-        self.output = nn.Linear(config.d_model, config.target_vocab_size, bias=config.output_bias)
+        self.output = Linear(config.d_model, config.target_vocab_size, bias=config.output_bias)
         if config.tie_output:
             self.output.weight = target_tokens.weight
         self._initialise()
@@ -100,7 +101,7 @@ class Transformer(nn.Module):
         projected = [layer.cross_attention.project_memory(memory) for layer in self._decoder_layers()]
         keys = torch.stack([key for key, _ in projected])
         values = torch.stack([value for _, value in projected])
-        return DecoderCache(Source(keys, values, source_mask), rows_per_segment, capacity)
+        return DecoderCache(Source(keys, values, source_mask).in_blocks(), rows_per_segment, capacity)
 
     def decode_step(self, token_ids: Tensor, cache: DecoderCache) -> Tensor:
         """The next position of every row: `token_ids` [R] -> logits [R, V]; the cache grows by one position.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from model.decoding import DecodingOptions, Hypothesis
+from model.kv_cache import whole_blocks
 from service.engine.errors import EngineError
 
 if TYPE_CHECKING:
@@ -112,6 +113,11 @@ class Segment:
     @property
     def num_source_tokens(self) -> int:
         return len(self.request.source_ids)
+
+    @property
+    def num_source_positions(self) -> int:
+        """Positions that its keys and values take: whole blocks, filled with padding."""
+        return whole_blocks(self.num_source_tokens)
 
     def is_late(self, now: float) -> bool:
         return self.request.deadline is not None and now >= self.request.deadline

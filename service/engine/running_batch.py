@@ -51,14 +51,14 @@ class RunningBatch:
         """Raises `SegmentTooLarge` for a segment that would not fit even alone."""
         if segment.rows > self.max_rows:
             raise SegmentTooLarge("beam_size", self.max_rows, segment.rows)
-        needed = self._bytes(1, segment.rows, segment.max_length, segment.num_source_tokens)
+        needed = self._bytes(1, segment.rows, segment.max_length, segment.num_source_positions)
         if needed > self.bytes_limit:
             raise SegmentTooLarge("cache_bytes", self.bytes_limit, needed)
 
     def fits(self, segment: Segment) -> bool:
         rows = self._rows + segment.rows
         target = max(self._longest_target, segment.max_length)
-        source = max(self._longest_source, segment.num_source_tokens)
+        source = max(self._longest_source, segment.num_source_positions)
         return rows <= self.max_rows and self._bytes(len(self) + 1, rows, target, source) <= self.bytes_limit
 
     def join(self, segment: Segment) -> None:
@@ -66,7 +66,7 @@ class RunningBatch:
         self._segments[segment.key] = segment
         self._rows += segment.rows
         self._longest_target = max(self._longest_target, segment.max_length)
-        self._longest_source = max(self._longest_source, segment.num_source_tokens)
+        self._longest_source = max(self._longest_source, segment.num_source_positions)
 
     def leave(self, key: int) -> Segment:
         """Give back what was reserved. Raises `KeyError` when the segment does not run."""
@@ -75,8 +75,8 @@ class RunningBatch:
         # Only who was among the longest can make the rest shorter.
         if segment.max_length == self._longest_target:
             self._longest_target = max((s.max_length for s in self.segments), default=0)
-        if segment.num_source_tokens == self._longest_source:
-            self._longest_source = max((s.num_source_tokens for s in self.segments), default=0)
+        if segment.num_source_positions == self._longest_source:
+            self._longest_source = max((s.num_source_positions for s in self.segments), default=0)
         return segment
 
     def _bytes(self, num_segments: int, rows: int, longest_target: int, longest_source: int) -> int:

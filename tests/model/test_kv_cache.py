@@ -84,7 +84,7 @@ class TestSteps:
 
     def test_beams_of_a_segment_share_one_copy_of_its_source(self) -> None:
         one, many = (start(EXACT_MODEL, segments(3, (6, rows, 4))) for rows in (1, 5))
-        assert one.source.keys.shape == many.source.keys.shape == (2, 1, 4, 6, 4)
+        assert one.source.keys.shape == many.source.keys.shape == (2, 1, 4, 16, 4)
 
     def test_a_broken_segment_harms_no_other(self) -> None:
         live = segments(4, (5, 2, 6), (3, 1, 6), (4, 3, 6))
@@ -108,7 +108,7 @@ class TestSteps:
     def test_bytes_are_those_of_the_four_tensors(self) -> None:
         cache = start(EXACT_MODEL, segments(6, (5, 3, 6), (2, 1, 4)))
         width_bytes = 16 * 8
-        assert cache.num_bytes == 2 * 2 * width_bytes * (4 * 6 + 2 * 5)  # layers, keys and values
+        assert cache.num_bytes == 2 * 2 * width_bytes * (4 * 6 + 2 * 16)  # layers, keys and values
 
 
 class TestCapacity:

@@ -1,0 +1,1 @@
+"""Measurements of Verto: the engine alone, over HTTP, and beside its peers."""

@@ -1,0 +1,1 @@
+"""What Verto is measured against."""

@@ -1,0 +1,71 @@
+"""Starts a server as a process of its own on a free port, waits until it is ready, and ends it.
+
+Knows processes and ports. Must not know what the servers do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from loadtests.machine import ROOT
+
+START_SECONDS, STOP_SECONDS = 120.0, 30.0
+
+
+class ServerFault(RuntimeError):
+    """The server ended, or did not become ready in time."""
+
+
+@contextlib.contextmanager
+def running_server(module: str, *options: str) -> Iterator[int]:
+    """`python -m MODULE OPTIONS --port N` until the block is left; gives the port. Raises ServerFault."""
+    port = _free_port()
+    command = [sys.executable, "-m", module, *options, "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        _wait_until_ready(process, command, port)
+        yield port
+    finally:
+        _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], command: Sequence[str], port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            _, said = process.communicate()
+            raise ServerFault(f"{' '.join(command[1:])} ended: {said.decode(errors='replace')[-2000:]}")
+        with (
+            contextlib.suppress(URLError, ConnectionError, TimeoutError),
+            urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=2) as answer,
+        ):
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    raise ServerFault(f"{' '.join(command[1:])} was not ready after {START_SECONDS:.0f} s")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        if process.stderr:
+            process.stderr.close()
