@@ -83,7 +83,7 @@ class NaiveScheduler:
 
     def bytes_of(self, segments: list[Segment]) -> int:
         target = sum(one.rows for one in segments) * max((one.max_length for one in segments), default=0)
-        source = len(segments) * max((one.num_source_tokens for one in segments), default=0)
+        source = len(segments) * max((one.num_source_positions for one in segments), default=0)
         return self.bytes_per_position * (target + source)
 
     def is_within(self, segments: list[Segment]) -> bool:

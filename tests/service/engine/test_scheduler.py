@@ -52,17 +52,17 @@ def test_segments_join_in_turn_until_the_rows_are_used_up() -> None:
 
 
 def test_the_whole_future_is_reserved_in_bytes() -> None:
-    # Two rows of 8 target positions and two sources of 4: 3 x (16 + 8) bytes.
-    s = scheduler(limit=72)
+    # Two rows of 8 target positions and two sources of one block of 16: 3 x (16 + 32) bytes.
+    s = scheduler(limit=144)
     submit(s, segment(0), segment(1), segment(2))
     assert keys(s.plan(0.0)) == [0, 1]
-    assert s.running.bytes_used == 72
+    assert s.running.bytes_used == 144
     s.release([0, 1])
     assert s.running.bytes_used == 0
 
 
 def test_a_longer_segment_makes_every_row_longer() -> None:
-    s = scheduler(limit=3 * (2 * 20 + 2 * 4))
+    s = scheduler(limit=3 * (2 * 20 + 2 * 16))
     submit(s, segment(0, max_length=8), segment(1, max_length=20), segment(2, max_length=8))
     assert keys(s.plan(0.0)) == [0, 1]
     s.release([1])
@@ -76,7 +76,7 @@ def test_what_could_never_run_is_refused_with_bound_and_value() -> None:
     assert (caught.value.field, caught.value.bound, caught.value.value) == ("beam_size", 4, 5)
     with pytest.raises(SegmentTooLarge) as caught:
         submit(s, segment(0, rows=4, max_length=25))
-    assert (caught.value.field, caught.value.bound, caught.value.value) == ("cache_bytes", 300, 3 * 104)
+    assert (caught.value.field, caught.value.bound, caught.value.value) == ("cache_bytes", 300, 3 * 116)
     with pytest.raises(SegmentTooLarge) as caught:
         submit(s, segment(0, num_tokens=31))
     assert (caught.value.field, caught.value.bound, caught.value.value) == ("source_tokens", 30, 31)
@@ -149,7 +149,7 @@ def test_clearing_hands_back_everything_once() -> None:
 class SchedulerMachine(RuleBasedStateMachine):
     """Random arrivals, sizes, priorities, deadlines, cancellations and ends, held against plain sets."""
 
-    MAX_ROWS, LIMIT, QUEUE, ENCODE = 6, 400, 40, 12
+    MAX_ROWS, LIMIT, QUEUE, ENCODE = 6, 500, 40, 12
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.gone: set[int] = set()
 
     @rule(
-        num_tokens=st.integers(1, 12),
+        num_tokens=st.integers(1, 20),
         rows=st.integers(1, 7),
         max_length=st.integers(1, 25),
         priority=st.integers(-10, 10),
@@ -183,7 +183,8 @@ class SchedulerMachine(RuleBasedStateMachine):
             submitted_at=self.now,
             deadline=None if patience is None else self.now + patience,
         )
-        possible = rows <= self.MAX_ROWS and 3 * (rows * max_length + num_tokens) <= self.LIMIT
+        needed = BYTES_PER_POSITION * (rows * max_length + one.num_source_positions)
+        possible = rows <= self.MAX_ROWS and needed <= self.LIMIT
         room = self.queue_tokens() + num_tokens <= self.QUEUE
         try:
             self.scheduler.submit(one, 1.0)
@@ -239,7 +240,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def fits(self, head: Segment) -> bool:
         together = [*(self.segments[key] for key in self.running), head]
         rows = sum(one.rows for one in together)
-        longest = max(one.max_length for one in together), max(one.num_source_tokens for one in together)
+        longest = max(one.max_length for one in together), max(one.num_source_positions for one in together)
         needed = BYTES_PER_POSITION * (rows * longest[0] + len(together) * longest[1])
         return rows <= self.MAX_ROWS and needed <= self.LIMIT
 
@@ -278,7 +279,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         running = self.scheduler.running
         assert running.rows == sum(one.rows for one in used) <= self.MAX_ROWS
         target = sum(one.rows for one in used) * max((one.max_length for one in used), default=0)
-        source = len(used) * max((one.num_source_tokens for one in used), default=0)
+        source = len(used) * max((one.num_source_positions for one in used), default=0)
         assert running.bytes_used == BYTES_PER_POSITION * (target + source) <= self.LIMIT
 
 
