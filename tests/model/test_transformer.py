@@ -146,7 +146,7 @@ def test_cached_steps_give_the_logits_of_teacher_forcing(variant: str) -> None:
 @ALL_VARIANTS
 @pytest.mark.parametrize("layer", [0, -1])
 def test_a_watched_step_tells_what_the_alignment_layer_attends_to(variant: str, layer: int) -> None:
-    """Its logits are those of `decode_step`; its attention is equation 1's, of teacher forcing, row by row."""
+    """Its logits are those of `decode_step`; its attention is that of teacher forcing, row by row."""
     model = tiny_model(0, **VARIANTS[variant], alignment_layer=layer).double()
     sources, target = sentences(16, [7, 1, 4]), targets(17, 5, 6)  # rows 0..2 are beams of one segment
     ids, mask = pad_batch(sources, 0)
