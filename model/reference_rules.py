@@ -56,8 +56,12 @@ def ends_with(target: Sequence[int], phrase: Sequence[int]) -> bool:
 
 
 def num_missing(target: Sequence[int], phrases: Sequence[Sequence[int]]) -> int:
-    """The tokens of all phrases that `target` lacks, less what it ends with of the one that is furthest."""
-    absent = [phrase for phrase in dict.fromkeys(map(tuple, phrases)) if not contains(target, phrase)]
+    """The tokens of all phrases that `target` lacks, less what it ends with of the one that is furthest.
+
+    A phrase that stands inside another one comes with it.
+    """
+    alone = [p for p in {*map(tuple, phrases)} if not any(p != q and contains(q, p) for q in phrases)]
+    absent = [phrase for phrase in alone if not contains(target, phrase)]
     written = [max(n for n in range(len(phrase)) if ends_with(target, phrase[:n])) for phrase in absent]
     return sum(map(len, absent)) - max(written, default=0)
 

@@ -25,6 +25,16 @@ class Outcome:
     cleaning: str
 
 
+# A reader need not be told of decoding options with these values.
+DOES_NOTHING = {
+    "coverage_penalty": 0.0,
+    "diversity_groups": 1,
+    "diversity_penalty": 0.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+}
+
+
 def model_card(outcome: Outcome) -> str:
     """Data, licences, scores with signatures, how the model was made; Markdown."""
     config = outcome.config
@@ -41,8 +51,9 @@ def model_card(outcome: Outcome) -> str:
 
 
 def _scores(outcome: Outcome) -> str:
-    options = outcome.config.decoding_options().to_dict()
-    decoding = ", ".join(f"{name} {value}" for name, value in options.items() if value is not None)
+    options = outcome.config.decoding_options().to_dict().items()
+    in_force = [(name, value) for name, value in options if value not in (None, DOES_NOTHING.get(name))]
+    decoding = ", ".join(f"{name} {value}" for name, value in in_force)
     signatures = outcome.scores[0][2]
     rows = "\n".join(
         f"| {_in_cell(name)} | {sentences:,} | {scores.bleu:.2f} | {scores.chrf:.2f} |"

@@ -58,8 +58,7 @@ class Filters:
         mass = (values - logits.logsumexp(dim=1, keepdim=True)).exp().double()
         keeps = self._keeps(mass, rows)
         is_all = ~keeps[:, -1] | (count == logits.shape[1])
-        token_ids, order = token_ids.sort(dim=1)
-        return token_ids, (mass * keeps).gather(1, order), is_all
+        return *_by_id(token_ids, mass * keeps, logits.shape[1]), is_all
 
     def _keeps(self, mass: Tensor, rows: Tensor) -> Tensor:
         """Which of the likeliest tokens of `rows`, whose `mass` [N, K] falls, are kept."""
@@ -68,3 +67,12 @@ class Filters:
         least = torch.maximum(self._min_p[rows] * mass[:, :1], self._epsilon[rows])
         keeps = (ranks < self._top_k[rows]) & (likelier < self._top_p[rows]) & (mass >= least)
         return keeps | (ranks == 0)
+
+
+def _by_id(token_ids: Tensor, mass: Tensor, num_tokens: int) -> tuple[Tensor, Tensor]:
+    """The same in the order of ids; where all tokens are there, without sorting them once more."""
+    if token_ids.shape[1] < num_tokens:
+        token_ids, order = token_ids.sort(dim=1)
+        return token_ids, mass.gather(1, order)
+    every = torch.arange(num_tokens, device=mass.device).expand_as(token_ids)
+    return every, torch.empty_like(mass).scatter_(1, token_ids, mass)

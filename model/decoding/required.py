@@ -3,8 +3,8 @@
 Knows: sequences and token ids, in plain Python. Must not know: tensors, log-probabilities, beams.
 
 A phrase is met once the hypothesis contains it, in one piece, anywhere, its forced prefix included. Of a
-phrase not met yet, as much counts as written as the hypothesis ends with. From there the least that is
-still missing, when one phrase is written on and then all others, is
+phrase not met yet, as much counts as written as the hypothesis ends with. What is still missing, when that
+one phrase is written on that has come furthest, and then all others, one after the other, is
 
     missing = (tokens of all phrases not met) - (tokens written of the one that has come furthest)
 
@@ -30,9 +30,10 @@ class RequiredPhrases:
     """The phrases of one segment, each followed as Knuth, Morris and Pratt (1977) do."""
 
     def __init__(self, phrases: Iterable[Phrase]) -> None:
-        self.phrases = tuple(dict.fromkeys(phrases))
+        every = tuple(dict.fromkeys(phrases))
+        # A phrase that stands inside another one comes with it.
+        self.phrases = tuple(p for p in every if not any(p != q and _stands_in(p, q) for q in every))
         self._borders = [_borders(phrase) for phrase in self.phrases]
-        self.num_tokens = sum(map(len, self.phrases))
 
     @property
     def start(self) -> Progress:
@@ -64,6 +65,10 @@ class RequiredPhrases:
                     break
                 written = borders[written]
         return token_ids
+
+
+def _stands_in(phrase: Phrase, other: Phrase) -> bool:
+    return any(other[start : start + len(phrase)] == phrase for start in range(len(other)))
 
 
 def _borders(phrase: Phrase) -> list[int]:

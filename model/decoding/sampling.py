@@ -34,16 +34,16 @@ class SampleStrategy(SingleRowStrategy):
     def _rows_changed(self) -> None:
         super()._rows_changed()
         self._draws = None
-        known = self._seeds
-        self._seeds = {key: known.get(key, self._new_seed(key)) for key in self._segments}
 
-    def _new_seed(self, key: int) -> int:
-        seed = self._segments[key].options.seed
-        return new_seed() if seed is None else seed
+    def _derive_draws(self) -> _Draws:
+        """How the rows that there are now draw; new ones get their seeds."""
+        known, asked = self._seeds, {key: segment.options for key, segment in self._segments.items()}
+        self._seeds = {key: known[key] if key in known else _seed(asked[key]) for key in asked}
+        return _Draws(list(asked.values()), self._device)
 
     def _choose(self, scores: Scores) -> tuple[Tensor, list[Choice]]:
         if self._draws is None:
-            self._draws = _Draws([segment.options for segment in self._segments.values()], self._device)
+            self._draws = self._derive_draws()
         drawn, whole = self._draws.draw(scores.counted, self._numbers())
         token_ids = drawn[:, None]
         columns = (token_ids, scores.own.gather(1, token_ids), scores.counted.gather(1, token_ids))
@@ -55,6 +55,10 @@ class SampleStrategy(SingleRowStrategy):
         steps = [len(segment.token_ids) for segment in self._segments.values()]
         numbers = [uniform(seed, step) for seed, step in zip(self._seeds.values(), steps, strict=True)]
         return torch.tensor(numbers, dtype=torch.float64, device=self._device)
+
+
+def _seed(options: DecodingOptions) -> int:
+    return new_seed() if options.seed is None else options.seed
 
 
 def _choice(token_id: float, log_prob: float, counted: float, whole: float) -> Choice:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.masks import pad_batch
+from model.reference import SentenceModel
 from model.transformer import Transformer, next_log_probs
 from tests.builders import TINY_VOCABULARY, tiny_config, tiny_model
 from tests.model import equations
@@ -140,6 +141,25 @@ def test_cached_steps_give_the_logits_of_teacher_forcing(variant: str) -> None:
         for position in range(12):
             logits = model.decode_step(target[:, position], cache)
             assert distance(logits, whole[:, position]) < 1e-10
+
+
+@ALL_VARIANTS
+@pytest.mark.parametrize("layer", [0, -1])
+def test_a_watched_step_tells_what_the_alignment_layer_attends_to(variant: str, layer: int) -> None:
+    """Its logits are those of `decode_step`; its attention is that of teacher forcing, row by row."""
+    model = tiny_model(0, **VARIANTS[variant], alignment_layer=layer).double()
+    sources, target = sentences(16, [7, 1, 4]), targets(17, 5, 6)  # rows 0..2 are beams of one segment
+    ids, mask = pad_batch(sources, 0)
+    with torch.no_grad():
+        memory = model.encode(ids, mask)
+        cache, plain = (model.start_cache(memory, mask, [3, 1, 1], 6) for _ in range(2))
+        for position in range(6):
+            logits, attention = model.decode_step_watched(target[:, position], cache)
+            assert torch.equal(logits, model.decode_step(target[:, position], plain))
+            for row, source in enumerate([sources[0]] * 3 + sources[1:]):
+                expected = SentenceModel(model, source).attention(target[row, 1 : position + 1].tolist())
+                assert attention[row, : len(source)].tolist() == pytest.approx(expected, abs=1e-10)
+                assert not attention[row, len(source) :].any()
 
 
 def test_forward_is_encode_then_decode() -> None:

@@ -37,6 +37,33 @@ from model.decoding.options import DecodingOptions, OptionError
         ({"max_length_ratio": 0.05}, "max_length_ratio"),
         ({"max_length_ratio": 101}, "max_length_ratio"),
         ({"max_length_ratio": False}, "max_length_ratio"),
+        ({"coverage_penalty": -0.1}, "coverage_penalty"),
+        ({"coverage_penalty": 5.1}, "coverage_penalty"),
+        ({"diversity_groups": 0}, "diversity_groups"),
+        ({"diversity_groups": 3}, "diversity_groups"),  # of 4 beams
+        ({"diversity_groups": 5}, "diversity_groups"),
+        ({"diversity_groups": 2, "diversity_penalty": -1}, "diversity_penalty"),
+        ({"diversity_groups": 2, "diversity_penalty": 21}, "diversity_penalty"),
+        ({"diversity_penalty": 1.0}, "diversity_penalty"),
+        ({"strategy": "sample", "temperature": 0.0}, "temperature"),
+        ({"strategy": "sample", "temperature": 10.1}, "temperature"),
+        ({"strategy": "sample", "top_k": -1}, "top_k"),
+        ({"strategy": "sample", "top_k": 65_537}, "top_k"),
+        ({"strategy": "sample", "top_p": 0.0}, "top_p"),
+        ({"strategy": "sample", "top_p": 1.1}, "top_p"),
+        ({"strategy": "sample", "min_p": -0.1}, "min_p"),
+        ({"strategy": "sample", "min_p": 1.1}, "min_p"),
+        ({"strategy": "sample", "epsilon": -0.1}, "epsilon"),
+        ({"strategy": "sample", "epsilon": 1.0}, "epsilon"),
+        ({"strategy": "sample", "seed": -1}, "seed"),
+        ({"strategy": "sample", "seed": 2**63}, "seed"),
+        ({"strategy": "sample", "seed": 1.0}, "seed"),
+        ({"repetition_penalty": 0.09}, "repetition_penalty"),
+        ({"repetition_penalty": 10.1}, "repetition_penalty"),
+        ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size"),
+        ({"no_repeat_ngram_size": 17}, "no_repeat_ngram_size"),
+        ({"prefix_ids": "text"}, "prefix_ids"),
+        ({"banned_ids": 5}, "banned_ids"),
         ({"beams": 4}, "beams"),
     ],
 )
@@ -137,3 +164,61 @@ def test_finished_wanted_is_the_patient_beam_and_enough_to_answer(
     options: DecodingOptions, wanted: int
 ) -> None:
     assert options.finished_wanted == wanted
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "value"),
+    [
+        ({"prefix_ids": [4, -1]}, "prefix_ids", -1),
+        ({"prefix_ids": [4, True]}, "prefix_ids", True),
+        ({"prefix_ids": [4, 5, 6], "max_length": 2}, "prefix_ids", 3),
+        ({"banned_ids": [[4], []]}, "banned_ids", 0),
+        ({"banned_ids": [[4] * 65]}, "banned_ids", 65),
+        ({"banned_ids": [[4]] * 1025}, "banned_ids", 1025),
+        ({"banned_ids": [[4, "a"]]}, "banned_ids", "a"),
+        ({"required_ids": [[4]] * 9}, "required_ids", 9),
+        ({"required_ids": [4]}, "required_ids", 4),
+        ({"required_ids": [[4]], "banned_ids": [[5]]}, "banned_ids", ((5,),)),
+        ({"required_ids": [[4]], "no_repeat_ngram_size": 2}, "no_repeat_ngram_size", 2),
+        ({"required_ids": [[4]], "diversity_groups": 2, "diversity_penalty": 1.0}, "diversity_penalty", 1.0),
+    ],
+)
+def test_bad_token_ids_are_refused_with_what_is_bad_of_them(
+    data: dict[str, Any], field: str, value: object
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        DecodingOptions.from_dict(data)
+    assert (caught.value.field, caught.value.value) == (field, value)
+
+
+def test_required_phrases_go_with_coverage_groups_and_repetition() -> None:
+    DecodingOptions(
+        required_ids=((4,),), coverage_penalty=0.2, diversity_groups=2, repetition_penalty=1.2, min_length=3
+    )
+
+
+def test_a_seed_or_filter_beside_beam_search_is_refused_not_ignored() -> None:
+    for name, value in {"seed": 1, "temperature": 0.5, "top_k": 3, "top_p": 0.5, "min_p": 0.1}.items():
+        with pytest.raises(OptionError, match="beam"):
+            DecodingOptions.from_dict({name: value})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        DecodingOptions(prefix_ids=(4, 5), banned_ids=((6,), (7, 8)), beam_size=6, diversity_groups=3),
+        DecodingOptions(required_ids=((4, 5),), coverage_penalty=0.2),
+        DecodingOptions(strategy="sample", temperature=0.7, top_k=5, seed=2**63 - 1, prefix_ids=(9,)),
+    ],
+)
+def test_token_ids_survive_json_and_stay_hashable(options: DecodingOptions) -> None:
+    again = DecodingOptions.from_dict(json.loads(json.dumps(options.to_dict())))
+    assert again == options
+    assert hash(again) == hash(options)
+
+
+def test_a_group_has_enough_with_its_share_of_what_is_wanted() -> None:
+    groups = {"beam_size": 6, "diversity_groups": 3}
+    assert DecodingOptions(**groups).finished_wanted == 2
+    assert DecodingOptions(**groups, patience=2.0).finished_wanted == 4
+    assert DecodingOptions(**groups, patience=0.1, num_hypotheses=4).finished_wanted == 2

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import reference
-from model.decoding.options import DecodingOptions
+from model.decoding.options import DecodingOptions, OptionError
 from model.decoding.search import NewSegment, Search, decode_batch, target_limit
 from model.decoding.strategy import Hypothesis
 from model.transformer import Transformer
@@ -198,6 +198,64 @@ def test_mixed_batches_with_random_joins_and_drops_answer_as_each_segment_alone(
         assert isinstance(found, tuple)
         assert_same(found, list(alone))
         assert streamed == found[0].token_ids
+
+
+ANY = st.sampled_from(
+    [
+        DecodingOptions(beam_size=3, num_hypotheses=3, coverage_penalty=0.7),
+        DecodingOptions(beam_size=4, coverage_penalty=2.0, diversity_groups=2, diversity_penalty=0.5),
+        DecodingOptions(beam_size=4, num_hypotheses=4, diversity_groups=4, diversity_penalty=3.0),
+        DecodingOptions(beam_size=3, required_ids=((7, 8), (9,)), coverage_penalty=0.1),
+        DecodingOptions(beam_size=2, prefix_ids=(7, 8, 9), repetition_penalty=1.5),
+        DecodingOptions(beam_size=2, banned_ids=((5,), (6, 7), (12,)), no_repeat_ngram_size=2),
+        DecodingOptions(strategy="greedy", no_repeat_ngram_size=1, min_length=5),
+        DecodingOptions(strategy="greedy", prefix_ids=(11,), repetition_penalty=1.3),
+        DecodingOptions(strategy="sample", seed=5, temperature=1.4),
+        DecodingOptions(strategy="sample", seed=6, top_k=4, top_p=0.9, repetition_penalty=2.0),
+        DecodingOptions(strategy="sample", seed=7, min_p=0.1, epsilon=0.02, banned_ids=((5,), (8,))),
+        DecodingOptions(beam_size=4),
+    ]
+)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10**6), st.integers(0, 5), st.lists(ANY, min_size=2, max_size=6, unique=True))
+def test_every_option_in_one_batch_with_random_joins_and_drops_equals_the_reference(
+    seed: int, model_seed: int, kinds: list[DecodingOptions]
+) -> None:
+    model, some = tiny_model(model_seed, num_decoder_layers=2).double(), sources(len(kinds), seed)
+    segments = [
+        NewSegment(key, source, options, LIMIT, stream=True)
+        for key, (source, options) in enumerate(zip(some, kinds, strict=True))
+    ]
+    for key, (found, streamed) in run_mixed(model, segments, random.Random(seed)).items():
+        assert isinstance(found, tuple)
+        assert_same(found, reference.translate(model, some[key], kinds[key], LIMIT))
+        assert streamed == found[0].token_ids
+
+
+@pytest.mark.parametrize("layer", [0, 1, -1])
+def test_coverage_reads_the_layer_that_the_model_names(layer: int) -> None:
+    model = tiny_model(3, num_decoder_layers=2, alignment_layer=layer).double()
+    options = DecodingOptions(beam_size=3, num_hypotheses=3, coverage_penalty=1.0, max_length=LIMIT)
+    for source, answer in zip(sources(6), decode_batch(model, sources(6), options), strict=True):
+        assert_same(answer, reference.translate(model, source, options, LIMIT))
+        assert all(h.score < 0 for h in answer)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (DecodingOptions(prefix_ids=(5, TINY_VOCABULARY)), "prefix_ids"),
+        (DecodingOptions(banned_ids=((3,),)), "banned_ids"),
+        (DecodingOptions(prefix_ids=(5,) * 7, max_length_ratio=2.0), "prefix_ids"),
+        (DecodingOptions(required_ids=((5,) * 4, (6,) * 3), max_length_ratio=2.0), "required_ids"),
+    ],
+)
+def test_what_the_model_cannot_do_is_refused_before_it_begins(options: DecodingOptions, field: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        target_limit(options, tiny_config(), 3)
+    assert caught.value.field == field
 
 
 @torch.inference_mode()
