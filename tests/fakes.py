@@ -95,6 +95,7 @@ class FakeEngine:
         self.cancelled: list[str] = []
         self.running: set[str] = set()
         self.is_closed = False
+        self.is_available = True
 
     def submit(self, request: SegmentRequest) -> "FakeEvents":
         if self.refuse is not None and len(self.requests) >= self.refuse_after:
@@ -126,6 +127,7 @@ class FakeEngine:
             backlog_seconds=7.5,
             heartbeat_seconds=0.0,
             draining=False,
+            is_available=self.is_available,
         )
 
     def answer(self, request: SegmentRequest) -> tuple[Hypothesis, ...]:

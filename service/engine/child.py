@@ -9,6 +9,7 @@ reach it, or nothing could be drained: the thread that starts it blocks them, an
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -53,7 +54,8 @@ class EngineProcess:
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
-        send(self.connection, start)
+        with contextlib.suppress(OSError):  # it is dead: whoever reads from it finds out
+            send(self.connection, start)
 
     @property
     def pid(self) -> int:
