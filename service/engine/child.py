@@ -33,6 +33,10 @@ class Child(Protocol):
 
     connection: Connection
 
+    @property
+    def exit_status(self) -> int | None:
+        """Of one that has ended: what it chose, or minus the number of the signal that killed it."""
+
     def kill(self) -> None:
         """End it at once, whatever it is doing. Idempotent."""
 
@@ -46,7 +50,7 @@ class EngineProcess:
     To be made in a thread that outlives it (see above). `arguments` are handed to its main function.
     """
 
-    def __init__(self, start: Start, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, start: Start, arguments: Sequence[str]) -> None:
         self.connection, theirs = Pipe()
         with theirs:
             command = [sys.executable, "-c", _CODE, _ROOT, str(os.getpid()), str(theirs.fileno()), *arguments]
@@ -58,8 +62,9 @@ class EngineProcess:
             send(self.connection, start)
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def exit_status(self) -> int | None:
+        """See `Child.exit_status`."""
+        return self._process.returncode
 
     def kill(self) -> None:
         """See `Child.kill`."""
