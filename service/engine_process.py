@@ -22,6 +22,7 @@ def main() -> None:
     from service.log import configure_logging
 
     configure_logging(log_format, log_level)
+    os.set_inheritable(int(descriptor), False)  # a process of this one's would keep the pipe from ending
     with Connection(int(descriptor)) as connection:
         work(connection)
 

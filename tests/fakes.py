@@ -117,6 +117,7 @@ class FakeEngine:
         self.cancelled: list[str] = []
         self.running: set[str] = set()
         self.is_closed = False
+        self.is_available = True
 
     def submit(self, request: SegmentRequest) -> "FakeEvents":
         if self.refuse is not None and len(self.requests) >= self.refuse_after:
@@ -150,6 +151,7 @@ class FakeEngine:
             backlog_seconds=self.queue_tokens / self.tokens_per_second,
             heartbeat_seconds=0.0,
             draining=self.is_draining,
+            is_available=self.is_available,
         )
 
     def answer(self, request: SegmentRequest) -> tuple[Hypothesis, ...]:

@@ -9,6 +9,7 @@ reach it, or nothing could be drained: the thread that starts it blocks them, an
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -32,6 +33,10 @@ class Child(Protocol):
 
     connection: Connection
 
+    @property
+    def exit_status(self) -> int | None:
+        """Of one that has ended: what it chose, or minus the number of the signal that killed it."""
+
     def kill(self) -> None:
         """End it at once, whatever it is doing. Idempotent."""
 
@@ -45,7 +50,7 @@ class EngineProcess:
     To be made in a thread that outlives it (see above). `arguments` are handed to its main function.
     """
 
-    def __init__(self, start: Start, arguments: Sequence[str] = ()) -> None:
+    def __init__(self, start: Start, arguments: Sequence[str]) -> None:
         self.connection, theirs = Pipe()
         with theirs:
             command = [sys.executable, "-c", _CODE, _ROOT, str(os.getpid()), str(theirs.fileno()), *arguments]
@@ -53,11 +58,13 @@ class EngineProcess:
             self._process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
-        send(self.connection, start)
+        with contextlib.suppress(OSError):  # it is dead: whoever reads from it finds out
+            send(self.connection, start)
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def exit_status(self) -> int | None:
+        """See `Child.exit_status`."""
+        return self._process.returncode
 
     def kill(self) -> None:
         """See `Child.kill`."""

@@ -1,4 +1,4 @@
-"""The one door to an engine, and its backing by a thread of this process.
+"""The one door to an engine, and its backing by a thread of this process (process_engine.py is the other).
 
 Knows: asyncio, one thread, the engine. Must not know: HTTP, text, how a step works.
 
@@ -47,8 +47,9 @@ class EngineHandle(Protocol):
     """Whatever backs it: everything here may be called from the event loop and blocks it for no step."""
 
     def submit(self, request: SegmentRequest) -> SegmentEvents:
-        """Accept a segment, or raise at once: `EngineOverloaded`, `EngineDraining`, `SegmentTooLarge`;
-        `ValueError` for a segment id that is in use and for token ids that the model does not know."""
+        """Accept a segment, or raise at once: `EngineOverloaded`, `EngineDraining`, `EngineUnavailable`,
+        `SegmentTooLarge`; `ValueError` for an id that is in use and for token ids that the model does not
+        know."""
 
     def cancel(self, segment_id: str) -> None:
         """End a segment with `SegmentCancelled`; its rows are free at the next step. Idempotent."""

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.1  # between looks at deadlines and at a child's silence, while somebody waits
 IDLE_TICK_SECONDS = 1.0  # while nobody does
 CLOSE_SECONDS = 5.0  # for the step at hand
+EXIT_SECONDS = 0.5  # from the end of the pipe to that of the process, before it is killed
 SLOW_START_FACTOR, MIN_START_SECONDS = 10.0, 60.0
 
 
@@ -141,8 +142,6 @@ class Supervisor:
         try:
             for report in self._reports(life):
                 self._handle(life, report)
-            if life.ready is not None and not self.is_closing:
-                logger.error("the engine's process died", extra={"seconds": round(life.age_seconds, 2)})
         finally:
             self._end(life)
         if not self.is_closing:
@@ -198,6 +197,8 @@ class Supervisor:
         if life.ready is not None and self.is_closing:
             life.outbox.put(Stop())
             life.child.wait(CLOSE_SECONDS)
+        elif not self.is_closing:
+            life.child.wait(EXIT_SECONDS)  # so that its exit status is its own
         life.child.kill()
         if not life.child.wait(CLOSE_SECONDS):
             logger.error("the engine's process does not end")
@@ -208,6 +209,8 @@ class Supervisor:
         if life.ready is None:
             self._fail(life.failure or StartError("the engine's process died before its model was loaded"))
             return
+        extra = {"seconds": round(life.age_seconds, 2), "exit_status": life.child.exit_status}
+        logger.error("the engine's process died", extra=extra)
         if self._owner.died():
             self._policy.died_at_work()
         else:

@@ -166,7 +166,7 @@ def test_no_answer_is_lost_and_no_stream_is_changed() -> None:
     assert load.streams_through_a_kill > 0
     assert not any(map(is_alive, engines))
     logger.info(
-        "%d answers; %d streams went through a kill, %d were broken off; noticed in %.3f s, median %.3f s",
+        "%d answers; %d streams through a kill, %d broken off; noticed within %.3f s, median %.3f s",
         sum(load.answered),
         load.streams_through_a_kill,
         load.broken_streams,

@@ -12,7 +12,14 @@ import torch
 from safetensors import safe_open
 
 import model.checkpoint
-from model.checkpoint import BundleError, list_bundles, load_bundle, save_bundle, verify_bundle
+from model.checkpoint import (
+    BundleError,
+    list_bundles,
+    load_bundle,
+    load_bundle_head,
+    save_bundle,
+    verify_bundle,
+)
 from model.decoding.options import DecodingOptions
 from model.manifest import MANIFEST_FILE
 from tests.builders import tiny_bundle, tiny_info, tiny_model, tiny_tokenizer
@@ -268,3 +275,25 @@ class TestListing:
 
     def test_no_folder_has_no_bundles(self, tmp_path: Path) -> None:
         assert list_bundles(tmp_path / "none") == []
+
+
+class TestHead:
+    def test_it_is_the_bundle_without_its_weights(self, tmp_path: Path) -> None:
+        bundle = tiny_bundle(tmp_path / "b", info=tiny_info(name="named"))
+        head = load_bundle_head(tmp_path / "b")
+        assert (head.path, head.info, head.config) == (bundle.path, bundle.info, bundle.config)
+        assert head.manifest_digest == bundle.manifest_digest
+        assert head.tokenizer.files() == bundle.tokenizer.files()
+
+    def test_the_weights_are_not_looked_at(self, tmp_path: Path) -> None:
+        tiny_bundle(tmp_path / "b")
+        (tmp_path / "b" / WEIGHTS).unlink()
+        load_bundle_head(tmp_path / "b")
+
+    @pytest.mark.parametrize("name", ["config.json", "tokenizer.model"])
+    def test_what_is_looked_at_is_compared_with_the_manifest(self, tmp_path: Path, name: str) -> None:
+        tiny_bundle(tmp_path / "b")
+        (tmp_path / "b" / name).write_bytes(b"{}")
+        with pytest.raises(BundleError, match="bytes where manifest") as caught:
+            load_bundle_head(tmp_path / "b")
+        assert caught.value.path == tmp_path / "b" / name

@@ -37,6 +37,20 @@ def test_a_failed_load_is_never_ready() -> None:
     assert health(app_client(lifecycle=lifecycle)) == [503, 200, 503]
 
 
+def test_an_engine_that_cannot_be_started_again_makes_the_server_unready_until_it_can() -> None:
+    engine = FakeEngine()
+    client = app_client(served_model(engine))
+    engine.is_available = False
+    assert health(client) == [200, 200, 503]
+    answer = client.get("/health/ready")
+    assert answer.json()["code"] == "engine_down"
+    assert int(answer.headers["retry-after"]) >= 1
+    assert metric(client, "verto_ready") == 0
+    engine.is_available = True
+    assert health(client) == [200, 200, 200]
+    assert metric(client, "verto_ready") == 1
+
+
 def test_while_draining_new_work_is_refused_and_what_is_loaded_can_be_asked_about() -> None:
     lifecycle = Lifecycle(fake_translator())
     lifecycle.begin_draining()

@@ -32,6 +32,8 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_defau
         ("port", "eighty", "valid integer"),
         ("max_rows", "8", "greater than or equal to 32"),
         ("device", "tpu", "match pattern"),
+        ("engine", "fork", "'process' or 'thread'"),
+        ("engine_stuck_seconds", "0", "greater than 0"),
         ("log_format", "xml", "'auto', 'json' or 'text'"),
         ("heartbeat_seconds", "0", "greater than 0"),
         ("num_threads", "0", "greater than or equal to 1"),

@@ -40,6 +40,10 @@ class ThreadChild:
             self._work(self)
         self._dead.set()
 
+    @property
+    def exit_status(self) -> int | None:
+        return None
+
     def kill(self) -> None:
         if not self._dead.is_set():
             self._dead.set()
