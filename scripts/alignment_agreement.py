@@ -55,7 +55,7 @@ def main(folder: str, test: str, sentences: str = "800") -> None:
             every += len(words)
             right.update(dict(enumerate(right_links(bundle, source, target, words))))
     for layer, count in sorted(right.items()):
-        print(f"layer {layer}: {count} of {every} ({count / every:.1%})")
+        sys.stdout.write(f"layer {layer}: {count} of {every} ({count / every:.1%})\n")
 
 
 if __name__ == "__main__":

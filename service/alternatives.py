@@ -80,10 +80,13 @@ class Continuations:
         return [one for one in following if one.token_ids or may_end][:count]
 
     def _next(self, hypothesis: Hypothesis) -> _Next:
-        """Scores of the first round are plain sums: what is not the prefix's is the next token's."""
-        before = sum(hypothesis.token_log_probs[: len(self._prefix)])
-        token_ids = hypothesis.token_ids[len(self._prefix) :]
-        return _Next(token_ids, hypothesis.score - before, hypothesis.score)
+        """The end has no log-probability of its own in an answer; but scores of the first round are plain
+        sums, so that what is not the prefix's is the end's."""
+        length, log_probs = len(self._prefix), hypothesis.token_log_probs
+        end = hypothesis.score - sum(log_probs[:length])
+        return _Next(
+            hypothesis.token_ids[length:], log_probs[-1] if len(log_probs) > length else end, hypothesis.score
+        )
 
     def _complete(self, stack: AsyncExitStack, rank: int, one: _Next) -> SegmentEvents | None:
         """The second round of what goes on; None for what has ended."""

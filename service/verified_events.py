@@ -33,9 +33,25 @@ class StillBanned(EngineError):
         super().__init__(f"a banned phrase is still there after {MAX_ROUNDS} rounds")
 
 
+class Unfit(EngineError):
+    """The model cannot do what the options demand of this segment: the prefix is too long, for one."""
+
+    reason = "unfit"
+
+    def __init__(self, error: OptionError) -> None:
+        super().__init__(str(error))
+        self.field, self.bound, self.value = error.field, error.bound, error.value
+
+
 def submit(engine: EngineHandle, request: SegmentRequest, banned: BannedPhrases | None) -> SegmentEvents:
-    """`engine.submit`, and where something is banned, again and again until it is not there."""
-    events = engine.submit(request)
+    """`engine.submit`, and where something is banned, again and again until it is not there.
+
+    Raises `Unfit`, and what `EngineHandle.submit` raises.
+    """
+    try:
+        events = engine.submit(request)
+    except OptionError as error:
+        raise Unfit(error) from error
     return events if banned is None else VerifiedEvents(engine, request, banned, events)
 
 

@@ -45,8 +45,7 @@ class Runner:
     def max_length(self, request: SegmentRequest) -> int:
         """The most target tokens that the segment may produce, `</s>` counted.
 
-        Raises `SegmentTooLarge` for a source longer than the model reads and for forced tokens that leave no
-        room for another, `ValueError` for unknown ids.
+        Raises `SegmentTooLarge` for a source longer than the model reads, `ValueError` for unknown ids.
         """
         num_tokens, longest = len(request.source_ids), self._config.max_source_length
         if num_tokens > longest:
@@ -54,9 +53,7 @@ class Runner:
         # Out of range ids would stop a whole encoder group, and on some devices the process.
         if not 0 <= min(request.source_ids) <= max(request.source_ids) < self._config.source_vocab_size:
             raise ValueError(f"source_ids must be in 0..{self._config.source_vocab_size - 1}")
-        limit = target_limit(request.options, self._config, num_tokens)
-        _check_room(request, limit)
-        return limit
+        return target_limit(request.options, self._config, num_tokens)
 
     def join(self, segments: Sequence[Segment]) -> None:
         """Encode the segments as one padded group and give them rows.
@@ -84,16 +81,6 @@ class Runner:
 
     def clear(self) -> None:
         self._search.clear()
-
-
-def _check_room(request: SegmentRequest, limit: int) -> None:
-    """Raises `SegmentTooLarge` unless what the target must hold leaves room for at least `</s>`."""
-    prefix = len(request.options.prefix_ids)
-    if prefix >= limit:
-        raise SegmentTooLarge("prefix_tokens", limit - 1, prefix)
-    required = sum(map(len, request.options.required_ids))
-    if prefix + required >= limit:
-        raise SegmentTooLarge("required_tokens", limit - 1 - prefix, required)
 
 
 def _new(segment: Segment) -> NewSegment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_words_keep_what_joins_them_and_marks_stand_alone() -> None:
 def test_words_are_in_order_and_leave_out_white_space_alone(text: str) -> None:
     words = words_of(text)
     assert all(start < end for start, end in words)
-    assert all(left[1] <= right[0] for left, right in zip(words, words[1:], strict=False))
+    assert all(left[1] <= right[0] for left, right in itertools.pairwise(words))
     assert "".join(texts(text, words)) == re.sub(r"\s", "", text)
 
 
