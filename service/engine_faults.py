@@ -3,6 +3,7 @@
 The only place that knows both the engine's errors and those of the service.
 """
 
+from service.demands import Unfit
 from service.engine.errors import (
     DeadlineExceeded,
     EngineDraining,
@@ -21,7 +22,7 @@ from service.errors import (
     ServiceError,
 )
 from service.segment_options import name_in_request
-from service.verified_events import StillBanned, Unfit
+from service.verified_events import StillBanned
 
 
 def service_error(error: EngineError) -> ServiceError:

@@ -33,28 +33,6 @@ class StillBanned(EngineError):
         super().__init__(f"a banned phrase is still there after {MAX_ROUNDS} rounds")
 
 
-class Unfit(EngineError):
-    """The model cannot do what the options demand of this segment: the prefix is too long, for one."""
-
-    reason = "unfit"
-
-    def __init__(self, error: OptionError) -> None:
-        super().__init__(str(error))
-        self.field, self.bound, self.value = error.field, error.bound, error.value
-
-
-def submit(engine: EngineHandle, request: SegmentRequest, banned: BannedPhrases | None) -> SegmentEvents:
-    """`engine.submit`, and where something is banned, again and again until it is not there.
-
-    Raises `Unfit`, and what `EngineHandle.submit` raises.
-    """
-    try:
-        events = engine.submit(request)
-    except OptionError as error:
-        raise Unfit(error) from error
-    return events if banned is None else VerifiedEvents(engine, request, banned, events)
-
-
 class VerifiedEvents:
     """One event, the segment's last. A later round may be refused by the engine as the first may."""
 
@@ -113,17 +91,9 @@ class VerifiedEvents:
 
     def _timed(self, event: FinishedEvent | FailedEvent) -> FinishedEvent | FailedEvent:
         """With the time of all rounds together, since the segment was asked for once."""
-        if isinstance(event, FailedEvent) or not self._seconds:
+        if isinstance(event, FailedEvent):
             return event
-        timings = event.timings
-        return replace(
-            event,
-            timings=replace(
-                timings,
-                first_token_seconds=timings.first_token_seconds + self._seconds,
-                total_seconds=timings.total_seconds + self._seconds,
-            ),
-        )
+        return replace(event, timings=event.timings.later(self._seconds))
 
 
 def _added(found: Spellings, banned: Iterable[TokenIds]) -> list[TokenIds]:

@@ -1,7 +1,8 @@
-"""Every option over the whole way, with a real bundle and the real engine: what is promised holds on the text."""
+"""Every option over the whole way, with a real bundle and the real engine: promises hold on the text."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -160,7 +161,7 @@ def test_a_banned_word_stands_in_no_translation(client: TestClient, options: dic
     checked = 0
     for text in SENTENCES[:5]:
         (whole,) = translated(client, text, **options)
-        for word in sorted({word for word in re.findall(r"\w+", whole)}, key=len)[-3:]:
+        for word in sorted(set(re.findall(r"\w+", whole)), key=len)[-3:]:
             response = client.post(
                 "/v1/translate",
                 json={
@@ -190,7 +191,7 @@ def test_no_n_gram_of_tokens_comes_twice(client: TestClient) -> None:
         body = {"no_repeat_ngram_size": 2, "return": ["tokens"]}
         (found,) = ask(client, text, **body).json()["translations"]
         tokens = [token["token"] for token in found["tokens"]]
-        pairs = list(zip(tokens, tokens[1:], strict=False))
+        pairs = list(itertools.pairwise(tokens))
         assert len(pairs) == len(set(pairs))
 
 

@@ -46,7 +46,8 @@ def test_a_prefix_is_the_first_segment_s_and_the_text_begins_with_it_behind_its_
     engine = FakeEngine()
     body = {"text": "  - One.  Two.", "source": "en", "prefix": "Ei"}
     answer = app_client(served_model(engine)).post("/v1/translate", json=body).json()
-    assert [request.options.prefix_ids for request in engine.requests] == [ids_of("Ei"), ()]
+    prefixes = {request.segment_id: request.options.prefix_ids for request in engine.requests}
+    assert list(prefixes.values()) == [ids_of("Ei"), ()]
     assert answer["translations"][0]["text"] == "  - EiOne.  Two."
 
 
