@@ -155,6 +155,16 @@ def test_the_best_translation_s_own_beginning_as_a_prefix_changes_nothing_in_gre
     assert seen
 
 
+def test_any_part_of_the_first_word_as_a_prefix_changes_nothing_in_greedy_search(client: TestClient) -> None:
+    """Its tokens are those of the whole word: the prefix is spelled as the model goes on."""
+    for text in SENTENCES[:5]:
+        (whole,) = translated(client, text, strategy="greedy")
+        word = re.match(r"[^\W_]*", whole)
+        assert word
+        for length in range(1, len(word[0]) + 1):
+            assert translated(client, text, strategy="greedy", prefix=whole[:length]) == [whole]
+
+
 @pytest.mark.parametrize("options", STRATEGIES)
 def test_a_banned_word_stands_in_no_translation(client: TestClient, options: dict[str, Any]) -> None:
     """Every word in turn that the model would have written."""
