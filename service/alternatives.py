@@ -12,8 +12,9 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
 from model.decoding import Hypothesis
-from model.decoding.options import MAX_BEAM_SIZE, DecodingOptions
+from model.decoding.options import MAX_BEAM_SIZE
 from model.decoding.scoring import normalised_score
+from service.demands import Demands
 from service.engine.errors import EngineError
 from service.engine.handle import SegmentEvents
 from service.engine.request import FinishedEvent, SegmentRequest
@@ -21,10 +22,9 @@ from service.engine_events import until_finished
 from service.engine_faults import service_error
 from service.errors import PhrasesNotAvoided
 from service.jobs import Alternative, Candidate, FinishReason
-from service.phrases import BannedPhrases
+from service.prefix_healing import one_token_more
 from service.registry import Route
 from service.segmentation import Segment
-from service.verified_events import submit
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,11 @@ class Continuations:
         route: Route,
         segment: Segment,
         request: SegmentRequest,
-        banned: BannedPhrases | None,
+        demands: Demands,
         deadline: float,
     ) -> None:
-        self._route, self._segment, self._banned, self._deadline = route, segment, banned, deadline
+        self._route, self._segment, self._deadline = route, segment, deadline
+        self._demands = demands.without_prefix()  # whose tokens are all given here
         self._request = replace(request, stream=False, draft=False, want_attention=False)
         self._prefix = request.options.prefix_ids
 
@@ -72,18 +73,23 @@ class Continuations:
         first = replace(
             self._request,
             segment_id=f"{self._request.segment_id}/next",
-            options=_one_token_more(options, count if may_end else count + 1),
+            options=one_token_more(
+                options, self._prefix, min(MAX_BEAM_SIZE, count if may_end else count + 1)
+            ),
         )
         async with AsyncExitStack() as stack:
-            finished = await self._last(self._submitted(stack, first, None))
+            finished = await self._last(self._submitted(stack, first, Demands(self._route.model.tokenizer)))
         following = [self._next(hypothesis) for hypothesis in finished.hypotheses]
         return [one for one in following if one.token_ids or may_end][:count]
 
     def _next(self, hypothesis: Hypothesis) -> _Next:
-        """Scores of the first round are plain sums: what is not the prefix's is the next token's."""
-        before = sum(hypothesis.token_log_probs[: len(self._prefix)])
-        token_ids = hypothesis.token_ids[len(self._prefix) :]
-        return _Next(token_ids, hypothesis.score - before, hypothesis.score)
+        """The end has no log-probability of its own in an answer; but scores of the first round are plain
+        sums, so that what is not the prefix's is the end's."""
+        length, log_probs = len(self._prefix), hypothesis.token_log_probs
+        end = hypothesis.score - sum(log_probs[:length])
+        return _Next(
+            hypothesis.token_ids[length:], log_probs[-1] if len(log_probs) > length else end, hypothesis.score
+        )
 
     def _complete(self, stack: AsyncExitStack, rank: int, one: _Next) -> SegmentEvents | None:
         """The second round of what goes on; None for what has ended."""
@@ -92,7 +98,7 @@ class Continuations:
         prefix = (*self._prefix, *one.token_ids)
         options = replace(self._request.options, prefix_ids=prefix, num_hypotheses=1)
         request = replace(self._request, segment_id=f"{self._request.segment_id}/{rank}", options=options)
-        return self._submitted(stack, request, self._banned)
+        return self._submitted(stack, request, self._demands)
 
     async def _alternative(self, one: _Next, events: SegmentEvents | None) -> Alternative | None:
         if events is None:
@@ -114,11 +120,9 @@ class Continuations:
         text = segment.before + tokenizer.decode_target(token_ids).strip() + segment.after
         return Alternative(spell(one.token_ids), token, one.log_prob, Candidate(text, score, reason))
 
-    def _submitted(
-        self, stack: AsyncExitStack, request: SegmentRequest, banned: BannedPhrases | None
-    ) -> SegmentEvents:
+    def _submitted(self, stack: AsyncExitStack, request: SegmentRequest, demands: Demands) -> SegmentEvents:
         try:
-            events = submit(self._route.model.engine, request, banned)
+            events = demands.submit(self._route.model.engine, request)
         except EngineError as error:
             raise service_error(error) from error
         stack.push_async_callback(events.aclose)
@@ -130,19 +134,3 @@ class Continuations:
                 if isinstance(event, FinishedEvent):
                     return event
         raise RuntimeError("the engine ended a segment without an answer")
-
-
-def _one_token_more(options: DecodingOptions, count: int) -> DecodingOptions:
-    """A beam whose answers are the `count` likeliest tokens behind the prefix, by the plain sum of their
-    log-probabilities; what makes tokens less likely for having been there counts here too."""
-    beam_size = min(MAX_BEAM_SIZE, count)
-    return DecodingOptions(
-        strategy="beam",
-        beam_size=beam_size,
-        num_hypotheses=beam_size,
-        length_penalty=0.0,
-        repetition_penalty=options.repetition_penalty,
-        no_repeat_ngram_size=options.no_repeat_ngram_size,
-        prefix_ids=options.prefix_ids,
-        max_length=len(options.prefix_ids) + 1,
-    )

@@ -3,6 +3,7 @@
 The only place that knows both the engine's errors and those of the service.
 """
 
+from service.demands import Unfit
 from service.engine.errors import (
     DeadlineExceeded,
     EngineDraining,
@@ -23,13 +24,8 @@ from service.errors import (
     PhrasesNotAvoided,
     ServiceError,
 )
+from service.segment_options import name_in_request
 from service.verified_events import StillBanned
-
-# Fields of a segment that a request calls otherwise, and what is counted there.
-_FIELDS = {
-    "prefix_tokens": ("prefix", "tokens, with room for one more behind it"),
-    "required_tokens": ("required", "tokens in all phrases together, behind the prefix"),
-}
 
 
 def service_error(error: EngineError) -> ServiceError:
@@ -48,9 +44,11 @@ def service_error(error: EngineError) -> ServiceError:
     if isinstance(error, DeadlineExceeded):
         return DeadlinePassed("The translation was not finished in time.")
     if isinstance(error, SegmentTooLarge):
-        field, counted = _FIELDS.get(error.field, (error.field, "on this server"))
-        fault = FieldFault(field, f"at most {error.bound} {counted}", error.value)
+        fault = FieldFault(error.field, f"at most {error.bound} on this server", error.value)
         return InvalidRequest("A segment is too large for this server.", faults=[fault])
+    if isinstance(error, Unfit):
+        fault = FieldFault(name_in_request(error.field), error.bound, error.value)
+        return InvalidRequest(f"{fault.field} must be {fault.bound}.", faults=[fault])
     if isinstance(error, StillBanned):
         return PhrasesNotAvoided("The model found no translation without the banned phrases.")
     return InternalError("The translation failed; it can be tried again.")

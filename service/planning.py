@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from model.decoding.options import DecodingOptions
+from service.demands import Demands
 from service.errors import FieldFault, InvalidRequest, LanguageNotAvailable, RequestTooLarge, SegmentTooLong
 from service.jobs import MAX_ATTENTION_TOKENS, TranslationJob
 from service.languages import Detector, best_of, is_served
 from service.long_sentences import IndivisibleError, divide
-from service.phrases import BannedPhrases
 from service.registry import ModelRegistry, Route, require_one_target
 from service.segment_options import (
     banned_phrases,
@@ -50,13 +50,13 @@ class PlannedSegment:
 @dataclass(frozen=True, slots=True)
 class PlannedText:
     """A text's way: model and direction, the detected source if none was given, its segments in order, and
-    what none of them may hold."""
+    what is demanded of their text."""
 
     route: Route
     options: DecodingOptions
     detected_source: str | None
     segments: tuple[PlannedSegment, ...]
-    banned: BannedPhrases | None = None
+    demands: Demands
 
 
 class Planner:
@@ -105,7 +105,8 @@ class Planner:
             for place, (segment, source_ids) in enumerate(plan_segments(job, index, text, route))
         )
         check_segments(job, index, sum(bool(planned.source_ids) for planned in segments))
-        return PlannedText(route, options, detected, segments, banned)
+        demands = Demands(route.model.tokenizer, job.prefix, banned)
+        return PlannedText(route, options, detected, segments, demands)
 
     def _detect(self, job: TranslationJob, index: int, routes: Sequence[Route]) -> str | None:
         """The served source language of a text; None for one without letters, which needs none."""

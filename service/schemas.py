@@ -269,7 +269,7 @@ class TranslateRequest(Schema):
         max_length=MAX_REQUIRED_PHRASES,
         description="Target phrases that each text's translation contains, written as they are here, each at "
         "the start of a word (beam only). Only for texts that are one segment, and not together with "
-        "`banned`, `no_repeat_ngram_size`, `coverage_penalty` or `diversity_penalty`.",
+        "`banned`, `no_repeat_ngram_size` or `diversity_penalty`.",
     )
     alternatives: int | None = Field(
         None,

@@ -58,7 +58,7 @@ def checked_options(job: TranslationJob, route: Route) -> DecodingOptions:
     try:
         return DecodingOptions.with_defaults(given, route.model.defaults)
     except OptionError as error:
-        name = _IN_TEXT.get(error.field, error.field)
+        name = name_in_request(error.field)
         value = getattr(job, name) if name != error.field else error.value
         raise _refused(name, error.bound, value) from None
 
@@ -76,6 +76,11 @@ def banned_phrases(job: TranslationJob, route: Route) -> BannedPhrases | None:
     if (phrase_in_prefix := banned.phrase_in(job.prefix)) is not None:
         raise _refused("prefix", f"free of the banned {phrase_in_prefix!r}", job.prefix)
     return banned
+
+
+def name_in_request(option: str) -> str:
+    """The field of a request that a decoding option comes from."""
+    return _IN_TEXT.get(option, option)
 
 
 def options_of_segment(options: DecodingOptions, text_index: int, segment_index: int) -> DecodingOptions:

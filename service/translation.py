@@ -163,9 +163,9 @@ class RunningTranslation:
         """Of the one segment that there is (the plan has seen to that), while it is decoded itself."""
         (running,) = (one for one in self._segments if one.request is not None)
         assert running.request is not None
-        banned = self.texts[running.text_index].banned
+        demands = self.texts[running.text_index].demands
         continuations = Continuations(
-            running.route, running.plan.segment, running.request, banned, self._deadline
+            running.route, running.plan.segment, running.request, demands, self._deadline
         )
         return await continuations.likeliest(self._job.alternatives)
 

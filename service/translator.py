@@ -20,7 +20,6 @@ from service.languages import DetectedLanguage, Detector
 from service.planning import PlannedText, Planner
 from service.registry import ModelRegistry, Route, ServedModel
 from service.translation import RunningSegment, RunningTranslation, TranslationObserver
-from service.verified_events import submit
 
 # Below this many characters planning takes less time than handing it to another thread.
 INLINE_CHARACTERS = 4_000
@@ -160,7 +159,7 @@ class Translator:
             deadline=deadline,
         )
         segment.request = request
-        segment.events = submit(segment.route.model.engine, request, text.banned)
+        segment.events = text.demands.submit(segment.route.model.engine, request)
 
 
 def _possible_models(routes: Sequence[Route]) -> list[ServedModel]:

@@ -33,12 +33,6 @@ class StillBanned(EngineError):
         super().__init__(f"a banned phrase is still there after {MAX_ROUNDS} rounds")
 
 
-def submit(engine: EngineHandle, request: SegmentRequest, banned: BannedPhrases | None) -> SegmentEvents:
-    """`engine.submit`, and where something is banned, again and again until it is not there."""
-    events = engine.submit(request)
-    return events if banned is None else VerifiedEvents(engine, request, banned, events)
-
-
 class VerifiedEvents:
     """One event, the segment's last. A later round may be refused by the engine as the first may."""
 
@@ -97,17 +91,9 @@ class VerifiedEvents:
 
     def _timed(self, event: FinishedEvent | FailedEvent) -> FinishedEvent | FailedEvent:
         """With the time of all rounds together, since the segment was asked for once."""
-        if isinstance(event, FailedEvent) or not self._seconds:
+        if isinstance(event, FailedEvent):
             return event
-        timings = event.timings
-        return replace(
-            event,
-            timings=replace(
-                timings,
-                first_token_seconds=timings.first_token_seconds + self._seconds,
-                total_seconds=timings.total_seconds + self._seconds,
-            ),
-        )
+        return replace(event, timings=event.timings.later(self._seconds))
 
 
 def _added(found: Spellings, banned: Iterable[TokenIds]) -> list[TokenIds]:

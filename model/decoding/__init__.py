@@ -1,7 +1,7 @@
 """Decoding: options, strategies, and the search that runs them over a network."""
 
 from model.decoding.options import DecodingOptions, OptionError, StrategyKind
-from model.decoding.search import NewSegment, Search, decode_batch, length_limit, target_limit
+from model.decoding.search import NewSegment, Search, decode_batch, target_limit
 from model.decoding.strategy import FinishReason, Hypothesis, Selection, Strategy
 
 __all__ = [
@@ -15,6 +15,5 @@ __all__ = [
     "Strategy",
     "StrategyKind",
     "decode_batch",
-    "length_limit",
     "target_limit",
 ]

@@ -35,23 +35,18 @@ class NewSegment:
     draft: bool = False
 
 
-def length_limit(options: DecodingOptions, config: ModelConfig, num_source_tokens: int) -> int:
-    """The smallest of all limits on the length of a target, `</s>` counted; at least 1."""
+def target_limit(options: DecodingOptions, config: ModelConfig, num_source_tokens: int) -> int:
+    """The most tokens that a segment may produce, `</s>` counted: the smallest of all limits, at least 1.
+
+    Raises `OptionError` where the options demand what the model cannot write, or not within that limit.
+    """
+    check_tokens(options, config)
     limits = [config.max_target_length]
     if options.max_length is not None:
         limits.append(options.max_length)
     if options.max_length_ratio is not None:
         limits.append(math.ceil(options.max_length_ratio * num_source_tokens))
-    return max(1, min(limits))
-
-
-def target_limit(options: DecodingOptions, config: ModelConfig, num_source_tokens: int) -> int:
-    """The most tokens that a segment may produce, `</s>` counted: `length_limit`, where that can be kept.
-
-    Raises `OptionError` where the options demand what the model cannot write, or not within that limit.
-    """
-    check_tokens(options, config)
-    limit = length_limit(options, config, num_source_tokens)
+    limit = max(1, min(limits))
     check_room(options, limit)
     return limit
 

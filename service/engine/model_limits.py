@@ -6,7 +6,7 @@ Knows: `ModelConfig`, requests. Must not know: queues, devices.
 from __future__ import annotations
 
 from model.config import ModelConfig
-from model.decoding import length_limit, target_limit
+from model.decoding import target_limit
 from service.engine.errors import SegmentTooLarge
 from service.engine.request import SegmentRequest
 
@@ -14,8 +14,8 @@ from service.engine.request import SegmentRequest
 def checked_max_length(request: SegmentRequest, config: ModelConfig) -> int:
     """The most target tokens that the segment may produce, `</s>` counted.
 
-    Raises `SegmentTooLarge` for a source longer than the model reads and for forced tokens that leave no room
-    for another, `ValueError` for unknown ids.
+    Raises `SegmentTooLarge` for a source longer than the model reads, `ValueError` for unknown ids,
+    `OptionError` where the options demand what the model cannot write.
     """
     num_tokens, longest = len(request.source_ids), config.max_source_length
     if num_tokens > longest:
@@ -23,15 +23,4 @@ def checked_max_length(request: SegmentRequest, config: ModelConfig) -> int:
     # Out of range ids would stop a whole encoder group, and on some devices the process.
     if not 0 <= min(request.source_ids) <= max(request.source_ids) < config.source_vocab_size:
         raise ValueError(f"source_ids must be in 0..{config.source_vocab_size - 1}")
-    _check_room(request, length_limit(request.options, config, num_tokens))
     return target_limit(request.options, config, num_tokens)
-
-
-def _check_room(request: SegmentRequest, limit: int) -> None:
-    """Raises `SegmentTooLarge` unless what the target must hold leaves room for at least `</s>`."""
-    prefix = len(request.options.prefix_ids)
-    if prefix >= limit:
-        raise SegmentTooLarge("prefix_tokens", limit - 1, prefix)
-    required = sum(map(len, request.options.required_ids))
-    if prefix + required >= limit:
-        raise SegmentTooLarge("required_tokens", limit - 1 - prefix, required)

@@ -55,6 +55,12 @@ class SegmentTimings:
     first_token_seconds: float
     total_seconds: float
 
+    def later(self, seconds: float) -> SegmentTimings:
+        """Of a segment for which another one was decoded first, for so long."""
+        return SegmentTimings(
+            self.queue_seconds, self.first_token_seconds + seconds, self.total_seconds + seconds
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TokensEvent:

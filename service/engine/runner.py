@@ -45,8 +45,7 @@ class Runner:
     def max_length(self, request: SegmentRequest) -> int:
         """The most target tokens that the segment may produce, `</s>` counted.
 
-        Raises `SegmentTooLarge` for a source longer than the model reads and for forced tokens that leave no
-        room for another, `ValueError` for unknown ids.
+        Raises `SegmentTooLarge` for a source longer than the model reads, `ValueError` for unknown ids.
         """
         return checked_max_length(request, self._config)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from model.decoding import DecodingOptions
+from model.decoding.options import OptionError
 from service.segment_options import options_of_segment, seed_of_segment
 from tests.fakes import CharacterTokenizer, FakeEngine, served_model
 from tests.service.http_client import app_client
@@ -45,7 +46,8 @@ def test_a_prefix_is_the_first_segment_s_and_the_text_begins_with_it_behind_its_
     engine = FakeEngine()
     body = {"text": "  - One.  Two.", "source": "en", "prefix": "Ei"}
     answer = app_client(served_model(engine)).post("/v1/translate", json=body).json()
-    assert [request.options.prefix_ids for request in engine.requests] == [ids_of("Ei"), ()]
+    prefixes = {request.segment_id: request.options.prefix_ids for request in engine.requests}
+    assert list(prefixes.values()) == [ids_of("Ei"), ()]
     assert answer["translations"][0]["text"] == "  - EiOne.  Two."
 
 
@@ -106,3 +108,16 @@ def test_what_cannot_be_forced_is_refused_by_the_field_of_the_request(
     assert response.status_code == 422
     assert fault["field"] == field
     assert fault["bound"].startswith(bound)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_the_model_has_no_room_for_is_refused_by_the_field_of_the_request(stream: bool) -> None:
+    class Full(FakeEngine):
+        def submit(self, request: Any) -> Any:
+            raise OptionError("prefix_ids", "at most 2 tokens, the length limit", 3)
+
+    body = {"text": "One.", "source": "en", "prefix": "abc", "stream": stream}
+    response = app_client(served_model(Full())).post("/v1/translate", json=body)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    (fault,) = response.json()["errors"]
+    assert fault == {"field": "prefix", "bound": "at most 2 tokens, the length limit", "value": 3}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.decoding import DecodingOptions, Hypothesis
+from service.demands import Demands
 from service.engine.errors import EngineOverloaded, StepFailed
 from service.engine.request import (
     DraftEvent,
@@ -22,7 +23,7 @@ from service.engine.request import (
     TokensEvent,
 )
 from service.phrases import BannedPhrases
-from service.verified_events import MAX_ROUNDS, StillBanned, submit
+from service.verified_events import MAX_ROUNDS, StillBanned
 from tests.builders import tiny_tokenizer
 from tests.fakes import FakeEngine, served_model
 from tests.service.http_client import app_client, read_events, streamed_texts
@@ -61,8 +62,8 @@ class Searching:
         request = SegmentRequest(segment_id="a", source_ids=(5, 3), options=DecodingOptions(**options))
 
         async def collect() -> list[Event]:
-            banned = BannedPhrases(TOKENIZER, phrases) if phrases else None
-            return [event async for event in submit(self.engine, request, banned)]
+            demands = Demands(TOKENIZER, banned=BannedPhrases(TOKENIZER, phrases) if phrases else None)
+            return [event async for event in demands.submit(self.engine, request)]
 
         return asyncio.run(collect())
 
@@ -172,7 +173,7 @@ def test_closing_cancels_the_round_at_hand() -> None:
     async def run() -> list[str]:
         engine = FakeEngine(gate=asyncio.Event())
         request = SegmentRequest(segment_id="a", source_ids=(75, 3), options=DecodingOptions())
-        events = submit(engine, request, BannedPhrases(TOKENIZER, ["ba"]))
+        events = Demands(TOKENIZER, banned=BannedPhrases(TOKENIZER, ["ba"])).submit(engine, request)
         waiting = asyncio.ensure_future(anext(events))
         await asyncio.sleep(0)
         waiting.cancel()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given
@@ -99,24 +97,3 @@ def test_the_attention_of_an_answer_counts_the_end_mark_where_there_is_one() -> 
     for reason, ended in (("stop", (3,)), ("length", ())):
         attention = runner.attention(one, Hypothesis((5, 6), (-1.0, -1.0), -1.0, reason))  # type: ignore[arg-type]
         assert torch.equal(attention, cross_attention(model, one.request.source_ids, (5, 6, *ended)))
-
-
-@pytest.mark.parametrize(
-    ("options", "field", "bound", "value"),
-    [
-        ({"prefix_ids": (5,) * 6, "max_length": 6}, "prefix_tokens", 5, 6),
-        ({"prefix_ids": (5,) * 64}, "prefix_tokens", 63, 64),
-        ({"required_ids": ((5,) * 3, (6,)), "prefix_ids": (7, 8), "max_length": 6}, "required_tokens", 3, 4),
-    ],
-)
-def test_forced_tokens_that_leave_no_room_for_the_end_are_refused(
-    options: dict[str, Any], field: str, bound: int, value: int
-) -> None:
-    with pytest.raises(SegmentTooLarge) as caught:
-        Runner(tiny_model()).max_length(request(options=DecodingOptions(**options)))
-    assert (caught.value.field, caught.value.bound, caught.value.value) == (field, bound, value)
-
-
-def test_forced_tokens_that_leave_room_for_the_end_are_accepted() -> None:
-    options = DecodingOptions(prefix_ids=(7,), required_ids=((5, 6),), max_length=4)
-    assert Runner(tiny_model()).max_length(request(options=options)) == 4

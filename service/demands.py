@@ -1,0 +1,62 @@
+"""What a request demands of a segment's text beyond what an engine knows, and how it is submitted with that.
+
+    prefix that ends within a word -> HealedEvents -> banned phrases -> VerifiedEvents -> the engine's door
+
+Knows both of these wrappers and the engine's door; must not know HTTP or what they do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from model.decoding.options import OptionError
+from model.tokenizer import Tokenizer
+from service.engine.errors import EngineError
+from service.engine.handle import EngineHandle, SegmentEvents
+from service.engine.request import SegmentRequest
+from service.phrases import BannedPhrases
+from service.prefix_healing import HealedEvents, whole_words
+from service.verified_events import VerifiedEvents
+
+
+class Unfit(EngineError):
+    """The model cannot do what the options demand of this segment: the prefix is too long, for one."""
+
+    reason = "unfit"
+
+    def __init__(self, error: OptionError) -> None:
+        super().__init__(str(error))
+        self.field, self.bound, self.value = error.field, error.bound, error.value
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    """Of one text: the `prefix` that its first segment begins with, and what no segment holds."""
+
+    tokenizer: Tokenizer
+    prefix: str = ""
+    banned: BannedPhrases | None = None
+
+    def without_prefix(self) -> Demands:
+        """For a segment whose prefix is given in tokens alone."""
+        return replace(self, prefix="")
+
+    def submit(self, engine: EngineHandle, request: SegmentRequest) -> SegmentEvents:
+        """`engine.submit`, with all that is demanded.
+
+        Raises `Unfit`, and what `EngineHandle.submit` raises.
+        """
+
+        def verified(asked: SegmentRequest) -> SegmentEvents:
+            try:
+                events = engine.submit(asked)
+            except OptionError as error:
+                raise Unfit(error) from error
+            return events if self.banned is None else VerifiedEvents(engine, asked, self.banned, events)
+
+        held = None
+        if self.prefix and request.options.prefix_ids:
+            held = whole_words(self.tokenizer, self.prefix)
+        if held is None:
+            return verified(request)
+        return HealedEvents(engine, request, self.tokenizer, self.prefix, held, verified)
