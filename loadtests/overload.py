@@ -131,7 +131,8 @@ async def measure(url: str, plan: Plan) -> Finding:
             at_peak = await waiting_users(client.status, plan.users, plan.seconds)
             rate = plan.factor * counted(plan, at_peak)
             overloaded = await offered(client.status, rate, plan.seconds, plan.seed + number)
-            rounds.append(Round(*(counted(plan, some, client.size) for some in (at_peak, overloaded)), rate))
+            sizes = [counted(plan, some, client.size) for some in (at_peak, overloaded)]
+            rounds.append(Round(peak=sizes[0], goodput=sizes[1], offered=rate))
             outcomes += overloaded
     finally:
         client.close()

@@ -92,7 +92,6 @@ class FakeEngine:
         self.tokens_per_event = tokens_per_event
         self.finish_reason = finish_reason
         self.queue_tokens, self.max_queue_tokens, self.tokens_per_second = 2, 200_000, 10_000.0
-        self.is_draining = False
         self.requests: list[SegmentRequest] = []
         self.cancelled: list[str] = []
         self.running: set[str] = set()
@@ -129,7 +128,7 @@ class FakeEngine:
             tokens_per_second=self.tokens_per_second,
             backlog_seconds=self.queue_tokens / self.tokens_per_second,
             heartbeat_seconds=0.0,
-            draining=self.is_draining,
+            draining=False,
         )
 
     def answer(self, request: SegmentRequest) -> tuple[Hypothesis, ...]:

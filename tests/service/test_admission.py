@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.admission import QUEUE_SHARE, WORK_SHARE, Admission, Patience, Place, TokenEstimate
+from service.engine.config import EngineSnapshot
 from service.engine.errors import EngineDraining, EngineOverloaded, StepFailed
 from service.errors import Draining, Overloaded, RequestTooLarge
 from service.jobs import TranslationJob
@@ -145,8 +147,11 @@ def test_an_empty_queue_takes_even_a_request_that_needs_all_its_time() -> None:
 
 
 def test_a_draining_engine_takes_nobody() -> None:
-    served = model()
-    engine_of(served).is_draining = True
+    class Leaving(FakeEngine):
+        def snapshot(self) -> EngineSnapshot:
+            return replace(super().snapshot(), draining=True)
+
+    served = served_model(Leaving())
     with pytest.raises(Draining):
         Admission([served]).reserve([served], 1, ANY_TIME)
 
