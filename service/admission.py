@@ -21,9 +21,11 @@ from service.errors import Draining, FieldFault, Overloaded, RequestTooLarge, Se
 from service.lifecycle import DRAINING_RETRY_SECONDS
 from service.registry import ServedModel
 
-# Of its time, so much may go by in the queue: the rest is for the translation itself, and for a machine that
-# gets slower than it was measured to be, as under overload it does.
-QUEUE_SHARE = 0.5
+# Of its time, so much may go by in the queue, and so much until its own tokens have been worked through as
+# well: the rest is for a machine that gets slower than it was measured to be, as under overload it does. What
+# mostly decides is the first, which does not depend on the request's size: else short ones would fill every
+# gap, and long ones never get in.
+QUEUE_SHARE, WORK_SHARE = 0.4, 0.8
 FIRST_TOKENS_PER_CHARACTER = 0.3
 # What was measured so many characters ago counts half; the guess weighs as much as a short text.
 HALF_LIFE_CHARACTERS, GUESS_CHARACTERS = 20_000, 100
@@ -36,10 +38,11 @@ class Patience:
     timeout_seconds: float
     priority: int = 0
 
-    def allows(self, backlog_seconds: float) -> bool:
-        """Whether the request would still be in time behind so much work."""
-        ahead = backlog_seconds - self.priority * PRIORITY_STEP_SECONDS
-        return ahead <= QUEUE_SHARE * self.timeout_seconds
+    def allows(self, backlog_seconds: float, own_seconds: float) -> bool:
+        """Whether the request would still be in time behind so much work, of which it brings some itself."""
+        backlog = backlog_seconds - self.priority * PRIORITY_STEP_SECONDS
+        is_soon = backlog <= QUEUE_SHARE * self.timeout_seconds
+        return is_soon and backlog + own_seconds <= WORK_SHARE * self.timeout_seconds
 
 
 class TokenEstimate:
@@ -75,7 +78,7 @@ class _Line:
             raise Draining("The server is shutting down.", retry_after_seconds=DRAINING_RETRY_SECONDS)
         ahead = state.queue_tokens + self.reserved - held
         # An empty queue takes anybody: what a request asks for itself is its own affair.
-        if ahead and not patience.allows(_seconds(ahead + tokens, state)):
+        if ahead and not patience.allows(_seconds(ahead, state), _seconds(tokens, state)):
             raise _overloaded("So much work is waiting that the deadline would pass.", ahead, state)
         if ahead + min(tokens, state.max_queue_tokens) > state.max_queue_tokens:
             raise _overloaded("The queue is full; try again later.", ahead, state)

@@ -24,6 +24,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.lifecycle import Lifecycle
+from service.open_files import allow_many_open_files
 from service.settings import Settings
 
 if TYPE_CHECKING:  # importing it imports torch; the server listens before that
@@ -151,6 +152,7 @@ def serve(app: FastAPI, settings: Settings, lifecycle: Lifecycle, loader: Callab
 
     Raises ServeError, and whatever kept `loader` from loading.
     """
+    allow_many_open_files()
     listener = bind(settings.host, settings.port)
     config = uvicorn.Config(
         app,

@@ -111,7 +111,6 @@ class FakeEngine:
         self.tokens_per_event = tokens_per_event
         self.finish_reason = finish_reason
         self.queue_tokens, self.max_queue_tokens, self.tokens_per_second = 2, 200_000, 10_000.0
-        self.is_draining = False
         self.script, self.turns = script, turns
         self.requests: list[SegmentRequest] = []
         self.cancelled: list[str] = []
@@ -150,7 +149,7 @@ class FakeEngine:
             tokens_per_second=self.tokens_per_second,
             backlog_seconds=self.queue_tokens / self.tokens_per_second,
             heartbeat_seconds=0.0,
-            draining=self.is_draining,
+            draining=False,
             is_available=self.is_available,
         )
 

@@ -65,6 +65,7 @@ class Engine:
         self._draining = False
         self._last_turn = clock()
         self._device_seconds = 0.0  # of the step at hand
+        self._measured_until: float | None = None  # since when the batch has been full
 
     # Asked by any thread.
 
@@ -160,7 +161,7 @@ class Engine:
             emissions += self._join(group)
         if self._runner.keys:
             emissions += self._decode()
-        self._measure(emissions, self._clock() - started, is_full)
+        self._measure(emissions, started, is_full)
         return emissions
 
     def run_until_idle(self) -> list[Emission]:
@@ -265,13 +266,20 @@ class Engine:
             del self._keys[segment.request.segment_id]
         return Emission(segment, event)
 
-    def _measure(self, emissions: Sequence[Emission], seconds: float, is_full: bool) -> None:
+    def _measure(self, emissions: Sequence[Emission], started: float, is_full: bool) -> None:
         """Tell what a step cost beside the device, and learn from it how fast a queue gets shorter."""
-        self._observer.step("schedule", max(0.0, seconds - self._device_seconds), self._runner.num_rows, 0)
+        now = self._clock()
+        host_seconds = max(0.0, now - started - self._device_seconds)
+        self._observer.step("schedule", host_seconds, self._runner.num_rows, 0)
+        if not is_full:  # a batch with room to spare says nothing about how fast others would be served
+            self._measured_until = None
+            return
         done = [e.segment.num_source_tokens for e in emissions if isinstance(e.event, FinishedEvent)]
-        if is_full:  # a batch with room to spare says nothing about how fast others would be served
-            with self._lock:
-                self._speed.record(seconds, sum(done))
+        # What passes between two steps of a full batch delays those who wait as well.
+        since = started if self._measured_until is None else self._measured_until
+        self._measured_until = now
+        with self._lock:
+            self._speed.record(now - since, sum(done))
 
 
 def _step_failed(what: str, cause: Exception) -> StepFailed:

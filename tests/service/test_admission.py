@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.admission import QUEUE_SHARE, Admission, Patience, Place, TokenEstimate
+from service.admission import QUEUE_SHARE, WORK_SHARE, Admission, Patience, Place, TokenEstimate
+from service.engine.config import EngineSnapshot
 from service.engine.errors import EngineDraining, EngineOverloaded, StepFailed
 from service.errors import Draining, Overloaded, RequestTooLarge
 from service.jobs import TranslationJob
@@ -120,16 +122,19 @@ def test_what_could_never_fit_is_too_large_and_not_a_matter_of_time() -> None:
 
 @pytest.mark.parametrize(("priority", "limit"), [(0, 100), (2, 200), (-1, 50)])
 def test_who_would_miss_its_deadline_is_refused_at_once(priority: int, limit: int) -> None:
-    """Ten tokens a second and twenty seconds to go: half of it may pass in the queue."""
+    """Ten tokens a second and 25 seconds to go: 40 % of it may pass in the queue."""
     served = model(bound=10_000, speed=10.0)
-    admission, patience = Admission([served]), Patience(20.0, priority)
-    assert QUEUE_SHARE == 0.5
-    engine_of(served).queue_tokens = limit - 3
-    admission.reserve([served], 10, patience).release()
-    engine_of(served).queue_tokens = limit - 2
+    admission, patience = Admission([served]), Patience(25.0, priority)
+    assert (QUEUE_SHARE, WORK_SHARE) == (0.4, 0.8)
+    engine_of(served).queue_tokens = limit
+    for characters in (1, 10, 333):  # up to 100 tokens: whoever comes now has the same chance, long or short
+        admission.reserve([served], characters, patience).release()
+    with pytest.raises(Overloaded):
+        admission.reserve([served], 334, patience)  # all its work would take more than 80 % of its time
+    engine_of(served).queue_tokens = limit + 1
     with pytest.raises(Overloaded, match="the deadline would pass") as caught:
-        admission.reserve([served], 10, patience)
-    assert caught.value.retry_after_seconds == pytest.approx((limit - 2) / 10.0)
+        admission.reserve([served], 1, patience)
+    assert caught.value.retry_after_seconds == pytest.approx((limit + 1) / 10.0)
 
 
 def test_an_empty_queue_takes_even_a_request_that_needs_all_its_time() -> None:
@@ -142,8 +147,11 @@ def test_an_empty_queue_takes_even_a_request_that_needs_all_its_time() -> None:
 
 
 def test_a_draining_engine_takes_nobody() -> None:
-    served = model()
-    engine_of(served).is_draining = True
+    class Leaving(FakeEngine):
+        def snapshot(self) -> EngineSnapshot:
+            return replace(super().snapshot(), draining=True)
+
+    served = served_model(Leaving())
     with pytest.raises(Draining):
         Admission([served]).reserve([served], 1, ANY_TIME)
 

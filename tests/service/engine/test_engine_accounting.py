@@ -92,6 +92,23 @@ def test_speed_is_that_of_a_full_batch() -> None:
     assert one.snapshot().tokens_per_second == FIRST_GUESS
 
 
+def test_what_passes_between_the_steps_of_a_full_batch_counts_as_well() -> None:
+    clock = Clock()
+    one = engine(clock=clock, max_rows=1, max_queue_tokens=10_000)
+    for _ in range(400):
+        one.submit(request(options=DecodingOptions(strategy="greedy", max_length=1)))
+    while one.snapshot().queue_segments:
+        one.step()
+        clock.now += 2.0
+    assert one.snapshot().tokens_per_second == pytest.approx(4 / 2.0, rel=0.01)
+    one.run_until_idle()
+    clock.now += 1_000.0  # nothing to do is not slowness
+    for _ in range(2):
+        one.submit(request(options=DecodingOptions(strategy="greedy", max_length=1)))
+    one.step()
+    assert one.snapshot().tokens_per_second == pytest.approx(4 / 2.0, rel=0.2)
+
+
 def test_an_id_is_taken_while_its_segment_lives_and_free_afterwards() -> None:
     one = engine()
     one.submit(request(segment_id="x", options=KINDS[0]))

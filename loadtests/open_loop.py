@@ -1,0 +1,69 @@
+"""Requests at a set rate, whether or not the server keeps up, and users who wait for answers: their outcomes.
+
+Knows: clocks, a door that answers a status. Must not know: HTTP, what is asked, what the numbers are for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+# Sends the request with this number; answers the status.
+StatusDoor = Callable[[int], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One request. Times are seconds since the run began; `due` is when it should have been sent."""
+
+    number: int
+    due: float
+    sent: float
+    answered: float
+    status: int
+
+    @property
+    def latency(self) -> float:
+        return self.answered - self.sent
+
+    @property
+    def lateness(self) -> float:
+        """How far the load program itself was behind."""
+        return self.sent - self.due
+
+
+async def offered(door: StatusDoor, rate: float, seconds: float, seed: int) -> list[Outcome]:
+    """`rate` requests a second for so long, at random moments (Poisson), and all their answers."""
+    rng, began = random.Random(seed), time.perf_counter()
+    running: list[asyncio.Task[Outcome]] = []
+    due = 0.0
+    for number in itertools.count():
+        due += rng.expovariate(rate)
+        if due > seconds:
+            break
+        await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
+        running.append(asyncio.create_task(_send(door, number, began, due)))
+    return await asyncio.gather(*running)
+
+
+async def waiting_users(door: StatusDoor, num_users: int, seconds: float) -> list[Outcome]:
+    """Each of `num_users` sends, waits for the answer and sends again; what was answered in time counts."""
+    began, numbers = time.perf_counter(), itertools.count()
+    outcomes: list[Outcome] = []
+
+    async def user() -> None:
+        while (now := time.perf_counter() - began) < seconds:
+            outcomes.append(await _send(door, next(numbers), began, now))
+
+    await asyncio.gather(*(user() for _ in range(num_users)))
+    return outcomes
+
+
+async def _send(door: StatusDoor, number: int, began: float, due: float) -> Outcome:
+    sent = time.perf_counter() - began
+    status = await door(number)
+    return Outcome(number, due, sent, time.perf_counter() - began, status)

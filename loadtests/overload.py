@@ -1,0 +1,223 @@
+"""Far more requests than can be served: what do refusals cost, and what becomes of those that are accepted?
+
+`python -m loadtests.overload` starts a server (or takes `--url`), finds its peak with users who wait for
+their answers, then offers ten times that at random moments, whether or not it keeps up; several rounds of
+both, since machines are faster at one time than at another. Knows: phases, what is counted. Must not know:
+how a server decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from loadtests.machine import run_facts
+from loadtests.measures import percentile
+from loadtests.open_loop import Outcome, offered, waiting_users
+from loadtests.report import RESULTS, Figures, Report, publish
+from loadtests.servers import running_server
+from loadtests.workload import made_up
+
+TRANSLATED, REFUSED = 200, 429
+NUM_SENTENCES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is offered. A share of the time at the beginning, while the queue fills, does not count."""
+
+    rounds: int = 3
+    users: int = 64
+    factor: float = 10.0
+    seconds: float = 20.0
+    warm_up_share: float = 0.25
+    timeout_seconds: float = 10.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Per second: characters translated for users who wait, requests offered, characters translated then."""
+
+    peak: float
+    goodput: float
+    offered: float
+
+    @property
+    def share(self) -> float:
+        return self.goodput / self.peak
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Of all rounds together; latencies and lateness in milliseconds."""
+
+    rounds: tuple[Round, ...]
+    refused_p50_ms: float
+    refused_p99_ms: float
+    accepted: int
+    accepted_in_time: int
+    accepted_p99_ms: float
+    lateness_p99_ms: float  # of the load program itself: part of what it measures
+    statuses: dict[int, int]
+
+    @property
+    def goodput_share(self) -> float:
+        """The median of the rounds."""
+        return median(one.share for one in self.rounds)
+
+    @property
+    def in_time_share(self) -> float:
+        return self.accepted_in_time / max(1, self.accepted)
+
+
+class Client:
+    """Translates numbered sentences; connections are kept open, and as many made as are needed at once."""
+
+    def __init__(self, url: str, plan: Plan) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        # Each once: identical ones in flight would share a computation.
+        self._sentences = list(dict.fromkeys(made_up(NUM_SENTENCES, plan.seed).sentences))
+        self._requests = [self._request(text, plan) for text in self._sentences]
+
+    def _request(self, text: str, plan: Plan) -> bytes:
+        asked = {"text": text, "source": "en", "timeout_ms": round(plan.timeout_seconds * 1000)}
+        body = json.dumps(asked).encode()
+        head = (
+            f"POST /v1/translate HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+    async def status(self, number: int) -> int:
+        """Send the request with this number and read its answer."""
+        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        writer.write(self._requests[number % len(self._requests)])
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        await reader.readexactly(int(head.partition("content-length:")[2].split("\r\n")[0]))
+        self._idle.append((reader, writer))
+        return int(head.split()[1])
+
+    def size(self, number: int) -> int:
+        """Characters of the request with this number."""
+        return len(self._sentences[number % len(self._sentences)])
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            writer.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self._host, self._port)
+
+
+async def measure(url: str, plan: Plan) -> Finding:
+    """Peak, then overload, several times."""
+    gc.freeze()  # a search for garbage among all that was imported would count as the server's latency
+    client, rounds, outcomes = Client(url, plan), list[Round](), list[Outcome]()
+    try:
+        for number in range(plan.rounds):
+            at_peak = await waiting_users(client.status, plan.users, plan.seconds)
+            rate = plan.factor * counted(plan, at_peak)
+            overloaded = await offered(client.status, rate, plan.seconds, plan.seed + number)
+            sizes = [counted(plan, some, client.size) for some in (at_peak, overloaded)]
+            rounds.append(Round(peak=sizes[0], goodput=sizes[1], offered=rate))
+            outcomes += overloaded
+    finally:
+        client.close()
+    return finding(plan, rounds, outcomes)
+
+
+def counted(plan: Plan, outcomes: Sequence[Outcome], size: Callable[[int], int] = lambda number: 1) -> float:
+    """Translations in time per second, of those that came within the time that counts, weighed by `size`."""
+    began, ended = plan.seconds * plan.warm_up_share, plan.seconds
+    useful = [one for one in outcomes if began <= one.answered < ended and in_time(plan, one)]
+    return sum(size(one.number) for one in useful) / (ended - began)
+
+
+def in_time(plan: Plan, one: Outcome) -> bool:
+    return one.status == TRANSLATED and one.latency <= plan.timeout_seconds
+
+
+def finding(plan: Plan, rounds: Sequence[Round], outcomes: Sequence[Outcome]) -> Finding:
+    """What the rounds and all outcomes of overload say."""
+    refused = [one.latency * 1000 for one in outcomes if one.status == REFUSED]
+    accepted = [one for one in outcomes if one.status != REFUSED]
+    return Finding(
+        rounds=tuple(rounds),
+        refused_p50_ms=percentile(refused, 0.5),
+        refused_p99_ms=percentile(refused, 0.99),
+        accepted=len(accepted),
+        accepted_in_time=len([one for one in accepted if in_time(plan, one)]),
+        accepted_p99_ms=percentile([one.latency * 1000 for one in accepted], 0.99),
+        lateness_p99_ms=percentile([one.lateness * 1000 for one in outcomes], 0.99),
+        statuses=dict(Counter(one.status for one in outcomes)),
+    )
+
+
+def report(plan: Plan, found: Finding, facts: dict[str, str]) -> Report:
+    """The finding beside what is wanted of it."""
+    rows = [
+        ["peak, characters/s", listed(one.peak for one in found.rounds), ""],
+        [
+            "offered, requests/s",
+            listed(one.offered for one in found.rounds),
+            f"{plan.factor:g} times the peak",
+        ],
+        ["goodput, characters/s", listed(one.goodput for one in found.rounds), ""],
+        ["goodput over peak, median", f"{found.goodput_share:.0%}", "at least 90 %"],
+        ["refusal, median", f"{found.refused_p50_ms:.1f} ms", "under 20 ms"],
+        ["refusal, p99", f"{found.refused_p99_ms:.1f} ms", "under 100 ms"],
+        ["accepted in time", f"{found.in_time_share:.2%} of {found.accepted}", "all"],
+        ["accepted, p99", f"{found.accepted_p99_ms:.0f} ms", f"under {plan.timeout_seconds * 1000:.0f} ms"],
+        ["load program late, p99", f"{found.lateness_p99_ms:.1f} ms", "small: it is part of the above"],
+    ]
+    data: dict[str, Any] = {"plan": asdict(plan), "finding": asdict(found)}
+    data["finding"] |= {"goodput_share": found.goodput_share, "in_time_share": found.in_time_share}
+    table = Figures("Overload", ["what", "measured", "wanted"], rows)
+    notes = [
+        "Every request is one sentence, no two alike; rates are weighed by characters, since of short "
+        "sentences there are more per second. Server and load program share the machine."
+    ]
+    return Report("overload", "Ten times what can be served", facts, [table], data, notes)
+
+
+def listed(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.1f}" for value in values)
+
+
+def main(
+    url: Annotated[str | None, typer.Option(help="A running server; without it, one is started.")] = None,
+    factor: Annotated[float, typer.Option(help="Times the peak that is offered.")] = 10.0,
+    seconds: Annotated[float, typer.Option(help="Length of each phase.")] = 20.0,
+    rounds: Annotated[int, typer.Option(help="Rounds of peak and overload.")] = 3,
+    users: Annotated[int, typer.Option(help="Users who find the peak.")] = 64,
+    timeout_seconds: Annotated[float, typer.Option(help="Deadline of every request.")] = 10.0,
+    num_threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
+    output: Annotated[Path, typer.Option(help="Folder of the results.")] = RESULTS,
+) -> None:
+    """Measure refusals, goodput and deadlines under overload."""
+    plan = Plan(rounds=rounds, users=users, factor=factor, seconds=seconds, timeout_seconds=timeout_seconds)
+    if url is not None:
+        found = asyncio.run(measure(url, plan))
+    else:
+        with running_server(
+            "cli.main", "serve", "--num-threads", str(num_threads), "--log-level", "warning"
+        ) as port:
+            found = asyncio.run(measure(f"http://127.0.0.1:{port}", plan))
+    publish(report(plan, found, run_facts(num_threads)), output)
+
+
+if __name__ == "__main__":
+    typer.run(main)
