@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from model.kv_cache import whole_blocks
 from service.engine.config import EngineConfig
 from service.engine.errors import DeadlineExceeded, EngineOverloaded, SegmentCancelled, SegmentTooLarge
 from service.engine.request import Segment
@@ -52,17 +53,17 @@ def test_segments_join_in_turn_until_the_rows_are_used_up() -> None:
 
 
 def test_the_whole_future_is_reserved_in_bytes() -> None:
-    # Two rows of 8 target positions and two sources of 4: 3 x (16 + 8) bytes.
-    s = scheduler(limit=72)
+    # Two rows of 8 target positions and two sources of 4, which take a block of 16: 3 x (16 + 32) bytes.
+    s = scheduler(limit=144)
     submit(s, segment(0), segment(1), segment(2))
     assert keys(s.plan(0.0)) == [0, 1]
-    assert s.running.bytes_used == 72
+    assert s.running.bytes_used == 144
     s.release([0, 1])
     assert s.running.bytes_used == 0
 
 
 def test_a_longer_segment_makes_every_row_longer() -> None:
-    s = scheduler(limit=3 * (2 * 20 + 2 * 4))
+    s = scheduler(limit=3 * (2 * 20 + 2 * 16))
     submit(s, segment(0, max_length=8), segment(1, max_length=20), segment(2, max_length=8))
     assert keys(s.plan(0.0)) == [0, 1]
     s.release([1])
@@ -76,7 +77,7 @@ def test_what_could_never_run_is_refused_with_bound_and_value() -> None:
     assert (caught.value.field, caught.value.bound, caught.value.value) == ("beam_size", 4, 5)
     with pytest.raises(SegmentTooLarge) as caught:
         submit(s, segment(0, rows=4, max_length=25))
-    assert (caught.value.field, caught.value.bound, caught.value.value) == ("cache_bytes", 300, 3 * 104)
+    assert (caught.value.field, caught.value.bound, caught.value.value) == ("cache_bytes", 300, 3 * 116)
     with pytest.raises(SegmentTooLarge) as caught:
         submit(s, segment(0, num_tokens=31))
     assert (caught.value.field, caught.value.bound, caught.value.value) == ("source_tokens", 30, 31)
@@ -181,7 +182,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             submitted_at=self.now,
             deadline=None if patience is None else self.now + patience,
         )
-        possible = rows <= self.MAX_ROWS and 3 * (rows * max_length + num_tokens) <= self.LIMIT
+        possible = rows <= self.MAX_ROWS and 3 * (rows * max_length + whole_blocks(num_tokens)) <= self.LIMIT
         room = self.queue_tokens() + num_tokens <= self.QUEUE
         try:
             self.scheduler.submit(one, 1.0)
@@ -260,7 +261,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         running = self.scheduler.running
         assert running.rows == sum(one.rows for one in used) <= self.MAX_ROWS
         target = sum(one.rows for one in used) * max((one.max_length for one in used), default=0)
-        source = len(used) * max((one.num_source_tokens for one in used), default=0)
+        source = len(used) * max((one.num_source_positions for one in used), default=0)
         assert running.bytes_used == BYTES_PER_POSITION * (target + source) <= self.LIMIT
 
 
