@@ -62,7 +62,10 @@ def outcomes(what: Subject, done: Callable[..., None]) -> list[Outcome]:
 
 
 def _decode(
-    model: Transformer, sources: Sequence[tuple[int, ...]], options: DecodingOptions, done: Callable[..., None]
+    model: Transformer,
+    sources: Sequence[tuple[int, ...]],
+    options: DecodingOptions,
+    done: Callable[..., None],
 ) -> list[tuple[int, ...]]:
     answers: list[tuple[int, ...]] = []
     for start in range(0, len(sources), CHUNK):
@@ -121,7 +124,18 @@ def _scores(what: Subject, answers: Sequence[Sequence[int]]) -> Scores | None:
 
 
 def figures(lines: Sequence[dict[str, Any]]) -> Figures:
-    columns = ["strategy", "precision", "sentences equal", "tokens equal", "BLEU", "difference", "chrF", "difference", "chrF against float32", "speed over float32"]  # fmt: skip
+    columns = [
+        "strategy",
+        "precision",
+        "sentences equal",
+        "tokens equal",
+        "BLEU",
+        "difference",
+        "chrF",
+        "difference",
+        "chrF against float32",
+        "speed over float32",
+    ]
     rows = [
         [
             line["strategy"], line["precision"],
@@ -157,7 +171,9 @@ def main(
         "processor that lacks it. int8 is `model/int8.py`."
     ]
     publish(
-        Report("precision", "bf16 and int8 against float32", facts, [figures(lines)], {"lines": lines}, notes),
+        Report(
+            "precision", "bf16 and int8 against float32", facts, [figures(lines)], {"lines": lines}, notes
+        ),
         results,
     )
 

@@ -80,7 +80,7 @@ def measure(what: Subject, beam_size: int, done: Callable[..., None]) -> list[tu
 
 
 def shares(pairs: Sequence[tuple[Streamed, Streamed]]) -> list[dict[str, Any]]:
-    """For each share: when both have sent it, in steps and milliseconds, and how much later beam search is."""
+    """For each share: when both have sent it, in steps and milliseconds, and how much later beam is."""
     lines = []
     for name, share in SHARES.items():
         steps = [tuple(one.step_of(share) for one in pair) for pair in pairs]
@@ -105,32 +105,62 @@ def _quantiles(name: str, samples: Sequence[float]) -> dict[str, float]:
 
 
 def figures(lines: Sequence[dict[str, Any]], all_lags: Sequence[int]) -> list[Figures]:
-    columns = ["sent", "beam: step p50", "p90", "greedy: step p50", "p90", "lag in steps p50", "p90", "p99", "lag in ms p50", "p90"]  # fmt: skip
-    names = ["beam_steps_p50", "beam_steps_p90", "greedy_steps_p50", "greedy_steps_p90", "lag_steps_p50", "lag_steps_p90", "lag_steps_p99", "lag_ms_p50", "lag_ms_p90"]  # fmt: skip
+    columns = [
+        "sent",
+        "beam: step p50",
+        "p90",
+        "greedy: step p50",
+        "p90",
+        "lag in steps p50",
+        "p90",
+        "p99",
+        "lag in ms p50",
+        "p90",
+    ]
+    names = [
+        "beam_steps_p50",
+        "beam_steps_p90",
+        "greedy_steps_p50",
+        "greedy_steps_p90",
+        "lag_steps_p50",
+        "lag_steps_p90",
+        "lag_steps_p99",
+        "lag_ms_p50",
+        "lag_ms_p90",
+    ]
     rows = [[line["share"], *(f"{line[name]:.0f}" for name in names)] for line in lines]
-    quantiles = [(f"p{round(100 * q)}", f"{percentile(all_lags, q):.0f}") for q in (0.25, 0.5, 0.75, 0.9, 0.99)]
+    quantiles = [
+        (f"p{round(100 * q)}", f"{percentile(all_lags, q):.0f}") for q in (0.25, 0.5, 0.75, 0.9, 0.99)
+    ]
     mean = ("mean", f"{sum(all_lags) / len(all_lags):.2f}")
     return [
-        Figures("Lag of beam streaming, in tokens behind greedy, over all steps", ["", "tokens"], [*quantiles, mean]),
+        Figures(
+            "Lag of beam streaming, in tokens behind greedy, over all steps",
+            ["", "tokens"],
+            [*quantiles, mean],
+        ),
         Figures("When each share of a text has been sent", columns, rows),
     ]
 
 
 def picture(pairs: Sequence[tuple[Streamed, Streamed]], all_lags: Sequence[int]) -> bytes:
-    """Two plots as PNG: the distribution of the lag in tokens, and how much of a text is sent by which part of
-    the beam search's steps."""
+    """Two plots as PNG: the distribution of the lag in tokens, and how much of a text is sent when."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     highest = max(1, int(percentile(all_lags, 0.995)))
     left.hist(all_lags, bins=range(min(all_lags), highest + 2), density=True, align="left", color="#4477aa")
-    left.set(xlabel="tokens behind greedy search, after each step", ylabel="share of steps", title="Lag in tokens")
+    left.set(
+        xlabel="tokens behind greedy search, after each step", ylabel="share of steps", title="Lag in tokens"
+    )
     parts = [part / 20 for part in range(21)]
     for name, index, colour in (("beam, stable", 0, "#4477aa"), ("greedy", 1, "#cc6677")):
         sent = [sum(_sent_by(pair[index], pair[0], part) for pair in pairs) / len(pairs) for part in parts]
         right.plot([100 * part for part in parts], [100 * one for one in sent], label=name, color=colour)
-    right.set(xlabel="part of the beam search's steps, %", ylabel="sent of the text, %, mean", title="Text sent")
+    right.set(
+        xlabel="part of the beam search's steps, %", ylabel="sent of the text, %, mean", title="Text sent"
+    )
     right.legend()
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})

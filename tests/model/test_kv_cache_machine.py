@@ -112,7 +112,9 @@ class CacheMachine(RuleBasedStateMachine):
         longest = max((segment.filled for segment in self.segments), default=0)
         capacity = max((segment.capacity for segment in self.segments), default=0)
         slots = self.cache.num_rows * min(capacity, longest + 3)
-        assert self.cache.num_bytes <= 2 * 2 * 16 * 8 * (slots + len(sources) * whole_blocks(max(sources, default=0)))
+        assert self.cache.num_bytes <= 2 * 2 * 16 * 8 * (
+            slots + len(sources) * whole_blocks(max(sources, default=0))
+        )
 
 
 TestCacheMachine = CacheMachine.TestCase
