@@ -1,4 +1,4 @@
-"""The shipped model gives a text the same answer in every company, bit for bit, and as the slow reference does."""
+"""The shipped model answers a text alike in every company, bit for bit, and as the slow reference does."""
 
 from __future__ import annotations
 
