@@ -33,9 +33,14 @@ class Answered:
 
 
 async def closed_loop(
-    door: Door, num_users: int, num_sentences: int, window: Window, on_start: Callable[[], None] = lambda: None
+    door: Door,
+    num_users: int,
+    num_sentences: int,
+    window: Window,
+    on_open: Callable[[], None] = lambda: None,
+    on_close: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """What `num_users` see within the window; `on_start` is called when it opens.
+    """What `num_users` see within the window; `on_open` and `on_close` are called at its ends.
 
     All sentences are sent in turn, whoever is free taking the next, so every door gets the same mix.
     """
@@ -52,7 +57,9 @@ async def closed_loop(
 
     async def bell() -> None:
         await asyncio.sleep(window.warm_up_seconds)
-        on_start()
+        on_open()
+        await asyncio.sleep(window.seconds)
+        on_close()
 
     await asyncio.gather(bell(), *(user() for _ in range(num_users)))
     return summary([one for one in answered if opens <= one.at <= closes], window.seconds)

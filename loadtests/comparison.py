@@ -46,7 +46,8 @@ class Agreement:
     count: int
     differences: tuple[Difference, ...]
     same_bits: int  # answers whose log-probabilities are the same numbers, to the last bit
-    largest_deviation: float  # of a token's log-probability, among answers with the same tokens
+    # Of a token's log-probability, among answers with the same tokens; None where a way tells none.
+    largest_deviation: float | None
 
 
 class Judge:
@@ -106,7 +107,7 @@ def _agreement(
         count=len(triples),
         differences=tuple(difference for difference in found if difference is not None),
         same_bits=sum(deviation == 0 for deviation in known),
-        largest_deviation=max(known, default=float("nan")),
+        largest_deviation=max(known, default=None),
     )
 
 

@@ -71,7 +71,9 @@ def kinds_of(what: Subject) -> dict[str, DecodingOptions]:
     return {kind: DecodingOptions.with_defaults({"strategy": kind}, defaults) for kind in ("beam", "greedy")}
 
 
-async def best_batching(what: Subject, plan: Plan, done: Callable[..., None]) -> tuple[Batching, list[dict[str, Any]]]:
+async def best_batching(
+    what: Subject, plan: Plan, done: Callable[..., None]
+) -> tuple[Batching, list[dict[str, Any]]]:
     """The static side's best wait and batch size, by throughput with `TUNING_USERS` users and beams."""
     kinds, tried = kinds_of(what), list[dict[str, Any]]()
     for rows in (plan.limits.max_rows, 2 * plan.limits.max_rows):
@@ -95,11 +97,10 @@ async def compare(
         for users in plan.users:
             rounds: dict[str, list[dict[str, float]]] = {"verto": [], "static": [], "steps": []}
             for _ in range(plan.rounds):
-                begin = watch.begin if watch else _nothing
                 run = (users, len(what.source_ids), plan.window)
-                rounds["verto"].append(await closed_loop(verto[kind], *run, begin))
-                if watch:
-                    rounds["steps"].append(watch.account())
+                hooks = (watch.begin, watch.end) if watch else ()
+                rounds["verto"].append(await closed_loop(verto[kind], *run, *hooks))
+                rounds["steps"] += [watch.account()] if watch else []
                 done()
                 rounds["static"].append(await closed_loop(static[kind], *run))
                 done()
@@ -107,10 +108,9 @@ async def compare(
     return found
 
 
-def _nothing() -> None: ...
-
-
-async def compare_engines(what: Subject, plan: Plan, batching: Batching, done: Callable[..., None]) -> list[Comparison]:
+async def compare_engines(
+    what: Subject, plan: Plan, batching: Batching, done: Callable[..., None]
+) -> list[Comparison]:
     watch, kinds = EngineWatch(), kinds_of(what)
     async with (
         engine_doors(what, kinds, plan.limits, watch) as verto,
@@ -148,7 +148,20 @@ async def compare_servers(
 
 
 def ratios(found: Sequence[Comparison]) -> Figures:
-    columns = ["place", "kind", "users", "sentences/s", "static", "ratio", "tokens/s", "p50 ms", "static p50", "p99 ms", "static p99", "p99 ratio"]  # fmt: skip
+    columns = [
+        "place",
+        "kind",
+        "users",
+        "sentences/s",
+        "static",
+        "ratio",
+        "tokens/s",
+        "p50 ms",
+        "static p50",
+        "p99 ms",
+        "static p99",
+        "p99 ratio",
+    ]
     rows = [
         [
             one.place, one.kind, str(one.users),
@@ -193,8 +206,8 @@ def main(
     bundle: Annotated[Path, typer.Option(help="The bundle to serve.")] = SHIPPED,
     users: Annotated[str, typer.Option(help="Numbers of users.")] = ",".join(map(str, USERS)),
     rounds: Annotated[int, typer.Option(help="Rounds, of both sides each.")] = 3,
-    seconds: Annotated[float, typer.Option(help="Of each window.")] = 8.0,
-    warm_up: Annotated[float, typer.Option(help="Seconds before each window.")] = 3.0,
+    seconds: Annotated[float, typer.Option(help="Of each window.")] = 10.0,
+    warm_up: Annotated[float, typer.Option(help="Seconds before each window.")] = 2.0,
     max_rows: Annotated[int, typer.Option(help="Rows of the running batch.")] = 64,
     threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
     http: Annotated[bool, typer.Option(help="Measure over HTTP too.")] = True,
@@ -203,7 +216,9 @@ def main(
 ) -> None:
     """Compare continuous with static batching of the same network, rows and threads."""
     what = subject(bundle, workload(sentences, limit), threads)
-    plan = Plan(tuple(map(int, users.split(","))), rounds, Window(warm_up, seconds), Limits(max_rows, threads))
+    plan = Plan(
+        tuple(map(int, users.split(","))), rounds, Window(warm_up, seconds), Limits(max_rows, threads)
+    )
     windows = 2 * len(WAITS_MS) + (1 + http) * 2 * 2 * rounds * len(plan.users)
 
     async def measure(done: Callable[..., None]) -> tuple[Batching, list[dict[str, Any]], list[Comparison]]:
@@ -225,9 +240,7 @@ def main(
     }
     data = {"comparisons": to_json(found), "static_tuning": tried}
     tables = [steps([one for one in found if one.steps]), ratios(found)]
-    publish(
-        Report("continuous-batching", "Continuous against static batching", facts, tables, data), results
-    )
+    publish(Report("continuous-batching", "Continuous against static batching", facts, tables, data), results)
 
 
 if __name__ == "__main__":

@@ -15,22 +15,29 @@ from service.engine.request import Stage
 
 
 class EngineWatch:
-    """An `EngineObserver`. `begin` starts a new account; facts come on the engine's thread."""
+    """An `EngineObserver`. Counts from `begin` to `end`; facts come on the engine's thread."""
 
     def __init__(self) -> None:
         self.begin()
+        self.end()
 
     def begin(self) -> None:
-        self._began = time.perf_counter()
+        self._began, self._seconds_counted = time.perf_counter(), 0.0
         self._calls: dict[str, int] = defaultdict(int)
         self._seconds: dict[str, float] = defaultdict(float)
         self._rows: dict[str, int] = defaultdict(int)
         self._padding: dict[str, int] = defaultdict(int)
         self._source_tokens = 0
 
+        self._counts = True
+
+    def end(self) -> None:
+        self._counts = False
+        self._seconds_counted = time.perf_counter() - self._began
+
     def account(self) -> dict[str, float]:
-        """Since `begin`. Shares are of the engine's busy time; NaN for what the engine does not tell."""
-        seconds = time.perf_counter() - self._began
+        """Of what was counted. Shares are of the engine's busy time; NaN for what it does not tell."""
+        seconds = self._seconds_counted
         busy = sum(self._seconds.values())
         encoded = self._padding["encode"] + self._source_tokens
         told = "schedule" in self._calls
@@ -46,6 +53,8 @@ class EngineWatch:
         }
 
     def step(self, phase: str, duration_seconds: float, rows: int, padding_tokens: int) -> None:
+        if not self._counts:
+            return
         self._calls[phase] += 1
         self._seconds[phase] += duration_seconds
         self._rows[phase] += rows
@@ -54,7 +63,7 @@ class EngineWatch:
     def finished(
         self, finish_reason: FinishReason, source_tokens: int, target_tokens: int, timings: SegmentTimings
     ) -> None:
-        self._source_tokens += source_tokens
+        self._source_tokens += source_tokens if self._counts else 0
 
     def rejected(self, reason: str) -> None: ...
 
@@ -65,3 +74,5 @@ class EngineWatch:
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
+
+    def restarted(self) -> None: ...

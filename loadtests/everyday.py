@@ -12,7 +12,7 @@ LINKS = ["and", "but", "because", "so", "while", "although", "and then", "since"
 
 _PHRASES = {
     2: ["Good morning!", "Thank you!", "Please wait.", "Not yet.", "Hurry up!", "I agree.", "Who knows?"],
-    3: ["Where are you?", "I am tired.", "Close the door.", "What happened here?", "We need help.", "See you soon."],
+    3: ["Where are you?", "I am tired.", "Close the door.", "Is that yours?", "We need help."],
 }  # fmt: skip
 _PEOPLE = [
     "my mother", "the old man", "our neighbour", "the teacher", "his sister", "a young woman", "the doctor",
@@ -40,7 +40,15 @@ _TIMES = [
     "yesterday", "this morning", "last week", "in the evening", "every day", "two years ago", "after lunch",
     "before the rain began", "on Monday", "at half past seven", "during the summer holidays",
 ]  # fmt: skip
-_MANNERS = ["quickly", "again", "without a word", "for the first time", "by mistake", "very carefully", "alone"]
+_MANNERS = [
+    "quickly",
+    "again",
+    "without a word",
+    "for the first time",
+    "by mistake",
+    "very carefully",
+    "alone",
+]
 
 
 def phrase(rng: random.Random, num_words: int) -> str:

@@ -6,6 +6,7 @@ Knows HTTP/1.1 as far as JSON answers with a length need it. Must not know what 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -24,21 +25,38 @@ class JsonClient:
             f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
-        reader, writer = self._idle.pop() if self._idle else await self._connect()
-        writer.write(head.encode() + body)
-        status, answer = await _read(reader)
-        self._idle.append((reader, writer))
+        status, answer = await self._exchange(head.encode() + body)
         if status != 200:
             raise ConnectionError(f"status {status}: {answer.decode(errors='replace')[:200]}")
         return json.loads(answer)
+
+    async def _exchange(self, request: bytes) -> tuple[int, bytes]:
+        """Over an idle connection, or a new one where the server has closed that meanwhile."""
+        while self._idle:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                return await self._over(self._idle.pop(), request)
+        try:
+            return await self._over(await asyncio.open_connection(self._host, self._port), request)
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionError("the server closed a connection without an answer") from error
+
+    async def _over(
+        self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], request: bytes
+    ) -> tuple[int, bytes]:
+        reader, writer = connection
+        try:
+            writer.write(request)
+            answer = await _read(reader)
+        except BaseException:
+            writer.close()
+            raise
+        self._idle.append(connection)
+        return answer
 
     async def close(self) -> None:
         for _, writer in self._idle:
             writer.close()
         self._idle.clear()
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self._host, self._port)
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:

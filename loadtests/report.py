@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+WIDTH = 200  # of a table in a file or a pipe, where nothing says how wide a line may be
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -65,6 +66,8 @@ def publish(report: Report, folder: Path = RESULTS) -> None:
     """Write all files of the report, then print its tables, last."""
     write(report, folder)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     for table in report.tables:
         table.show(console)
     console.print(f"written: {folder.name}/{report.name}.json and .md", highlight=False)

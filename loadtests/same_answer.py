@@ -30,6 +30,9 @@ KINDS: dict[str, tuple[int, DecodingOptions]] = {
 }
 
 
+OF_REFERENCE = ("beam 4", "greedy")
+
+
 def questions(source_ids: Sequence[tuple[int, ...]]) -> list[Asked]:
     """Every sentence in every kind that it has a part in; kinds one after the other."""
     return [
@@ -52,7 +55,7 @@ def measure(what: Subject, num_threads: int, num_reference: int) -> list[Agreeme
     agreements: list[Agreement] = []
     for way, run in ways.items():
         agreements += compare(judge, way, asked, expected, _with_bar(way, len(asked), run))
-    first = [i for i, one in enumerate(asked) if one.sentence < num_reference and one.kind in ("beam 4", "greedy")]
+    first = [i for i, one in enumerate(asked) if one.sentence < num_reference and one.kind in OF_REFERENCE]
     some = [asked[i] for i in first]
     found = _with_bar("reference", len(some), lambda done: by_reference(model, some, done))
     return agreements + compare(judge, "reference", some, [expected[i] for i in first], found)
@@ -64,27 +67,34 @@ def _with_bar(way: str, total: int, run: Callable[[Callable[..., None]], Answers
 
 
 def figures(agreements: Sequence[Agreement]) -> Figures:
-    columns = ["against alone", "kind", "answers", "differ", "margins of those", "same bits", "largest deviation"]
+    columns = [
+        "against alone",
+        "kind",
+        "answers",
+        "differ",
+        "margins",
+        "same bits",
+        "largest deviation",
+    ]
     return Figures("Answers that differ", columns, [_row(agreement) for agreement in agreements])
 
 
 def _row(agreement: Agreement) -> list[str]:
     margins = sorted(difference.score_margin for difference in agreement.differences)
-    told = agreement.largest_deviation == agreement.largest_deviation
     return [
         agreement.way,
         agreement.kind,
         str(agreement.count),
         str(len(agreement.differences)),
         f"{margins[0]:.1e} to {margins[-1]:.1e}" if margins else "-",
-        str(agreement.same_bits) if told else "-",
-        f"{agreement.largest_deviation:.1e}" if told else "-",
+        "-" if agreement.largest_deviation is None else str(agreement.same_bits),
+        "-" if agreement.largest_deviation is None else f"{agreement.largest_deviation:.1e}",
     ]
 
 
 def main(
     limit: Annotated[int, typer.Option(help="Sentences.")] = 2000,
-    reference: Annotated[int, typer.Option(help="Sentences for the slow reference.")] = 2000,
+    reference: Annotated[int, typer.Option(help="Sentences for the slow reference.")] = 200,
     sentences: Annotated[Path | None, typer.Option(help="Text or TSV, plain or gzip; else made up.")] = None,
     bundle: Annotated[Path, typer.Option(help="The bundle to ask.")] = SHIPPED,
     threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
@@ -102,7 +112,7 @@ def main(
                 "kind": found.kind,
                 "answers": found.count,
                 "same_bits": found.same_bits,
-                "largest_deviation": found.largest_deviation if found.largest_deviation == found.largest_deviation else None,
+                "largest_deviation": found.largest_deviation,
                 "differences": [difference.to_dict() for difference in found.differences],
             }
             for found in agreements

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -94,9 +94,7 @@ def among_random_neighbours(
 class _Crowd:
     """Lets segments in at random: how many run swings between none and `CROWD`, whatever the machine."""
 
-    def __init__(
-        self, engine: ThreadEngine, asked: Sequence[Asked], rng: random.Random, done: Done
-    ) -> None:
+    def __init__(self, engine: ThreadEngine, asked: Sequence[Asked], rng: random.Random, done: Done) -> None:
         self._engine, self._asked, self._rng, self._done = engine, asked, rng, done
         self._in_flight: set[asyncio.Task[None]] = set()
         self._answers: dict[int, Hypothesis] = {}
@@ -115,8 +113,8 @@ class _Crowd:
         await self._wait_until_few(0)
         return [self._answers[index] for index in range(len(self._asked))]
 
-    def _start(self, work: Callable[[], object] | object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[arg-type]
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
@@ -155,7 +153,7 @@ async def _answer(stream: SegmentEvents, done: Done) -> Hypothesis:
 
 
 def _through_an_engine(
-    model: Transformer, num_threads: int, scenario: Callable[[ThreadEngine], object]
+    model: Transformer, num_threads: int, scenario: Callable[[ThreadEngine], Awaitable[Answers]]
 ) -> Answers:
     async def run() -> Answers:
         config = EngineConfig(
@@ -163,7 +161,7 @@ def _through_an_engine(
         )
         engine = ThreadEngine(_HasModel(model), config)
         try:
-            return await scenario(engine)  # type: ignore[misc, no-any-return]
+            return await scenario(engine)
         finally:
             engine.close()
 

@@ -29,7 +29,7 @@ def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dr
 
 
 def _in_tiles(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-    """The same with queries and keys filled up to whole tiles, so that padding changes no bit (see `Linear`)."""
+    """The same with queries and keys filled up to whole tiles: padding changes no bit (see `Linear`)."""
     num_queries, num_keys = query.shape[2], key.shape[2]
     more_queries, more_keys = -num_queries % ROW_TILE, -num_keys % KEY_TILE
     if more_keys:

@@ -195,7 +195,10 @@ class DecoderCache:
         self.filled = [self.filled[i] for i in kept]
         room = self._room(max(self.filled, default=0))
         left = rows.nonzero()[:, 0]
-        self.keys, self.values = _rows(self.keys[:, :, :, :room], left), _rows(self.values[:, :, :, :room], left)
+        self.keys, self.values = (
+            _rows(self.keys[:, :, :, :room], left),
+            _rows(self.values[:, :, :, :room], left),
+        )
         self._index_rows()
 
     def join(self, other: DecoderCache) -> None:

@@ -10,7 +10,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 BEGIN, END = "<!-- map: written by scripts/code_map.py -->", "<!-- end of the map -->"
-FOLDERS = ("model", "model/decoding", "training", "service", "service/engine", "cli")
+FOLDERS = (
+    "model",
+    "model/decoding",
+    "training",
+    "service",
+    "service/engine",
+    "cli",
+    "loadtests",
+    "loadtests/peers",
+)
 
 
 def first_paragraph(path: Path) -> str:

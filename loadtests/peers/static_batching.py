@@ -132,9 +132,7 @@ class StaticBatcher:
             except TimeoutError:
                 return
 
-    def _take(
-        self, options: DecodingOptions
-    ) -> list[tuple[Sequence[int], asyncio.Future[Hypothesis]]]:
+    def _take(self, options: DecodingOptions) -> list[tuple[Sequence[int], asyncio.Future[Hypothesis]]]:
         waiting = self._waiting.pop(options)
         size = self._batching.size(options)
         batch, rest = waiting[:size], waiting[size:]
@@ -169,7 +167,10 @@ def create_app(bundle: Bundle, batching: Batching, num_threads: int) -> FastAPI:
         chosen = options[question.strategy]
         source_ids = bundle.tokenizer.encode_source(question.text)
         found = await batchers[0].translate(source_ids, chosen)
-        return {"text": bundle.tokenizer.decode_target(found.token_ids), "target_tokens": len(found.token_ids)}
+        return {
+            "text": bundle.tokenizer.decode_target(found.token_ids),
+            "target_tokens": len(found.token_ids),
+        }
 
     return app
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("model", "training", "service", "cli")
+PACKAGES = ("model", "training", "service", "cli", "loadtests")
 
 
 @cache
@@ -63,7 +63,7 @@ def distributions_of(import_name: str) -> set[str]:
 
 
 def sources() -> dict[str, str]:
-    """Path from the root, with `/`, to the text of every module of the four packages."""
+    """Path from the root, with `/`, to the text of every module of the packages."""
     paths = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 

@@ -48,6 +48,11 @@ def test_every_import_of_the_project_follows_the_arrows() -> None:
         ("training/a.py", "import pytest", "imports pytest, which is not a runtime or training dependency"),
         ("cli/a.py", "import matplotlib.pyplot", "imports matplotlib, which is not a runtime dependency"),
         ("cli/a.py", "from tests import fakes", "cli must not import tests.fakes"),
+        ("cli/a.py", "import loadtests.report", "cli must not import loadtests.report"),
+        ("service/a.py", "from loadtests import report", "service must not import loadtests.report"),
+        ("loadtests/a.py", "import cli.main", "loadtests must not import cli.main"),
+        ("loadtests/a.py", "from tests import builders", "loadtests must not import tests.builders"),
+        ("loadtests/a.py", "import pytest", "imports pytest, which is not a runtime or training or loadtest"),
     ],
 )
 def test_a_wrong_arrow_is_caught(path: str, text: str, fault: str) -> None:
@@ -153,6 +158,7 @@ def test_a_cycle_is_told_in_the_direction_of_its_imports() -> None:
         {"service/app.py": "from .engine import a", "service/engine/a.py": ""},
         {"model/a.py": "if TYPE_CHECKING:\n    from model.b import B", "model/b.py": "from model.a import A"},
         {"model/a.py": "import os\nos.path.join('a', 'b')"},
+        {"loadtests/a.py": "from loadtests.peers import b\nimport model, service, locust, sacrebleu"},
     ],
 )
 def test_an_allowed_import_passes(sources: dict[str, str]) -> None:

@@ -227,7 +227,7 @@ class TestReorder:
 
 class TestKeep:
     def started(self) -> tuple[DecoderCache, list[Segment]]:
-        live = segments(14, (7, 3, 8), (2, 1, 4), (5, 2, 6))
+        live = segments(14, (20, 3, 8), (2, 1, 4), (5, 2, 6))
         cache = start(EXACT_MODEL, live)
         check_step(cache, live)
         return cache, live
@@ -241,7 +241,7 @@ class TestKeep:
     def test_memory_shrinks_to_the_longest_source_and_target_that_is_left(self) -> None:
         cache, _ = self.started()
         cache.keep(torch.tensor([False, True, True]))
-        assert cache.source.keys.shape[3] == cache.source.mask.shape[1] == 5
+        assert cache.source.keys.shape[3] == cache.source.mask.shape[1] == 16  # a block
         assert cache.keys.shape[3] == 6
 
     def test_keeping_nothing_leaves_an_empty_cache_that_can_be_joined(self) -> None:

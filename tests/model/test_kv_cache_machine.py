@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from model import kv_cache
-from model.kv_cache import CacheOverflow, DecoderCache
+from model.kv_cache import CacheOverflow, DecoderCache, whole_blocks
 from tests.model.cached_segments import (
     CAPACITY,
     EXACT_MODEL,
@@ -112,7 +112,9 @@ class CacheMachine(RuleBasedStateMachine):
         longest = max((segment.filled for segment in self.segments), default=0)
         capacity = max((segment.capacity for segment in self.segments), default=0)
         slots = self.cache.num_rows * min(capacity, longest + 3)
-        assert self.cache.num_bytes <= 2 * 2 * 16 * 8 * (slots + len(sources) * max(sources, default=0))
+        assert self.cache.num_bytes <= 2 * 2 * 16 * 8 * (
+            slots + len(sources) * whole_blocks(max(sources, default=0))
+        )
 
 
 TestCacheMachine = CacheMachine.TestCase

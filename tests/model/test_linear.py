@@ -48,7 +48,10 @@ def test_names_and_shapes_of_the_weights_are_those_of_a_plain_linear_layer() -> 
 
 
 @given(
-    num_keys=st.integers(1, 40), padding=st.integers(0, 30), num_queries=st.integers(1, 9), seed=st.integers(0, 9)
+    num_keys=st.integers(1, 40),
+    padding=st.integers(0, 30),
+    num_queries=st.integers(1, 9),
+    seed=st.integers(0, 9),
 )
 @torch.inference_mode()
 def test_padding_and_other_queries_change_no_bit_of_an_attention(

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from model.kv_cache import whole_blocks
 from service.engine.config import EngineConfig
 from service.engine.errors import DeadlineExceeded, EngineOverloaded, SegmentCancelled, SegmentTooLarge
 from service.engine.request import Segment
@@ -52,7 +53,7 @@ def test_segments_join_in_turn_until_the_rows_are_used_up() -> None:
 
 
 def test_the_whole_future_is_reserved_in_bytes() -> None:
-    # Two rows of 8 target positions and two sources of one block of 16: 3 x (16 + 32) bytes.
+    # Two rows of 8 target positions and two sources of 4, which take a block of 16: 3 x (16 + 32) bytes.
     s = scheduler(limit=144)
     submit(s, segment(0), segment(1), segment(2))
     assert keys(s.plan(0.0)) == [0, 1]
@@ -183,8 +184,7 @@ class SchedulerMachine(RuleBasedStateMachine):
             submitted_at=self.now,
             deadline=None if patience is None else self.now + patience,
         )
-        needed = BYTES_PER_POSITION * (rows * max_length + one.num_source_positions)
-        possible = rows <= self.MAX_ROWS and needed <= self.LIMIT
+        possible = rows <= self.MAX_ROWS and 3 * (rows * max_length + whole_blocks(num_tokens)) <= self.LIMIT
         room = self.queue_tokens() + num_tokens <= self.QUEUE
         try:
             self.scheduler.submit(one, 1.0)

@@ -1,0 +1,73 @@
+"""The shipped model answers a text alike in every company, bit for bit, and as the slow reference does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from loadtests.same_answer import questions
+from loadtests.subject import SHIPPED, Subject, subject
+from loadtests.ways import Asked, alone, among_random_neighbours, by_reference, in_full_batches
+from loadtests.workload import made_up
+from model.decoding import Hypothesis
+
+NUM_SENTENCES, NUM_REFERENCE = 200, 40
+LONGEST_FOR_REFERENCE = 12  # source tokens: its time grows with the square
+
+Expected = tuple[list[Asked], list[Hypothesis]]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Subject:
+    return subject(SHIPPED, made_up(NUM_SENTENCES, seed=11), torch.get_num_threads())
+
+
+@pytest.fixture(scope="module")
+def expected(shipped: Subject) -> Expected:
+    """Every sentence in every kind of decoding that it is asked in, and its answer alone."""
+    asked = questions(shipped.source_ids)
+    return asked, alone(shipped.bundle.model, asked, _ignore)
+
+
+@pytest.mark.slow
+def test_full_batches_change_no_bit_of_an_answer(shipped: Subject, expected: Expected) -> None:
+    asked, answers = expected
+    together = in_full_batches(shipped.bundle.model, asked, torch.get_num_threads(), _ignore)
+    assert differing(asked, answers, together) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_random_arrivals_cancellations_and_mixed_strategies_change_no_bit(
+    shipped: Subject, expected: Expected, seed: int
+) -> None:
+    asked, answers = expected
+    threads = torch.get_num_threads()
+    among = among_random_neighbours(shipped.bundle.model, asked, threads, _ignore, seed)
+    assert differing(asked, answers, among) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["beam 4", "greedy"])
+def test_answers_are_those_of_the_reference(shipped: Subject, expected: Expected, kind: str) -> None:
+    pairs = [
+        (one, answer)
+        for one, answer in zip(*expected, strict=True)
+        if one.kind == kind and len(one.source_ids) <= LONGEST_FOR_REFERENCE
+    ][: NUM_REFERENCE // 2]
+    found = by_reference(shipped.bundle.model, [one for one, _ in pairs], _ignore)
+    assert [answer.token_ids for answer in found] == [answer.token_ids for _, answer in pairs]
+
+
+def differing(
+    asked: Sequence[Asked], answers: Sequence[Hypothesis], others: Sequence[Hypothesis]
+) -> list[tuple[Any, ...]]:
+    """What differs in tokens, scores or reasons."""
+    triples = zip(asked, answers, others, strict=True)
+    return [(one.sentence, one.kind, a, b) for one, a, b in triples if a != b]
+
+
+def _ignore(count: int = 1) -> None: ...
