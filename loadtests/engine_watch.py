@@ -71,8 +71,8 @@ class EngineWatch:
 
     def failed(self, reason: str) -> None: ...
 
+    def restarted(self) -> None: ...
+
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
-
-    def restarted(self) -> None: ...
