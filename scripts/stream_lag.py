@@ -66,8 +66,8 @@ def report(mode: str, shown: Sequence[Shown]) -> str:
     ends = sum(step == one.since[-1] for one in shown for step in one.since)
     back = sum(one.taken_back for one in shown) / len(lags)
     return (
-        f"{mode}: mean lag {statistics.mean(lags):.2f} steps, median {statistics.median(lags):.0f}, first token "
-        f"to stay at step {statistics.mean(first):.2f}, {ends / len(lags):.0%} with the last step, "
+        f"{mode}: mean lag {statistics.mean(lags):.2f} steps, median {statistics.median(lags):.0f}, "
+        f"first token to stay at step {statistics.mean(first):.2f}, {ends / len(lags):.0%} with the last step, "
         f"{back:.2f} taken back for each token; {len(lags)} tokens"
     )
 
