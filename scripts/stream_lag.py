@@ -67,8 +67,8 @@ def report(mode: str, shown: Sequence[Shown]) -> str:
     back = sum(one.taken_back for one in shown) / len(lags)
     return (
         f"{mode}: mean lag {statistics.mean(lags):.2f} steps, median {statistics.median(lags):.0f}, "
-        f"first token to stay at step {statistics.mean(first):.2f}, {ends / len(lags):.0%} with the last step, "
-        f"{back:.2f} taken back for each token; {len(lags)} tokens"
+        f"first token to stay at step {statistics.mean(first):.2f}, "
+        f"{ends / len(lags):.0%} with the last step, {back:.2f} taken back for each token; {len(lags)} tokens"
     )
 
 
