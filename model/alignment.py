@@ -89,13 +89,12 @@ def link_words(
     so that a word of many pieces is not at a disadvantage. `</s>` belongs to no word: what it has is nobody's
     share, and it never wins. Words without tokens are left out; of equal shares the first wins.
     """
-    candidates = [index for index, tokens in enumerate(source_words) if tokens]
-    links: list[WordLink] = []
-    for target_word, tokens in enumerate(target_words):
-        if not tokens or not candidates:
-            continue
-        row = weights[list(tokens)].mean(dim=0)
-        shares = {index: float(row[list(source_words[index])].sum()) for index in candidates}
-        best = max(candidates, key=shares.__getitem__)
-        links.append(WordLink(target_word, best, shares[best]))
-    return links
+    sources = [index for index, tokens in enumerate(source_words) if tokens]
+    targets = [index for index, tokens in enumerate(target_words) if tokens]
+    if not sources or not targets:
+        return []
+    rows = torch.stack([weights[list(target_words[index])].mean(dim=0) for index in targets])
+    shares = torch.stack([rows[:, list(source_words[index])].sum(dim=1) for index in sources], dim=1)
+    best = shares.max(dim=1)  # of equal ones the first
+    links = zip(targets, best.indices.tolist(), best.values.tolist(), strict=True)
+    return [WordLink(target, sources[place], share) for target, place, share in links]

@@ -73,9 +73,9 @@ class BannedPhrases:
             return found
         spans = self._tokenizer.target_spans(token_ids)
         for phrase, pattern in zip(self._phrases, self._patterns, strict=True):
-            for match in pattern.finditer(text):
-                spelled = tuple(token_ids[index] for index in tokens_within(spans, match.span()))
-                found.there[spelled] = None
+            places = [match.span() for match in pattern.finditer(text)]
+            for positions in tokens_within(spans, places):
+                found.there[tuple(token_ids[index] for index in positions)] = None
                 found.usual.update(dict.fromkeys(self._usual(phrase)))
         return found
 

@@ -25,7 +25,10 @@ def filled(spans: Sequence[Span]) -> list[Span]:
     return result[::-1]
 
 
-def tokens_within(spans: Sequence[Span], place: Span) -> list[int]:
-    """Positions of the tokens that spell any of the text between the two offsets, in order."""
-    start, end = place
-    return [index for index, (left, right) in enumerate(filled(spans)) if left < end and right > start]
+def tokens_within(spans: Sequence[Span], places: Sequence[Span]) -> list[list[int]]:
+    """For each place in the text the positions of the tokens that spell any of it, in order."""
+    whole = filled(spans)
+    return [
+        [index for index, (left, right) in enumerate(whole) if left < end and right > start]
+        for start, end in places
+    ]

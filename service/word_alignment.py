@@ -37,9 +37,8 @@ def word_pairs(
     """
     text = tokenizer.decode_target(target_ids)
     source_words, target_words = words_of(source), words_of(text)
-    source_spans, target_spans = tokenizer.source_spans(source), tokenizer.target_spans(target_ids)
-    source_tokens = [tokens_within(source_spans, word) for word in source_words]
-    target_tokens = [tokens_within(target_spans, word) for word in target_words]
+    source_tokens = tokens_within(tokenizer.source_spans(source), source_words)
+    target_tokens = tokens_within(tokenizer.target_spans(target_ids), target_words)
     trimmed = len(text) - len(text.lstrip())
     pairs = []
     for link in link_words(attention[layer].mean(dim=0), target_tokens, source_tokens):

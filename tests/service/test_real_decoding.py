@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from service.loading import load_translator
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.builders import tiny_bundle, tiny_sentences
+from tests.service.api_page import PAGE
 from tests.service.http_client import read_events, streamed_texts
 from tests.service.test_stream_truth import screen
 
@@ -267,3 +269,39 @@ def test_what_does_not_fit_the_limit_is_refused_by_its_field(
     response = client.post("/v1/translate", json={"text": "Ba.", "source": "en", "max_length": 30, **body})
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == field
+
+
+def rounded(value: Any) -> Any:
+    """As the page shows numbers; a last digit may differ from machine to machine."""
+    if isinstance(value, float):
+        return pytest.approx(value, abs=2e-3)
+    if isinstance(value, dict):
+        return {name: rounded(one) for name, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Iterator[TestClient]:
+    folder = Path(__file__).parents[2] / "checkpoints/en-de"
+    settings, metrics = Settings(models_dir=folder, num_threads=1, device="cpu"), Metrics()
+    translator = load_translator(settings, metrics)
+    with TestClient(create_app(translator, settings, metrics=metrics)) as client:
+        yield client
+    translator.close()
+
+
+def test_the_page_shows_what_the_shipped_model_answers(shipped: TestClient) -> None:
+    pattern = r"^```json request\n(.*?)^```(?:(?!^```).)*^```json answer\n(.*?)^```"
+    examples = re.findall(pattern, PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(examples) == 3
+    for body, answer in examples:
+        found = shipped.post("/v1/translate", json=json.loads(body)).json()["translations"]
+        assert found == rounded(json.loads(answer))
+
+
+@pytest.mark.parametrize("prefix", ["Wo bef", "Wo ist der nächste Bahnho", "Entschuldigung, wo"])
+def test_a_prefix_that_ends_within_a_word_goes_on_as_that_word(shipped: TestClient, prefix: str) -> None:
+    body = {"text": "Where is the nearest train station?", "source": "en", "target": "de", "prefix": prefix}
+    (found,) = shipped.post("/v1/translate", json=body).json()["translations"]
+    assert found["text"].startswith(prefix)
+    assert found["text"].endswith("nächste Bahnhof?")
