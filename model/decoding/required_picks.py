@@ -60,9 +60,7 @@ class RequiredBeam:
     ) -> tuple[list[Continuation], list[Continuation]]:
         """Which continuations of rows that hold `num_held` tokens end, and which live on; all best first."""
         room = self.max_length - num_held - 1 if num_held >= self.prefix_length else math.inf
-        fitting = sorted(
-            one for one in every if (one.missing == 0 if one.token_id == eos_id else one.missing <= room)
-        )
+        fitting = sorted(one for one in every if one.missing <= room)
         complete = [one for one in fitting if one.missing == 0]
         ends = [one for one in complete[: self.width] if one.token_id == eos_id]
         living = sorted(self._dealt([one for one in fitting if one.token_id != eos_id]))

@@ -109,9 +109,6 @@ def first_above(mass: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
     and that whole. The index means nothing where the whole is no number."""
     growing = mass.cumsum(dim=1, dtype=torch.float64)
     whole = growing[:, -1]
-    below_whole = torch.nextafter(
-        whole, torch.zeros_like(whole)
-    )  # the product may be rounded up to the whole
-    sought = torch.minimum(numbers * whole, below_whole)[:, None]
-    found = torch.searchsorted(growing, sought, right=True)[:, 0]
+    # Numbers are at most 1 - 2^-53, so in any rounding the product stays below the whole.
+    found = torch.searchsorted(growing, (numbers * whole)[:, None], right=True)[:, 0]
     return found.clamp(max=mass.shape[1] - 1), whole

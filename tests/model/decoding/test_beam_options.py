@@ -142,6 +142,27 @@ def test_the_draft_is_the_hypothesis_that_leads_finished_or_live() -> None:
     assert game.played[0].streamed == ()  # a draft takes the place of what is stable
 
 
+def test_the_draft_is_a_live_row_that_is_better_than_what_has_finished() -> None:
+    # (1) has finished with 0.25; (2, 2) has 0.285 so far.
+    table = log_table({(): [0.001, 0.5, 0.3], (1,): [0.5, 0.01, 0.01], (2,): [0.001, 0.01, 0.95]})
+    game = Game(beam_strategy(), table)
+    game.add(0, DecodingOptions(beam_size=2, patience=2.0, length_penalty=0.0), 10, draft=True)
+    game.step()
+    game.step()
+    assert game.played[0].drafts == [(1,), (2, 2)]
+
+
+def test_the_draft_may_come_from_any_group() -> None:
+    # The first group goes on to (1, 1), 0.6 x 0.32; the second to (2, 1), 0.3 x 0.97.
+    table = log_table({(): [0.05, 0.6, 0.3, 0.05], (1,): [0.04] + [0.32] * 3, (2,): [0.01, 0.97, 0.01, 0.01]})
+    game = Game(beam_strategy(), table)
+    options = DecodingOptions(beam_size=2, diversity_groups=2, diversity_penalty=2.0)
+    game.add(0, options, 10, draft=True)
+    game.step()
+    game.step()
+    assert game.played[0].drafts == [(1,), (2, 1)]
+
+
 @settings(max_examples=100)
 @given(st.integers(0, 10**6), any_options())
 def test_a_draft_is_told_at_every_step_but_the_last_and_changes_no_answer(
