@@ -28,4 +28,9 @@ def context_of(request: Request) -> ServiceContext:
     return cast(ServiceContext, request.app.state.context)
 
 
-Context = Annotated[ServiceContext, Depends(context_of)]
+async def _injected(request: Request) -> ServiceContext:
+    """Not a plain function: FastAPI would hand each request to a thread and back for it."""
+    return context_of(request)
+
+
+Context = Annotated[ServiceContext, Depends(_injected)]
