@@ -63,7 +63,8 @@ def test_who_joins_is_said_before_the_step_that_encodes_it() -> None:
         heard = reports(connection, Submit(7, request(options=SHORT), time.monotonic()), ends=1)
     assert heard[0] == Joined((7,))
     assert isinstance(heard[1], Stepped)
-    assert [fact.arguments[0] for fact in heard[1].facts if fact.name == "step"] == ["encode", "decode"]
+    phases = [fact.arguments[0] for fact in heard[1].facts if fact.name == "step"]
+    assert phases[:2] == ["encode", "decode"]
     assert all(isinstance(report, Stepped) for report in heard[1:])
 
 
