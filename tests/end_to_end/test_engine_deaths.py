@@ -33,7 +33,12 @@ TEXTS = [
     "The committee decided yesterday that the new rules will apply from the first of January.",
     "It is raining. We should stay at home and read a good book.",
 ]
-OPTIONS: list[dict[str, Any]] = [{"strategy": "greedy"}, {"beam_size": 4}, {"beam_size": 2}]
+OPTIONS: list[dict[str, Any]] = [
+    {"strategy": "greedy"},
+    {"beam_size": 4},
+    {"beam_size": 2},
+    {"strategy": "sample", "seed": 7, "top_k": 20},
+]
 
 pytestmark = [
     pytest.mark.slow,

@@ -59,8 +59,8 @@ def test_an_error_arrives_with_its_kind_its_message_and_what_it_carries(error: E
 
 
 def test_every_kind_of_error_is_tried_above() -> None:
-    kinds = {kind for kind in EngineError.__subclasses__() if kind.__module__ == EngineError.__module__}
-    assert {type(error) for error in ERRORS} == kinds
+    declared = {kind for kind in EngineError.__subclasses__() if kind.__module__ == EngineError.__module__}
+    assert {type(error) for error in ERRORS} == declared
 
 
 def test_a_fault_of_a_bundle_arrives_whole() -> None:

@@ -1,0 +1,125 @@
+"""What a child says and in which order, seen from the other end of its pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+from service.engine import EngineConfig, FailedEvent, FinishedEvent, SegmentTooLarge
+from service.engine.request import Event
+from service.engine.wire import Cancel, Command, Joined, Ready, Stepped, Stop, Submit, receive, send
+from service.engine.worker import serve_model
+from tests.builders import tiny_model
+from tests.service.engine.segments import request
+from tests.service.engine.thread_door import BEAM, ENDLESS, SECONDS, SHORT
+from tests.service.engine.worker_door import ThreadChild
+
+MODEL = tiny_model(1)
+
+
+@contextmanager
+def worker(**limits: Any) -> Iterator[Connection]:
+    config = EngineConfig(**{"max_rows": 8, **limits})
+    child = ThreadChild(lambda child: serve_model(child.theirs, MODEL, config, "digest"))
+    try:
+        yield child.connection
+    finally:
+        child.kill()
+        child.connection.close()
+
+
+def reports(connection: Connection, *commands: Command, ends: int) -> list[Joined | Stepped]:
+    """All that is said until so many segments have ended."""
+    send(connection, commands)
+    heard: list[Joined | Stepped] = []
+    while len(last_events(heard)) < ends:
+        assert connection.poll(SECONDS)
+        heard.append(receive(connection))
+    return heard
+
+
+def last_events(heard: list[Joined | Stepped]) -> dict[int, Event]:
+    told = [pair for report in heard if isinstance(report, Stepped) for pair in report.events]
+    return {key: event for key, event in told if isinstance(event, FinishedEvent | FailedEvent)}
+
+
+def test_it_says_what_model_it_has_before_anything_else() -> None:
+    with worker() as connection:
+        assert receive(connection) == Ready(
+            config=MODEL.config,
+            dtype="float32",
+            device="cpu",
+            bytes_per_position=2 * 2 * 32 * 4,
+            manifest_digest="digest",
+        )
+
+
+def test_who_joins_is_said_before_the_step_that_encodes_it() -> None:
+    with worker() as connection:
+        receive(connection)
+        heard = reports(connection, Submit(7, request(options=SHORT), time.monotonic()), ends=1)
+    assert heard[0] == Joined((7,))
+    assert isinstance(heard[1], Stepped)
+    phases = [fact.arguments[0] for fact in heard[1].facts if fact.name == "step"]
+    assert phases[:2] == ["encode", "decode"]
+    assert all(isinstance(report, Stepped) for report in heard[1:])
+
+
+def test_each_step_is_reported_whether_anything_came_of_it_or_not() -> None:
+    with worker() as connection:
+        receive(connection)
+        heard = reports(connection, Submit(0, request(options=ENDLESS), time.monotonic()), ends=1)
+    steps = [report for report in heard if isinstance(report, Stepped)]
+    assert len(steps) == 64
+    assert sum(bool(report.events) for report in steps) == 1
+
+
+def test_who_was_accepted_earlier_comes_first_and_has_waited_since_then() -> None:
+    now = time.monotonic()
+    late, early = Submit(1, request(options=SHORT), now), Submit(2, request(options=SHORT), now - 100.0)
+    with worker(max_rows=1) as connection:
+        receive(connection)
+        heard = reports(connection, late, early, ends=2)
+    assert [report.keys for report in heard if isinstance(report, Joined)] == [(2,), (1,)]
+    waited = last_events(heard)[2]
+    assert isinstance(waited, FinishedEvent)
+    assert waited.timings.queue_seconds >= 100.0
+
+
+def test_the_length_of_the_queue_is_none_of_its_business() -> None:
+    with worker(max_rows=1, max_queue_tokens=4) as connection:
+        receive(connection)
+        asked = [Submit(key, request(options=SHORT), time.monotonic()) for key in range(5)]
+        heard = reports(connection, *asked, ends=5)
+    assert all(isinstance(event, FinishedEvent) for event in last_events(heard).values())
+
+
+def test_what_it_cannot_run_after_all_ends_with_the_reason() -> None:
+    with worker(max_rows=1) as connection:
+        receive(connection)
+        heard = reports(connection, Submit(3, request(options=BEAM), time.monotonic()), ends=1)
+    event = last_events(heard)[3]
+    assert isinstance(event, FailedEvent)
+    assert isinstance(event.error, SegmentTooLarge)
+
+
+def test_cancelling_what_it_does_not_have_changes_nothing() -> None:
+    with worker() as connection:
+        receive(connection)
+        heard = reports(
+            connection, Cancel(5), Submit(6, request(options=SHORT), time.monotonic()), Cancel(5), ends=1
+        )
+        assert isinstance(last_events(heard)[6], FinishedEvent)
+
+
+def test_told_to_stop_it_ends_though_there_is_work_left() -> None:
+    config = EngineConfig(max_rows=8)
+    child = ThreadChild(lambda child: serve_model(child.theirs, MODEL, config))
+    receive(child.connection)
+    asked = [Submit(key, request(options=ENDLESS), time.monotonic()) for key in range(3)]
+    send(child.connection, (*asked, Stop()))
+    assert child.wait(SECONDS)
+    child.connection.close()
