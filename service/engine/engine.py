@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from model.decoding import Hypothesis, Selection
 from service.engine.config import EngineConfig, EngineSnapshot
 from service.engine.errors import EngineDraining, EngineError, SegmentCancelled, StepFailed
@@ -241,12 +243,19 @@ class Engine:
         best, timings, attention = hypotheses[0], segment.timings(now), None
         if segment.request.want_attention:
             try:
-                attention = self._runner.attention(segment, best)
+                attention = self._attention(segment, best)
             except Exception as error:  # the other segments have their rows, and go on
                 return self._fail(segment, _step_failed("a pass for the attention failed", error))
         source_tokens, target_tokens = segment.num_source_tokens, len(best.token_ids)
         self._observer.finished(best.finish_reason, source_tokens, target_tokens, timings)
         return self._end(segment, FinishedEvent(hypotheses, timings, attention))
+
+    def _attention(self, segment: Segment, best: Hypothesis) -> Tensor:
+        started = self._clock()
+        try:
+            return self._runner.attention(segment, best)
+        finally:
+            self._device_seconds += self._clock() - started
 
     def _leave(self, leaving: Leaving) -> Emission:
         if not isinstance(leaving.error, SegmentCancelled):

@@ -150,7 +150,7 @@ def test_clearing_hands_back_everything_once() -> None:
 class SchedulerMachine(RuleBasedStateMachine):
     """Random arrivals, sizes, priorities, deadlines, cancellations and ends, held against plain sets."""
 
-    MAX_ROWS, LIMIT, QUEUE, ENCODE = 6, 500, 40, 12
+    MAX_ROWS, LIMIT, QUEUE, ENCODE = 6, 400, 40, 12
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.gone: set[int] = set()
 
     @rule(
-        num_tokens=st.integers(1, 20),
+        num_tokens=st.integers(1, 12),
         rows=st.integers(1, 7),
         max_length=st.integers(1, 25),
         priority=st.integers(-10, 10),

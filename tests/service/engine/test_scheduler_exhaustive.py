@@ -22,7 +22,7 @@ from tests.service.engine.segments import segment
 
 BYTES = 3
 # Three rows, nine queued tokens, four tokens to encode at a step, room for a long segment or two short ones.
-TIGHT = EngineConfig(max_rows=3, max_queue_tokens=9, cache_bytes_limit=3 * 58, max_encode_tokens=4)
+TIGHT = EngineConfig(max_rows=3, max_queue_tokens=9, cache_bytes_limit=3 * 40, max_encode_tokens=4)
 STEPS = (
     "short arrives",
     "wide arrives",
@@ -103,7 +103,7 @@ def take(pair: Pair, step: str) -> None:
     elif step == "wide arrives":
         pair.submit(num_tokens=3, rows=2, max_length=4)
     elif step == "long arrives late":
-        pair.submit(num_tokens=5, max_length=14, deadline=pair.now + 1.0)
+        pair.submit(num_tokens=5, max_length=9, deadline=pair.now + 1.0)
     elif step == "urgent arrives":
         pair.submit(num_tokens=1, max_length=3, priority=1)
     elif step == "plan":
@@ -138,7 +138,7 @@ def test_long_random_schedules_go_as_the_rules_say(seed: int) -> None:
     config = EngineConfig(
         max_rows=rng.randint(1, 8),
         max_queue_tokens=rng.randint(1, 60),
-        cache_bytes_limit=rng.randint(10, 600),
+        cache_bytes_limit=rng.randint(30, 900),
         max_encode_tokens=rng.randint(1, 30),
         priority_step_seconds=rng.choice([0.0, 0.5, 5.0]),
     )
