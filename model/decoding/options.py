@@ -59,6 +59,10 @@ class OptionError(ValueError):
         super().__init__(f"{field} must be {bound}, got {value!r}")
         self.field, self.bound, self.value = field, bound, value
 
+    def __reduce__(self) -> tuple[type[OptionError], tuple[str, str, object]]:
+        """Errors cross processes, and an exception is copied from its message unless told otherwise."""
+        return type(self), (self.field, self.bound, self.value)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodingOptions:

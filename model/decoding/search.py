@@ -86,8 +86,11 @@ class Search:
     def join(self, segments: Sequence[NewSegment]) -> None:
         """Encode `segments` as one padded group and append their rows.
 
-        When encoding raises, nothing has joined; when appending raises, nothing is live any more.
+        When encoding raises, nothing has joined; when appending raises, nothing is live any more. Raises
+        `OptionError`, before anything is encoded, for a `max_length` that has no room for what is demanded.
         """
+        for segment in segments:
+            check_room(segment.options, segment.max_length)
         cache = self._encode(segments)
         try:
             self._append(segments, cache)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -222,3 +223,9 @@ def test_a_group_has_enough_with_its_share_of_what_is_wanted() -> None:
     assert DecodingOptions(**groups).finished_wanted == 2
     assert DecodingOptions(**groups, patience=2.0).finished_wanted == 4
     assert DecodingOptions(**groups, patience=0.1, num_hypotheses=4).finished_wanted == 2
+
+
+def test_an_option_error_is_itself_again_in_another_process() -> None:
+    error = pickle.loads(pickle.dumps(OptionError("top_k", "in 0..5", 6)))
+    assert (error.field, error.bound, error.value) == ("top_k", "in 0..5", 6)
+    assert str(error) == "top_k must be in 0..5, got 6"

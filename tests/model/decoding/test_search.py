@@ -259,6 +259,15 @@ def test_what_the_model_cannot_do_is_refused_before_it_begins(options: DecodingO
 
 
 @torch.inference_mode()
+def test_a_segment_without_room_for_its_prefix_leaves_the_others_as_they_were() -> None:
+    search = Search(MODEL)
+    search.join([NewSegment(0, [5, 3], GREEDY, 9)])
+    with pytest.raises(OptionError, match="prefix_ids"):
+        search.join([NewSegment(1, [5, 3], DecodingOptions(prefix_ids=(5, 6, 7)), 2)])
+    assert list(search.keys) == [0]
+
+
+@torch.inference_mode()
 def test_a_search_whose_segments_have_all_left_holds_nothing() -> None:
     search = Search(MODEL)
     search.join([NewSegment(0, [5, 3], GREEDY, 9), NewSegment(1, [6, 7, 3], DecodingOptions(), 9)])
