@@ -29,6 +29,7 @@ from model.decoding.constraints import TargetVocabulary
 from model.decoding.strategy_set import StrategySet
 from model.masks import pad_batch
 from model.transformer import Transformer, next_log_probs
+from service.engine.allocator import keep_freed_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class StaticBatcher:
 
     def __init__(self, model: Transformer, batching: Batching, num_threads: int) -> None:
         self._model, self._batching, self._num_threads = model, batching, num_threads
+        keep_freed_memory()  # as the engine does
         self._worker = ThreadPoolExecutor(1, "static", initializer=lambda: torch.set_num_threads(num_threads))
         self._waiting: dict[DecodingOptions, list[tuple[Sequence[int], asyncio.Future[Hypothesis]]]] = {}
         self._arrived = asyncio.Event()

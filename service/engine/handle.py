@@ -22,6 +22,7 @@ from typing import Protocol
 import torch
 
 from model.transformer import Transformer
+from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig, EngineSnapshot
 from service.engine.engine import Emission, Engine
 from service.engine.errors import EngineDraining, StepFailed
@@ -138,6 +139,7 @@ class ThreadEngine:
 
     def _run(self) -> None:
         torch.set_num_threads(self._num_threads)
+        keep_freed_memory()
         try:
             with torch.inference_mode():
                 while self._wait_for_work():
