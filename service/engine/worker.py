@@ -21,6 +21,7 @@ import torch
 from model.checkpoint import BundleError, load_bundle
 from model.decoding import FinishReason
 from model.transformer import Transformer
+from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig
 from service.engine.engine import Emission, Engine
 from service.engine.errors import EngineError, StepFailed
@@ -58,6 +59,7 @@ def work(connection: Connection) -> None:
 
 def _load_and_serve(connection: Connection) -> None:
     start: Start = receive(connection)
+    keep_freed_memory()
     torch.set_num_threads(start.config.num_threads)  # loading is to take no more than decoding may
     try:
         bundle = load_bundle(start.bundle, device=start.device)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,21 +12,20 @@ from hypothesis import strategies as st
 from model.alignment import cross_attention
 from model.decoding import DecodingOptions, Hypothesis
 from service.engine.errors import SegmentTooLarge
-from service.engine.runner import Runner, encoder_padding, length_groups
+from service.engine.runner import MAX_GROUP_PADDING, Runner, encoder_padding, length_groups
 from service.engine.running_batch import RunningBatch
 from tests.builders import TINY_VOCABULARY, tiny_model
 from tests.service.engine.segments import GREEDY, request, segment
 
 
 @given(st.lists(st.integers(1, 300), max_size=40))
-def test_groups_hold_every_segment_once_and_at_most_half_padding(lengths: list[int]) -> None:
+def test_groups_hold_every_segment_once_and_no_more_padding_than_a_pass_costs(lengths: list[int]) -> None:
     segments = [segment(key, num_tokens=length) for key, length in enumerate(lengths)]
     groups = length_groups(segments)
     assert sorted(one.key for group in groups for one in group) == list(range(len(lengths)))
-    for group in groups:
-        longest, shortest = group[0].num_source_tokens, group[-1].num_source_tokens
-        assert shortest >= min(longest / 2, longest - 8)
-        assert encoder_padding(group) == sum(longest - one.num_source_tokens for one in group)
+    assert all(encoder_padding(group) <= MAX_GROUP_PADDING for group in groups)
+    for group, following in pairwise(groups):
+        assert encoder_padding([*group, following[0]]) > MAX_GROUP_PADDING
 
 
 def test_a_long_source_does_not_pad_many_short_ones() -> None:
