@@ -251,7 +251,8 @@ def test_a_passed_deadline_is_accepted_work_without_an_answer(
 ) -> None:
     assert ask(client, text="Ba de fi.", timeout_ms=200, **ENDLESS).status_code == 504
     service.gate.open()
-    until(lambda: service.value("running_rows") == 0)
+    until(lambda: service.value("cancelled_total", stage="running") == 1)
+    assert service.value("running_rows") == 0
     assert requests(service, 504, "en-de") == 1
     assert service.value("source_tokens_total") > 0
     assert service.value("target_tokens_total") == service.value("queue_duration_seconds_count") == 0
