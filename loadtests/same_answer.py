@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[int, DecodingOptions]] = {
     "greedy": (1, DecodingOptions(strategy="greedy", max_length_ratio=4.0)),
     "beam 2, alpha 0.6": (4, DecodingOptions(beam_size=2, length_penalty=0.6, max_length_ratio=4.0)),
     "beam 8": (8, DecodingOptions(beam_size=8, max_length_ratio=4.0)),
+    "sample, top-p 0.9": (4, DecodingOptions(strategy="sample", seed=1, top_p=0.9, max_length_ratio=4.0)),
 }
 
 
