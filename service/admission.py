@@ -17,8 +17,14 @@ from types import TracebackType
 from typing import Self
 
 from service.engine.config import PRIORITY_STEP_SECONDS, EngineSnapshot
-from service.errors import Draining, FieldFault, Overloaded, RequestTooLarge, ServiceError
-from service.lifecycle import DRAINING_RETRY_SECONDS
+from service.errors import (
+    DRAINING_RETRY_SECONDS,
+    Draining,
+    FieldFault,
+    Overloaded,
+    RequestTooLarge,
+    ServiceError,
+)
 from service.registry import ServedModel
 
 # Of its time, so much may go by in the queue, and so much until its own tokens have been worked through as

@@ -14,6 +14,7 @@ from service.engine.errors import (
     StreamBroken,
 )
 from service.errors import (
+    DRAINING_RETRY_SECONDS,
     DeadlinePassed,
     Draining,
     EngineDown,
@@ -34,7 +35,7 @@ def service_error(error: EngineError) -> ServiceError:
         detail = "The queue is full; try again later."
         return Overloaded(detail, retry_after_seconds=error.retry_after_seconds)
     if isinstance(error, EngineDraining):
-        return Draining("The server is shutting down.", retry_after_seconds=5.0)
+        return Draining("The server is shutting down.", retry_after_seconds=DRAINING_RETRY_SECONDS)
     if isinstance(error, EngineUnavailable):
         detail = "The engine cannot be started at present; try again later."
         return EngineDown(detail, retry_after_seconds=error.retry_after_seconds)

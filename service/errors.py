@@ -32,6 +32,9 @@ from starlette.responses import JSONResponse
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 MAX_VALUE_CHARACTERS = 80
+# When to try again, where nothing tells it better.
+LOADING_RETRY_SECONDS = 2.0
+DRAINING_RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from service.errors import Draining, Loading
+from service.errors import DRAINING_RETRY_SECONDS, LOADING_RETRY_SECONDS, Draining, Loading
 
 if TYPE_CHECKING:  # importing the translator imports torch; the server listens before that
     from service.translator import Translator
 
 Phase = Literal["loading", "ready", "draining", "failed"]
-
-LOADING_RETRY_SECONDS = 2.0
-DRAINING_RETRY_SECONDS = 5.0
 
 
 class Lifecycle:

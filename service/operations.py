@@ -13,8 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from service.answer_schemas import HealthAnswer
 from service.context import Context
-from service.errors import Draining, EngineDown, Loading
-from service.lifecycle import DRAINING_RETRY_SECONDS, LOADING_RETRY_SECONDS
+from service.errors import DRAINING_RETRY_SECONDS, LOADING_RETRY_SECONDS, Draining, EngineDown, Loading
 from service.openapi import PROBLEMS
 
 router = APIRouter()
