@@ -83,12 +83,15 @@ class MultiHeadAttention(nn.Module):
         """[B, S, D] -> keys and values, each [B, H, S, K]."""
         return self.split_heads(self.key(memory)), self.split_heads(self.value(memory))
 
+    def join_heads(self, heads: Tensor) -> Tensor:
+        """[B, H, Q, K] -> [B, Q, D], through W^O."""
+        out: Tensor = self.output(heads.transpose(1, 2).flatten(-2))
+        return out
+
     def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         """Projected heads -> [B, Q, D]."""
         dropout = self.dropout if self.training else 0.0
-        heads = attention(query, key, value, mask, dropout)
-        out: Tensor = self.output(heads.transpose(1, 2).flatten(-2))
-        return out
+        return self.join_heads(attention(query, key, value, mask, dropout))
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
         """Queries from `x` [B, Q, D], keys and values from `memory` [B, S, D] -> [B, Q, D]."""

@@ -101,7 +101,7 @@ class Transformer(nn.Module):
         projected = [layer.cross_attention.project_memory(memory) for layer in self._decoder_layers()]
         keys = torch.stack([key for key, _ in projected])
         values = torch.stack([value for _, value in projected])
-        return DecoderCache(Source(keys, values, source_mask).in_blocks(), rows_per_segment, capacity)
+        return DecoderCache(Source(keys, values, source_mask), rows_per_segment, capacity)
 
     def decode_step(self, token_ids: Tensor, cache: DecoderCache) -> Tensor:
         """The next position of every row: `token_ids` [R] -> logits [R, V]; the cache grows by one position.
@@ -144,17 +144,15 @@ class Transformer(nn.Module):
 
         def attend_self(y: Tensor) -> Tensor:
             block = layer.self_attention
-            keys, values, mask = cache.append(index, *block.project_memory(y))
-            return block.attend(block.project_query(y), keys, values, mask)
+            heads = cache.attend_self(index, block.project_query(y), *block.project_memory(y))
+            return block.join_heads(heads)
 
         def attend_source(y: Tensor) -> Tensor:
             block = layer.cross_attention
             query = block.project_query(y)
             if watched is not None:
                 watched.append(cache.source_weights(index, query))
-            heads = cache.attend_source(index, query)
-            out: Tensor = block.output(heads.transpose(1, 2).flatten(-2))
-            return out
+            return block.join_heads(cache.attend_source(index, query))
 
         return layer.run(x, attend_self, attend_source)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from model.kv_cache import DecoderCache
 from model.masks import pad_batch
 from model.transformer import Transformer
 from tests.builders import TINY_VOCABULARY, tiny_model
+from tests.model.closeness import distance
 
 START = 2
 TOKENS = st.integers(4, TINY_VOCABULARY - 1)
@@ -49,3 +51,31 @@ def recomputed(model: Transformer, segments: Sequence[Segment]) -> Tensor:
         ids, mask = pad_batch([segment.source_ids] * len(segment.rows), 0)
         logits.append(model(ids, mask, torch.tensor(segment.rows))[:, -1])
     return torch.cat(logits)
+
+
+def sentences(seed: int, lengths: Sequence[int]) -> list[list[int]]:
+    rng = random.Random(seed)
+    return [[*rng.choices(range(4, TINY_VOCABULARY), k=length - 1), 3] for length in lengths]
+
+
+def segments(seed: int, *shapes: tuple[int, int, int]) -> list[Segment]:
+    """Each (source length, rows, capacity)."""
+    sources = sentences(seed, [length for length, _, _ in shapes])
+    return [
+        Segment(ids, capacity, [[] for _ in range(rows)])
+        for ids, (_, rows, capacity) in zip(sources, shapes, strict=True)
+    ]
+
+
+def advance(
+    cache: DecoderCache, live: Sequence[Segment], model: Transformer = EXACT_MODEL, seed: int = 0
+) -> Tensor:
+    """One step with tokens of its own for every row -> logits [R, V]."""
+    rows, rng = [row for segment in live for row in segment.rows], random.Random(seed)
+    for row in rows:
+        row.append(rng.randrange(4, TINY_VOCABULARY) if row else START)
+    return model.decode_step(torch.tensor([row[-1] for row in rows]), cache)
+
+
+def check_step(cache: DecoderCache, live: Sequence[Segment], seed: int = 0) -> None:
+    assert distance(advance(cache, live, seed=seed), recomputed(EXACT_MODEL, live)) < 1e-10

@@ -2,54 +2,25 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
-
 import pytest
 import torch
-from torch import Tensor
 
 from model.kv_cache import CacheOverflow, DecoderCache
 from model.masks import pad_batch
-from model.transformer import Transformer
-from tests.builders import TINY_VOCABULARY, tiny_model
+from tests.builders import tiny_model
 from tests.model.cached_segments import (
     EXACT_MODEL,
     LONG_MODEL,
     START,
     Segment,
+    advance,
+    check_step,
     recomputed,
+    segments,
+    sentences,
     start,
 )
 from tests.model.closeness import distance
-
-
-def sentences(seed: int, lengths: Sequence[int]) -> list[list[int]]:
-    rng = random.Random(seed)
-    return [[*rng.choices(range(4, TINY_VOCABULARY), k=length - 1), 3] for length in lengths]
-
-
-def segments(seed: int, *shapes: tuple[int, int, int]) -> list[Segment]:
-    """Each (source length, rows, capacity)."""
-    sources = sentences(seed, [length for length, _, _ in shapes])
-    return [
-        Segment(ids, capacity, [[] for _ in range(rows)])
-        for ids, (_, rows, capacity) in zip(sources, shapes, strict=True)
-    ]
-
-
-def advance(
-    cache: DecoderCache, live: Sequence[Segment], model: Transformer = EXACT_MODEL, seed: int = 0
-) -> Tensor:
-    """One step with tokens of its own for every row -> logits [R, V]."""
-    rows, rng = [row for segment in live for row in segment.rows], random.Random(seed)
-    for row in rows:
-        row.append(rng.randrange(4, TINY_VOCABULARY) if row else START)
-    return model.decode_step(torch.tensor([row[-1] for row in rows]), cache)
-
-
-def check_step(cache: DecoderCache, live: Sequence[Segment], seed: int = 0) -> None:
-    assert distance(advance(cache, live, seed=seed), recomputed(EXACT_MODEL, live)) < 1e-10
 
 
 class TestSteps:
@@ -84,13 +55,13 @@ class TestSteps:
 
     def test_beams_of_a_segment_share_one_copy_of_its_source(self) -> None:
         one, many = (start(EXACT_MODEL, segments(3, (6, rows, 4))) for rows in (1, 5))
-        assert one.source.keys.shape == many.source.keys.shape == (2, 1, 4, 16, 4)
+        assert one.sources.keys.shape == many.sources.keys.shape == (2, 1, 4, 16, 4)
 
     def test_a_broken_segment_harms_no_other(self) -> None:
         live = segments(4, (5, 2, 6), (3, 1, 6), (4, 3, 6))
         cache = start(EXACT_MODEL, live)
         check_step(cache, live)
-        cache.keys[:, 2], cache.source.values[:, 1] = float("nan"), float("nan")
+        cache.targets.keys[:, 2], cache.sources.values[:, 1] = float("nan"), float("nan")
         for position in (1, 2):
             logits, expected = advance(cache, live, seed=position), recomputed(EXACT_MODEL, live)
             assert logits[2].isnan().all()
@@ -107,8 +78,10 @@ class TestSteps:
 
     def test_bytes_are_those_of_the_four_tensors(self) -> None:
         cache = start(EXACT_MODEL, segments(6, (5, 3, 6), (2, 1, 4)))
-        width_bytes = 16 * 8
-        assert cache.num_bytes == 2 * 2 * width_bytes * (4 * 6 + 2 * 16)  # layers, keys and values
+        position = 2 * 2 * 16 * 8  # layers, keys and values, width, bytes of a number
+        assert cache.num_bytes == position * 2 * 16  # nothing is filled yet
+        EXACT_MODEL.decode_step(torch.full((4,), START), cache)
+        assert cache.num_bytes == position * (4 * 6 + 2 * 16)
 
 
 class TestCapacity:
@@ -142,7 +115,7 @@ class TestCapacity:
         cache, held = start(LONG_MODEL, live), []
         for position in range(33):
             logits = advance(cache, live, LONG_MODEL, position)
-            held.append(cache.keys.shape[3])
+            held.append(cache.targets.keys.shape[3])
         assert distance(logits, recomputed(LONG_MODEL, live)) < 1e-10
         assert held == [16] * 16 + [32] * 16 + [33]
 
@@ -158,7 +131,7 @@ class TestCapacity:
             logits = advance(cache, live, LONG_MODEL, position)
         assert distance(logits, recomputed(LONG_MODEL, live)) < 1e-10
         cache.keep(torch.tensor([False, True]))
-        assert cache.keys.shape[3] == 20  # a second block, cut at the capacity
+        assert cache.targets.keys.shape[3] == 20  # a second block, cut at the capacity
         logits = advance(cache, new, LONG_MODEL)
         assert distance(logits, recomputed(LONG_MODEL, new)) < 1e-10
 
@@ -204,10 +177,11 @@ class TestReorder:
 
     def test_parents_that_are_the_rows_themselves_change_nothing(self) -> None:
         cache, _ = self.started()
-        before = cache.keys.clone(), cache.values.clone()
+        before = cache.targets.keys.clone(), cache.targets.values.clone()
         cache.reorder(torch.arange(6))
-        assert torch.equal(cache.keys, before[0])
-        assert torch.equal(cache.values, before[1])
+        assert torch.equal(cache.targets.keys, before[0])
+        assert torch.equal(cache.targets.values, before[1])
+        assert cache.targets.place_of.tolist() == list(range(6))
 
     def test_before_the_first_step_there_is_nothing_to_reorder(self) -> None:
         live = segments(13, (5, 3, 6))
@@ -238,11 +212,13 @@ class TestKeep:
         cache.keep(torch.tensor([index in kept for index in range(3)]))
         check_step(cache, [live[index] for index in kept], 1)
 
-    def test_memory_shrinks_to_the_longest_source_and_target_that_is_left(self) -> None:
+    def test_memory_shrinks_to_the_longest_that_is_left_where_more_would_be_held_than_is_reserved(
+        self,
+    ) -> None:
         cache, _ = self.started()
         cache.keep(torch.tensor([False, True, True]))
-        assert cache.source.keys.shape[3] == cache.source.mask.shape[1] == 16  # a block
-        assert cache.keys.shape[3] == 6
+        assert cache.sources.keys.shape == (2, 2, 4, 16, 4)  # a block
+        assert cache.targets.keys.shape == (2, 3, 4, 6, 4)
 
     def test_keeping_nothing_leaves_an_empty_cache_that_can_be_joined(self) -> None:
         cache, _ = self.started()

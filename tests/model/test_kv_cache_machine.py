@@ -103,18 +103,30 @@ class CacheMachine(RuleBasedStateMachine):
         assert self.cache.lengths.tolist() == [segment.filled for _, segment in rows]
 
     @invariant()
-    def holds_no_more_than_it_needs(self) -> None:
-        """Keys and values of 2 layers and width 16 in float64, for the longest that is still here.
-
-        After a step that is the block in which it stood; a segment that joins brings a block of its own.
-        """
+    def holds_no_more_than_is_reserved(self) -> None:
+        """Keys and values of 2 layers and width 16 in float64, for the longest that those here may become."""
         sources = [len(segment.source_ids) for segment in self.segments]
-        longest = max((segment.filled for segment in self.segments), default=0)
         capacity = max((segment.capacity for segment in self.segments), default=0)
-        slots = self.cache.num_rows * min(capacity, longest + 3)
-        assert self.cache.num_bytes <= 2 * 2 * 16 * 8 * (
-            slots + len(sources) * whole_blocks(max(sources, default=0))
-        )
+        positions = self.cache.num_rows * capacity + len(sources) * whole_blocks(max(sources, default=0))
+        assert self.cache.num_bytes <= 2 * 2 * 16 * 8 * positions
+
+    @invariant()
+    def gives_every_row_and_segment_a_place_of_its_own(self) -> None:
+        for store, count in (
+            (self.cache.targets, self.cache.num_rows),
+            (self.cache.sources, self.cache.num_segments),
+        ):
+            places = store.place_of.tolist()
+            assert len(places) == len(set(places)) == count == store.num_places - store.num_free
+            assert store.end == max(places, default=-1) + 1
+            assert store.num_holes == store.end - count
+
+    @invariant()
+    def keeps_no_infinity_of_a_former_tenant(self) -> None:
+        """What nobody holds may be anything, so it is made the worst: who takes the place must not see it."""
+        for store in (self.cache.targets, self.cache.sources):
+            free = [place for place in range(store.num_places) if place not in store.place_of.tolist()]
+            store.keys[:, free], store.values[:, free] = float("nan"), float("inf")
 
 
 TestCacheMachine = CacheMachine.TestCase
