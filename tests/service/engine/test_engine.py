@@ -137,7 +137,7 @@ def test_a_group_that_cannot_be_encoded_harms_neither_running_nor_later_groups(
     one, encode = engine(model), model.encode
     one.submit(request(options=KINDS[2], segment_id="running"))
     one.step()
-    one.submit(request((*[5] * 40, 3), segment_id="long"))
+    one.submit(request((*[5] * 50, 3), segment_id="long"))
     one.submit(request((7, 3), options=KINDS[0], segment_id="short"))
 
     def fail_on_long(source_ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -160,7 +160,7 @@ def test_when_joining_breaks_the_batch_each_segment_still_ends_exactly_once(
     one = engine(model)
     one.submit(request(segment_id="running"))
     one.step()
-    for name, length in (("long", 40), ("short", 3)):
+    for name, length in (("long", 50), ("short", 3)):
         one.submit(request((*[5] * length, 3), options=KINDS[0], segment_id=name))
 
     def fail(*_: object) -> None:
