@@ -131,10 +131,11 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 async def _cancel(task: asyncio.Future[Any]) -> None:
     """Cancel a task and wait until it has ended; how it ended does not matter here."""
-    if task.done():
-        return
-    task.cancel()
-    await asyncio.wait({task})
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # looked at, or the event loop would report it as forgotten
 
 
 def _body(chunk: bytes, *, more: bool) -> Message:
