@@ -14,27 +14,6 @@ import typer
 if TYPE_CHECKING:
     from service.settings import Settings
 
-DECODING = (
-    "strategy",
-    "beam_size",
-    "num_hypotheses",
-    "length_penalty",
-    "coverage_penalty",
-    "patience",
-    "diversity_groups",
-    "diversity_penalty",
-    "temperature",
-    "top_k",
-    "top_p",
-    "min_p",
-    "epsilon",
-    "seed",
-    "repetition_penalty",
-    "no_repeat_ngram_size",
-    "min_length",
-    "max_length",
-    "max_length_ratio",
-)
 RUNNING = ("models_dir", "device", "num_threads", "max_rows")
 
 
@@ -113,7 +92,9 @@ MaxRows = Annotated[int | None, _running("Rows decoded in one step; a beam of 4 
 
 def decoding_options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Of a command's parameters the decoding options that were named."""
-    return {name: given[name] for name in DECODING if given.get(name) is not None}
+    from service.schemas import OPTION_FIELDS
+
+    return {name: given[name] for name in OPTION_FIELDS if given.get(name) is not None}
 
 
 def settings(given: Mapping[str, Any]) -> "Settings":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cli import offline_options
+from service.schemas import OPTION_FIELDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
@@ -57,5 +57,5 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
 
 
 def test_the_page_names_every_option_of_decoding() -> None:
-    missing = [name for name in offline_options.DECODING if f"`--{name.replace('_', '-')}`" not in PAGE]
+    missing = [name for name in OPTION_FIELDS if f"`--{name.replace('_', '-')}`" not in PAGE]
     assert missing == []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cli import line_files, offline_options
 from model.decoding import DecodingOptions
 from service.engine.errors import StepFailed
+from service.schemas import OPTION_FIELDS
 from service.segment_options import seed_of_segment
 from service.settings import Settings
 from tests.cli.conftest import Ended, Verto
@@ -160,7 +161,7 @@ def test_every_option_reaches_decoding_and_the_models_defaults_fill_the_rest(
     }
     in_text = {"prefix_ids", "banned_ids", "required_ids"}
     assert {*options, *drawn, *in_text} == {field.name for field in fields(DecodingOptions)}
-    assert {*options, *drawn} == set(offline_options.DECODING)
+    assert {*options, *drawn} == set(OPTION_FIELDS)
     assert translate(verto, *named(options), "--json", stdin=b"one\n").code == 0
     assert translate(verto, *named(drawn), stdin=b"two\n").code == 0
     assert translate(verto, "--strategy", "greedy", stdin=b"two\n").code == 0

@@ -4,13 +4,17 @@ Knows HTTP and the event stream format as its standard says, not as service/stre
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.lifecycle import Lifecycle
+from service.loading import load_translator
 from service.metrics import Metrics
 from service.registry import ServedModel
 from service.settings import Settings
@@ -66,3 +70,13 @@ def metric(client: TestClient, line_start: str) -> float:
     lines = client.get("/metrics").text.splitlines()
     (line,) = [line for line in lines if line.startswith(line_start + " ")]
     return float(line.rsplit(" ", 1)[1])
+
+
+@contextmanager
+def bundle_client(bundle: Path) -> Iterator[TestClient]:
+    """A client of an app that serves this bundle with a real engine, on one thread of a CPU."""
+    settings, metrics = Settings(models_dir=bundle, num_threads=1, device="cpu"), Metrics()
+    translator = load_translator(settings, metrics)
+    with TestClient(create_app(translator, settings, metrics=metrics)) as client:
+        yield client
+    translator.close()

@@ -22,7 +22,7 @@ from service.metrics import Metrics
 from service.settings import Settings
 from tests.builders import tiny_bundle, tiny_sentences
 from tests.service.api_page import PAGE
-from tests.service.http_client import read_events, streamed_texts
+from tests.service.http_client import bundle_client, read_events, streamed_texts
 from tests.service.test_stream_truth import screen
 
 SENTENCES = list(tiny_sentences(10, seed=3))
@@ -40,11 +40,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def client(bundle: Bundle) -> Iterator[TestClient]:
-    settings, metrics = Settings(models_dir=Path(bundle.path), num_threads=1, device="cpu"), Metrics()
-    translator = load_translator(settings, metrics)
-    with TestClient(create_app(translator, settings, metrics=metrics)) as client:
+    with bundle_client(bundle.path) as client:
         yield client
-    translator.close()
 
 
 def ask(client: TestClient, text: Any, **body: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +11,9 @@ from fastapi.testclient import TestClient
 
 from model.alignment import cross_attention
 from model.checkpoint import Bundle, load_bundle
-from service.app import create_app
-from service.loading import load_translator
-from service.metrics import Metrics
-from service.settings import Settings
 from service.word_alignment import words_of
 from tests.builders import tiny_bundle
-from tests.service.http_client import read_events, streamed_texts
+from tests.service.http_client import bundle_client, read_events, streamed_texts
 
 TEXT = "Ba de fi go.   Ka le!\n\n 42 \n- Mi no pu?\n"
 ASKED = ["alignment", "attention", "tokens", "segments"]
@@ -33,11 +28,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def client(bundle: Bundle) -> Iterator[TestClient]:
-    settings, metrics = Settings(models_dir=Path(bundle.path), num_threads=1, device="cpu"), Metrics()
-    translator = load_translator(settings, metrics)
-    with TestClient(create_app(translator, settings, metrics=metrics)) as client:
+    with bundle_client(bundle.path) as client:
         yield client
-    translator.close()
 
 
 def translation(client: TestClient, **body: Any) -> dict[str, Any]:

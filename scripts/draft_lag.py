@@ -1,6 +1,6 @@
 """How much later a streamed beam shows a token than greedy search would, in stable and in draft mode.
 
-    python scripts/stream_lag.py BUNDLE TEST.tsv.gz [SENTENCES]
+    python scripts/draft_lag.py BUNDLE TEST.tsv.gz [SENTENCES]
 
 Greedy search shows token t at step t. The lag of a token is the number of steps after that until it is shown
 for good: in stable mode until it is certain, in a draft until the leading hypothesis shows it and no later
