@@ -141,7 +141,8 @@ class TranslateRequest(Schema):
         None,
         ge=1,
         le=MAX_BEAM_SIZE,
-        description="Translations to answer, best first; at most `beam_size` (beam only).",
+        description="Translations to answer, best first; at most `beam_size` (beam only). What several "
+        "`diversity_groups` have found is answered once, so there may be fewer.",
     )
     length_penalty: float | None = Field(
         None,
