@@ -13,6 +13,7 @@ BEGIN, END = "<!-- map: written by scripts/code_map.py -->", "<!-- end of the ma
 FOLDERS = (
     "model",
     "model/decoding",
+    "model/native",
     "training",
     "service",
     "service/engine",

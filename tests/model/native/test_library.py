@@ -1,0 +1,285 @@
+"""The kernels' library: built once, kept whole, checked before it is used; every fault has its words."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.native import library, library_cache
+from model.native.levels import ABI_VERSION, LEVELS, level_named, supported_levels
+from model.native.library import (
+    BuildSettings,
+    NativeUnavailable,
+    build_library,
+    check_library,
+    choose_level,
+    find_library,
+    open_library,
+)
+from tests.model.native.small_library import pretended_compiler, settings_in
+from tests.server_process import ROOT
+
+GENERIC = level_named("generic")
+IS_ROOT = os.geteuid() == 0
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_it_is_built_once_and_then_found(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    first = build_library(settings, GENERIC)
+    again = build_library(settings, GENERIC)
+    assert not first.was_there
+    assert first.seconds > 0
+    assert again.was_there
+    assert (again.path, again.record) == (first.path, first.record)
+    assert find_library(settings, GENERIC) == again
+    assert open_library(settings, "generic", build=False).functions.answer() == 42
+    assert first.record.compiler
+    stem = first.path.stem
+    assert names_in(first.path.parent) == [f"{stem}.json", f"{stem}.lock", f"{stem}.so"]
+
+
+def test_the_fastest_level_of_this_processor_is_chosen(tmp_path: Path) -> None:
+    opened = open_library(settings_in(tmp_path))
+    assert opened.level == supported_levels()[0] == choose_level()
+    assert opened.functions.answer() == 42
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.name)
+def test_every_level_is_built_whatever_this_processor_can_run(tmp_path: Path, level: library.Level) -> None:
+    if not level.exists_here():
+        pytest.skip(f"{level.name} is not built on this architecture")
+    settings = settings_in(tmp_path)
+    assert build_library(settings, level).path.name.startswith(f"verto-{level.name}-")
+
+
+def test_a_level_that_the_processor_lacks_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "supported_levels", lambda: [GENERIC])
+    with pytest.raises(NativeUnavailable, match="does not have the instructions of level avx2"):
+        open_library(settings_in(tmp_path), "avx2")
+
+
+def test_without_a_compiler_what_was_built_elsewhere_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_in(tmp_path)
+    build_library(settings, GENERIC)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert open_library(settings, "generic").functions.answer() == 42
+
+
+def test_without_a_compiler_and_a_library_it_is_said_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_in(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NativeUnavailable, match=r"no C\+\+ compiler found .* apt-get install g\+\+"):
+        open_library(settings, "generic")
+    with pytest.raises(NativeUnavailable, match="have not been built yet") as missing:
+        open_library(settings, "generic", build=False)
+    assert missing.value.is_missing
+
+
+def test_a_compiler_that_is_no_program_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NativeUnavailable, match=r"'no-such-c\+\+' \(setting cxx\) is not a program"):
+        build_library(settings_in(tmp_path, compiler="no-such-c++ -v"), GENERIC)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'small.cpp:1: warning: w' >&2; echo 'small.cpp:2: error: bad' >&2; exit 1", "2: error: bad"),
+        ("exit 3", "failed with status 3: it said nothing"),
+        ("exit 0", "without an error and without a library"),
+        ('for last; do :; done; echo no library > "$last"', "is of no use"),
+    ],
+)
+def test_a_compiler_that_fails_leaves_nothing_but_its_words(tmp_path: Path, script: str, words: str) -> None:
+    settings = settings_in(tmp_path, compiler=pretended_compiler(tmp_path / "cc", script))
+    with pytest.raises(NativeUnavailable) as caught:
+        build_library(settings, GENERIC)
+    assert words in caught.value.reason
+    assert [name for name in names_in(settings.cache_dir / "native") if not name.endswith(".lock")] == []
+
+
+def test_a_compiler_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.native.compiler.COMPILE_SECONDS", 0.05)
+    settings = settings_in(tmp_path, compiler=pretended_compiler(tmp_path / "cc", "exec sleep 60"))
+    with pytest.raises(NativeUnavailable, match="did not end within"):
+        build_library(settings, GENERIC)
+
+
+def test_sources_that_do_not_compile_are_told_by_the_compilers_first_error(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, check="return no_such_thing;")
+    with pytest.raises(NativeUnavailable, match=r"small\.cpp.*no_such_thing"):
+        build_library(settings, GENERIC)
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        ("return 7;", r"its self-check failed \(result 7\)"),
+        ("__builtin_trap();", "its self-check was ended by signal 4"),
+    ],
+)
+def test_a_library_that_cannot_run_here_is_not_used_and_harms_nobody(
+    tmp_path: Path, check: str, words: str
+) -> None:
+    with pytest.raises(NativeUnavailable, match=words):
+        open_library(settings_in(tmp_path, check=check), "generic")
+
+
+def test_a_library_of_another_abi_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_in(tmp_path, abi=ABI_VERSION + 1)
+    with pytest.raises(NativeUnavailable, match=f"its ABI version is {ABI_VERSION + 1}, not {ABI_VERSION}"):
+        build_library(settings, GENERIC)
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "_self_check", lambda path: "")
+        built = build_library(settings, GENERIC)
+    with pytest.raises(NativeUnavailable, match="its ABI version"):
+        check_library(built)
+
+
+def test_changed_sources_are_another_library(tmp_path: Path) -> None:
+    old = build_library(settings_in(tmp_path), GENERIC)
+    settings = settings_in(tmp_path, answer=43)
+    assert build_library(settings, GENERIC).path != old.path
+    assert open_library(settings, "generic").functions.answer() == 43
+
+
+def spoil_content(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def spoil_record(path: Path) -> None:
+    path.with_suffix(".json").write_text('{"sha256": "0"}')
+
+
+def remove_library(path: Path) -> None:
+    path.unlink()
+
+
+def let_others_write(path: Path) -> None:
+    path.chmod(0o777)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (spoil_content, "its SHA-256 is not the one in"),
+        (spoil_record, "not a record of a library"),
+        (remove_library, "missing"),
+        (let_others_write, r"may be written by others \(mode 777\)"),
+    ],
+)
+def test_a_spoilt_cache_is_named_and_built_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: object, words: str
+) -> None:
+    settings = settings_in(tmp_path)
+    path = build_library(settings, GENERIC).path
+    assert callable(spoil)
+    spoil(path)
+    with pytest.raises(NativeUnavailable, match=words) as caught:
+        find_library(settings, GENERIC)
+    assert not caught.value.is_missing
+    assert not build_library(settings, GENERIC).was_there
+    assert any("built again" in record.message for record in caplog.records)
+    assert open_library(settings, "generic", build=False).functions.answer() == 42
+
+
+def test_a_library_that_somebody_else_has_put_there_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_in(tmp_path)
+    path = build_library(settings, GENERIC).path
+    monkeypatch.setattr(library_cache.os, "geteuid", lambda: path.stat().st_uid + 1)
+    if path.stat().st_uid == 0:
+        os.chown(path, 4242, -1)
+    with pytest.raises(NativeUnavailable, match="belongs to user"):
+        find_library(settings, GENERIC)
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file"])
+def test_a_cache_folder_that_cannot_be_one_is_named(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file" if kind == "a file" else tmp_path / "file" / "cache"
+    settings = BuildSettings(cache_dir=folder, sources=settings_in(tmp_path).sources)
+    with pytest.raises(NativeUnavailable, match=f"{tmp_path / 'file'}.*: "):
+        build_library(settings, GENERIC)
+
+
+@pytest.mark.skipif(IS_ROOT, reason="root may write everywhere")
+def test_a_cache_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    settings.cache_dir.mkdir(mode=0o500)
+    with pytest.raises(NativeUnavailable, match="Permission denied"):
+        build_library(settings, GENERIC)
+
+
+def test_a_whole_library_in_a_folder_that_is_only_read_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_in(tmp_path)
+    build_library(settings, GENERIC)
+
+    really_open = os.open
+
+    def refuse(path: object, *others: int) -> int:
+        if str(path).endswith(".lock"):
+            raise OSError(30, "Read-only file system")
+        return really_open(path, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(library_cache.os, "open", refuse)
+    assert open_library(settings, "generic").functions.answer() == 42
+    with pytest.raises(NativeUnavailable, match="Read-only file system"):
+        build_library(settings, GENERIC, anew=True)
+
+
+def test_a_full_disk_leaves_no_half_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(library_cache, "_through_to_the_disk", full)
+    settings = settings_in(tmp_path)
+    with pytest.raises(NativeUnavailable, match="No space left on device"):
+        build_library(settings, GENERIC)
+    assert [name for name in names_in(settings.cache_dir / "native") if not name.endswith(".lock")] == []
+
+
+def test_what_a_killed_builder_has_left_is_cleared_away(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    built = build_library(settings, GENERIC)
+    leftover = built.path.parent / f".{built.path.stem}.1.partial"
+    leftover.write_text("half")
+    build_library(settings, GENERIC, anew=True)
+    assert not leftover.exists()
+
+
+def test_of_several_processes_one_builds_and_all_have_it(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    script = f'echo built >> {count}; sleep 0.3; exec c++ "$@"'
+    settings = settings_in(tmp_path, compiler=pretended_compiler(tmp_path / "cc", script))
+    code = (
+        "import sys; from pathlib import Path; from model.native.library import *;"
+        "cache, compiler, sources = sys.argv[1:];"
+        "settings = BuildSettings(cache_dir=Path(cache), compiler=compiler, sources=Path(sources));"
+        "sys.exit(open_library(settings, 'generic').functions.answer())"
+    )
+    command = [sys.executable, "-c", code, settings.cache_dir, settings.compiler, settings.sources]
+    builders = [subprocess.Popen(list(map(str, command)), cwd=ROOT) for _ in range(3)]
+    assert [builder.wait(120) for builder in builders] == [42, 42, 42]
+    assert count.read_text() == "built\n"
+
+
+def test_the_builder_does_not_import_torch() -> None:
+    code = "import sys, model.native.library; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
