@@ -27,6 +27,7 @@ from loadtests.report import RESULTS, Figures, Report, publish
 from loadtests.subject import SHIPPED, Subject, subject
 from loadtests.workload import workload
 from model.decoding import DecodingOptions, NewSegment, Search, target_limit
+from model.network import EagerNetwork
 from model.transformer import Transformer
 
 SHARES = {"first token": 0.0, "25 %": 0.25, "50 %": 0.5, "75 %": 0.75, "100 %": 1.0}
@@ -51,7 +52,7 @@ class Streamed:
 
 @torch.inference_mode()
 def stream_alone(model: Transformer, source_ids: Sequence[int], options: DecodingOptions) -> Streamed:
-    began, search = time.perf_counter(), Search(model)
+    began, search = time.perf_counter(), Search(EagerNetwork(model))
     limit = target_limit(options, model.config, len(source_ids))
     search.join([NewSegment(0, source_ids, options, limit, stream=True)])
     sent, at_ms = [0], [0.0]

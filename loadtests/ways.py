@@ -14,6 +14,7 @@ import torch
 
 from model import reference
 from model.decoding import DecodingOptions, Hypothesis, NewSegment, Search, target_limit
+from model.network import EagerNetwork
 from model.transformer import Transformer
 from service.engine import EngineConfig, FinishedEvent, SegmentEvents, SegmentRequest, ThreadEngine
 
@@ -45,7 +46,7 @@ def alone(model: Transformer, asked: Sequence[Asked], done: Done) -> Answers:
     """Each in a batch of its own."""
     answers: Answers = []
     for one in asked:
-        search = Search(model)
+        search = Search(EagerNetwork(model))
         limit = target_limit(one.options, model.config, len(one.source_ids))
         search.join([NewSegment(0, one.source_ids, one.options, limit)])
         while not (finished := search.step().finished):

@@ -19,6 +19,7 @@ import torch
 
 from model.checkpoint import load_bundle
 from model.decoding import NewSegment, Search, target_limit
+from model.network import EagerNetwork
 
 AT_A_TIME = 16
 
@@ -80,7 +81,7 @@ def main(folder: str, test: str, sentences: str = "500") -> None:
     sources = bundle.tokenizer.encode_sources(texts)
     options = bundle.info.decoding
     for mode in ("stable", "draft"):
-        search, shown = Search(bundle.model), list[Shown]()
+        search, shown = Search(EagerNetwork(bundle.model)), list[Shown]()
         for start in range(0, len(sources), AT_A_TIME):
             segments = [
                 NewSegment(

@@ -28,6 +28,7 @@ from model.decoding import DecodingOptions, Hypothesis, target_limit
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.strategy_set import StrategySet
 from model.masks import pad_batch
+from model.step_scores import DenseScores
 from model.transformer import Transformer, next_log_probs
 from service.engine.allocator import keep_freed_memory
 
@@ -64,7 +65,7 @@ def decode_static(
         live = set(strategies.keys)
         kept = torch.tensor([key in live for key in in_cache])[cache.segment_of_row]
         rows = kept.nonzero()[:, 0]
-        selection = strategies.select(log_probs[rows])
+        selection = strategies.select(DenseScores(log_probs[rows]))
         answers |= {key: hypotheses[0] for key, hypotheses in selection.finished.items()}
         parents = torch.arange(cache.num_rows)
         parents[rows] = rows if selection.parents is None else rows[selection.parents]

@@ -46,6 +46,7 @@ from model.decoding.required_picks import RequiredBeam
 from model.decoding.scoring import NEVER
 from model.decoding.stable_prefix import Contest, common_prefixes, leading_live
 from model.decoding.strategy import Hypothesis, Selection, check_new
+from model.step_scores import StepScores
 
 Answers = dict[int, tuple[Hypothesis, ...]]
 
@@ -98,11 +99,11 @@ class BeamStrategy:
         if not self.wants_attention:
             self._rows.coverage.forget()
 
-    def select(self, log_probs: Tensor, attention: Tensor | None = None) -> Selection:
+    def select(self, scores: StepScores) -> Selection:
         if self._plan is None:
             self._plan = BeamPlan(self._vocabulary, self._segments, self._rows, self._required)
-        self._attend(attention)
-        picks = self._plan.pick(log_probs)
+        self._attend(scores.attention)
+        picks = self._plan.pick(scores.log_probs())
         best_live, failed = self._to_host(picks, self._plan)
         parents, token_ids = self._advance(picks)
         finished = self._end(best_live, failed, self._plan)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from model.decoding.scoring import NEVER
+from model.top_tokens import top_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +64,6 @@ class Candidates:
         """The candidates at `picks` [G, P] -> [G, P] each."""
         fields = (self.totals, self.log_probs, self.rows, self.token_ids)
         return Candidates(*(field.gather(1, picks) for field in fields))
-
-
-def top_tokens(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` likeliest tokens of every row: values and ids [R, count], of equals the lower id first.
-
-    `torch.topk` leaves open the order of equals, and which of them it keeps. Equals are rare among the top
-    few, so only the rows that have some are sorted in full.
-    """
-    num_tokens = log_probs.shape[1]
-    if count >= num_tokens:
-        everything = torch.sort(log_probs, dim=1, descending=True, stable=True)
-        return everything.values, everything.indices
-    values, token_ids = torch.topk(log_probs, min(count + 1, num_tokens))
-    equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > NEVER)
-    tied = equal.any(dim=1).nonzero()[:, 0]
-    if len(tied):
-        ordered = torch.sort(log_probs[tied], dim=1, descending=True, stable=True)
-        values[tied] = ordered.values[:, : values.shape[1]]
-        token_ids[tied] = ordered.indices[:, : values.shape[1]]
-    return values[:, :count], token_ids[:, :count]
 
 
 def best_candidates(

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model.decoding.candidates import Candidates, RowLayout, all_candidates, top_tokens
+from model.decoding.candidates import Candidates, RowLayout, all_candidates
 from model.decoding.constraints import Scores
 from model.decoding.picks import Picks
 from model.decoding.scoring import NEVER
+from model.top_tokens import top_tokens
 
 
 class DiverseGroups:

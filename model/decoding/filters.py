@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from model.decoding.candidates import top_tokens
 from model.decoding.options import DecodingOptions
+from model.top_tokens import top_tokens
 
 # Filters keep few tokens as a rule: so many of the likeliest are looked at first, where `top_k` does not say.
 FIRST_LOOK = 64

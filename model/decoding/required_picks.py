@@ -24,11 +24,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.decoding.candidates import top_tokens
 from model.decoding.constraints import Scores
 from model.decoding.picks import Picks
 from model.decoding.required import Progress, RequiredPhrases
 from model.decoding.scoring import NEVER
+from model.top_tokens import top_tokens
 
 
 class Continuation(NamedTuple):

@@ -1,12 +1,13 @@
 """Segments being decoded together: encode, step, select, leave. Alone in decoding, it knows the network.
 
-Knows: `Transformer`, its cache, strategies. Must not know: requests, queues, budgets, text.
+Knows: `Network`, its cache, strategies. Must not know: requests, queues, budgets, text.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +18,8 @@ from model.decoding.demands import check_room, check_tokens
 from model.decoding.options import DecodingOptions
 from model.decoding.strategy import Hypothesis, Selection
 from model.decoding.strategy_set import StrategySet
-from model.kv_cache import DecoderCache
-from model.masks import pad_batch
-from model.transformer import Transformer, next_log_probs
+from model.network import Cache, EagerNetwork, Network
+from model.transformer import Transformer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +54,18 @@ def target_limit(options: DecodingOptions, config: ModelConfig, num_source_token
 class Search:
     """The running batch on the device: segments join and leave between steps, each with its own length.
 
-    Not thread-safe; the caller holds `torch.inference_mode` and has put the model into eval mode.
+    Not thread-safe; the caller holds `torch.inference_mode`.
     """
 
-    def __init__(self, model: Transformer) -> None:
-        self._model = model
-        self._device = model.output.weight.device
+    def __init__(self, network: Network) -> None:
+        self._network, self._device = network, network.device
         self.clear()
 
     def clear(self) -> None:
         """Forget everything; the way on after a step that failed midway."""
-        vocabulary = TargetVocabulary.of(self._model.config)
+        vocabulary = TargetVocabulary.of(self._network.config)
         self._strategies = StrategySet(vocabulary, self._device)
-        self._cache: DecoderCache | None = None
+        self._cache: Cache | None = None
         self._token_ids = torch.zeros(0, dtype=torch.long, device=self._device)
 
     @property
@@ -98,8 +97,8 @@ class Search:
             self.clear()
             raise
 
-    def _append(self, segments: Sequence[NewSegment], cache: DecoderCache) -> None:
-        start = torch.full((cache.num_rows,), self._model.config.decoder_start_id, device=self._device)
+    def _append(self, segments: Sequence[NewSegment], cache: Cache) -> None:
+        start = torch.full((cache.num_rows,), self._network.config.decoder_start_id, device=self._device)
         self._token_ids = torch.cat((self._token_ids, start))
         if self._cache is None:
             self._cache = cache
@@ -115,12 +114,12 @@ class Search:
                 source_length=len(new.source_ids),
             )
 
-    def _encode(self, segments: Sequence[NewSegment]) -> DecoderCache:
-        source_ids, mask = pad_batch([segment.source_ids for segment in segments], self._model.config.pad_id)
-        source_ids, mask = source_ids.to(self._device), mask.to(self._device)
-        memory = self._model.encode(source_ids, mask)
-        rows = [segment.options.rows for segment in segments]
-        return self._model.start_cache(memory, mask, rows, [segment.max_length for segment in segments])
+    def _encode(self, segments: Sequence[NewSegment]) -> Cache:
+        return self._network.open(
+            [segment.source_ids for segment in segments],
+            [segment.options.rows for segment in segments],
+            [segment.max_length for segment in segments],
+        )
 
     def step(self) -> Selection:
         """One position for every live row. Finished and failed segments are gone afterwards.
@@ -130,20 +129,16 @@ class Search:
         if self._cache is None:
             raise ValueError("no segment is live")
         before = self.keys
-        selection = self._select(self._cache)
+        # Attention is looked at only when someone asks for it.
+        watch = self._strategies.wants_attention
+        scores = self._network.step(self._token_ids, self._cache, watch=watch)
+        selection = self._strategies.select(scores)
         if selection.parents is not None:
             self._cache.reorder(selection.parents)
         self._token_ids = selection.token_ids
         if selection.finished or selection.failed:
             self._leave(before)
         return selection
-
-    def _select(self, cache: DecoderCache) -> Selection:
-        """Run the network, with a look at its attention only when someone asks for it, and choose."""
-        if not self._strategies.wants_attention:
-            return self._strategies.select(next_log_probs(self._model.decode_step(self._token_ids, cache)))
-        logits, attention = self._model.decode_step_watched(self._token_ids, cache)
-        return self._strategies.select(next_log_probs(logits), attention)
 
     def drop(self, keys: Sequence[int]) -> None:
         """Take segments out between steps; unknown keys are ignored."""
@@ -164,26 +159,38 @@ class Search:
 
 @torch.inference_mode()
 def decode_batch(
-    model: Transformer, sources: Sequence[Sequence[int]], options: DecodingOptions, *, max_rows: int = 128
+    network: Network | Transformer,
+    sources: Sequence[Sequence[int]],
+    options: DecodingOptions,
+    *,
+    max_rows: int = 128,
 ) -> list[tuple[Hypothesis, ...]]:
     """Decode all `sources` (token ids, `</s>` last) with the same options; the order of answers is theirs.
 
     Static batches of at most `max_rows` rows (one segment at least), of sources of similar length; finished
-    segments leave at once. Runs in eval mode whatever mode the model is in, and restores that mode.
+    segments leave at once. A module is run in eval mode whatever mode it is in, and that mode is restored.
     Raises `ValueError` for an empty or too long source, and for log-probabilities that are not numbers.
     """
-    _check_sources(model.config, sources)
+    if isinstance(network, Transformer):
+        with _in_eval_mode(network):
+            return decode_batch(EagerNetwork(network), sources, options, max_rows=max_rows)
+    _check_sources(network.config, sources)
     by_length = sorted(range(len(sources)), key=lambda index: -len(sources[index]))
     size = max(1, max_rows // options.rows)
     answers: dict[int, tuple[Hypothesis, ...]] = {}
+    for start in range(0, len(by_length), size):
+        answers |= _decode_chunk(network, sources, by_length[start : start + size], options)
+    return [answers[index] for index in range(len(sources))]
+
+
+@contextmanager
+def _in_eval_mode(model: Transformer) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
-        for start in range(0, len(by_length), size):
-            answers |= _decode_chunk(model, sources, by_length[start : start + size], options)
+        yield
     finally:
         model.train(was_training)
-    return [answers[index] for index in range(len(sources))]
 
 
 def _check_sources(config: ModelConfig, sources: Sequence[Sequence[int]]) -> None:
@@ -194,11 +201,11 @@ def _check_sources(config: ModelConfig, sources: Sequence[Sequence[int]]) -> Non
 
 
 def _decode_chunk(
-    model: Transformer, sources: Sequence[Sequence[int]], indices: Sequence[int], options: DecodingOptions
+    network: Network, sources: Sequence[Sequence[int]], indices: Sequence[int], options: DecodingOptions
 ) -> dict[int, tuple[Hypothesis, ...]]:
     """One static batch, to its end; answers by index."""
-    search, answers = Search(model), dict[int, tuple[Hypothesis, ...]]()
-    limits = {index: target_limit(options, model.config, len(sources[index])) for index in indices}
+    search, answers = Search(network), dict[int, tuple[Hypothesis, ...]]()
+    limits = {index: target_limit(options, network.config, len(sources[index])) for index in indices}
     search.join([NewSegment(index, sources[index], options, limits[index]) for index in indices])
     while search.keys:
         selection = search.step()

@@ -20,6 +20,7 @@ from model.decoding.history import History
 from model.decoding.options import DecodingOptions
 from model.decoding.scoring import normalised_score
 from model.decoding.strategy import FinishReason, Hypothesis, Selection, check_new
+from model.step_scores import StepScores
 
 
 class Choice(NamedTuple):
@@ -96,15 +97,15 @@ class SingleRowStrategy:
         """What is derived from the rows' options is derived anew when next asked."""
         self._constraints = None
 
-    def select(self, log_probs: Tensor, attention: Tensor | None = None) -> Selection:
+    def select(self, scores: StepScores) -> Selection:
         segments = list(self._segments.values())
         if self._constraints is None:
             asked = [segment.options for segment in segments]
             self._constraints = Constraints(self._vocabulary, asked, self._device)
         rows = [segment.token_ids for segment in segments]
         held = [len(row) for row in rows]
-        scores = self._constraints.apply(log_probs, held, lambda: History.of(rows, self._device))
-        token_ids, choices = self._choose(scores)
+        ruled = self._constraints.apply(scores.log_probs(), held, lambda: History.of(rows, self._device))
+        token_ids, choices = self._choose(ruled)
         return self._extend_all(token_ids, choices)
 
     @abstractmethod

@@ -3,7 +3,7 @@
 Knows: log-probabilities, rows, keys. Must not know: the network, caches, requests, text.
 
 The caller owns the loop. One object per kind of strategy holds all live segments of that kind. At every step
-it takes one log-probability per row and token and answers, for each row, which row it continues and with
+it takes scores of every row's next token and answers, for each row, which row it continues and with
 which token; a vectorised call per kind, never one per request. Shapes: R rows, V vocabulary.
 """
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from model.decoding.demands import check_room
 from model.decoding.options import DecodingOptions
+from model.step_scores import StepScores
 
 FinishReason = Literal["stop", "length"]
 
@@ -90,11 +91,11 @@ class Strategy(Protocol):
     def wants_attention(self) -> bool:
         """Whether some live segment needs `select` to be told what was attended to."""
 
-    def select(self, log_probs: Tensor, attention: Tensor | None = None) -> Selection:
-        """Choose the next token of every row. `log_probs` [R, V] may be overwritten.
+    def select(self, scores: StepScores) -> Selection:
+        """Choose the next token of every row.
 
-        `attention` [R, S] says how much of each source token went into each row's `log_probs`; it is needed
-        when `wants_attention` is true, and has a column for every source token of every live segment.
+        `scores.attention` is needed when `wants_attention` is true, with a column for every source token of
+        every live segment.
         """
 
 

@@ -17,6 +17,7 @@ from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions, StrategyKind
 from model.decoding.sampling import SampleStrategy
 from model.decoding.strategy import Hypothesis, Selection, Strategy, check_new
+from model.step_scores import StepScores
 
 KINDS: dict[StrategyKind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
     "greedy": GreedyStrategy,
@@ -75,25 +76,20 @@ class StrategySet:
             self._members.pop(key, None)
         self._rows_of_kind = {}
 
-    def select(self, log_probs: Tensor, attention: Tensor | None = None) -> Selection:
+    def select(self, scores: StepScores) -> Selection:
         rows_of_kind = self._rows_of_kind or self._index_rows()
         if len(rows_of_kind) == 1:
             (kind,) = rows_of_kind
-            selection = self._strategies[kind].select(log_probs, attention)
+            selection = self._strategies[kind].select(scores)
         else:
-            parts = [(rows, self._select(k, rows, log_probs, attention)) for k, rows in rows_of_kind.items()]
-            selection = _merged(len(log_probs), parts)
+            parts = [
+                (rows, self._strategies[kind].select(scores.of_rows(rows)))
+                for kind, rows in rows_of_kind.items()
+            ]
+            selection = _merged(sum(len(rows) for rows, _ in parts), parts)
         if selection.finished or selection.failed:
             self._forget([*selection.finished, *selection.failed])
         return selection
-
-    def _select(
-        self, kind: StrategyKind, rows: Tensor, log_probs: Tensor, attention: Tensor | None
-    ) -> Selection:
-        """One kind's choice among its `rows` of the batch."""
-        strategy = self._strategies[kind]
-        watched = attention[rows] if attention is not None and strategy.wants_attention else None
-        return strategy.select(log_probs[rows], watched)
 
     def _index_rows(self) -> dict[StrategyKind, Tensor]:
         """The rows of each kind that has any, in the order that its own strategy has them."""

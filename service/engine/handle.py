@@ -21,6 +21,7 @@ from typing import Protocol
 
 import torch
 
+from model.network import EagerNetwork
 from model.transformer import Transformer
 from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig, EngineSnapshot
@@ -78,7 +79,7 @@ class ThreadEngine:
     def __init__(
         self, bundle: HasModel, config: EngineConfig, observer: EngineObserver | None = None
     ) -> None:
-        self._engine = Engine(Runner(bundle.model), config, observer)
+        self._engine = Engine(Runner(EagerNetwork(bundle.model)), config, observer)
         self._num_threads = config.num_threads
         self._wake = threading.Condition()
         self._mailboxes: dict[int, Mailbox] = {}  # by segment key; under _wake

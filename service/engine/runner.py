@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from model.alignment import cross_attention
 from model.decoding import Hypothesis, NewSegment, Search, Selection
-from model.transformer import Transformer
+from model.network import Network
 from service.engine.model_limits import checked_max_length
 from service.engine.request import Segment, SegmentRequest
 
@@ -23,12 +22,10 @@ MAX_GROUP_PADDING = 40
 class Runner:
     """The running batch on the device. The caller holds `torch.inference_mode`."""
 
-    def __init__(self, model: Transformer) -> None:
-        self._model, self._config = model, model.config
-        self._search = Search(model)
-        itemsize = model.output.weight.element_size()
-        # A key and a value of width D in every decoder layer.
-        self.bytes_per_position = 2 * self._config.num_decoder_layers * self._config.d_model * itemsize
+    def __init__(self, network: Network) -> None:
+        self._network, self._config = network, network.config
+        self._search = Search(network)
+        self.bytes_per_position = network.bytes_per_position
 
     @property
     def keys(self) -> Sequence[int]:
@@ -68,7 +65,7 @@ class Runner:
     def attention(self, segment: Segment, hypothesis: Hypothesis) -> Tensor:
         """See `FinishedEvent.attention`. A pass of its own; may raise whatever the device raises."""
         ended = (self._config.eos_id,) if hypothesis.finish_reason == "stop" else ()
-        return cross_attention(self._model, segment.request.source_ids, (*hypothesis.token_ids, *ended))
+        return self._network.cross_attention(segment.request.source_ids, (*hypothesis.token_ids, *ended))
 
     def drop(self, keys: Sequence[int]) -> None:
         """Free the rows of these segments."""

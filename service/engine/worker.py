@@ -20,7 +20,7 @@ import torch
 
 from model.checkpoint import BundleError, load_bundle
 from model.decoding import FinishReason
-from model.transformer import Transformer
+from model.network import EagerNetwork, Network
 from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig
 from service.engine.engine import Emission, Engine
@@ -69,20 +69,19 @@ def _load_and_serve(connection: Connection) -> None:
     # What is loaded stays for good: a full search through it would hold up a step for a tenth of a second.
     gc.collect()
     gc.freeze()
-    serve_model(connection, bundle.model, start.config, bundle.manifest_digest)
+    serve_network(connection, EagerNetwork(bundle.model), start.config, bundle.manifest_digest)
 
 
-def serve_model(
-    connection: Connection, model: Transformer, config: EngineConfig, manifest_digest: str = ""
+def serve_network(
+    connection: Connection, network: Network, config: EngineConfig, manifest_digest: str = ""
 ) -> None:
-    """Say that the model is there, and decode until told to stop. Raises as `Worker.run` does."""
+    """Say that the network is there, and decode until told to stop. Raises as `Worker.run` does."""
     torch.set_num_threads(config.num_threads)
-    worker = Worker(connection, model, config)
-    weight = model.output.weight
+    worker = Worker(connection, network, config)
     ready = Ready(
-        config=model.config,
-        dtype=str(weight.dtype).removeprefix("torch."),
-        device=str(weight.device),
+        config=network.config,
+        dtype=network.precision,
+        device=str(network.device),
         bytes_per_position=worker.bytes_per_position,
         manifest_digest=manifest_digest,
     )
@@ -94,11 +93,11 @@ def serve_model(
 class Worker:
     """Turns one engine. The caller holds `torch.inference_mode`."""
 
-    def __init__(self, connection: Connection, model: Transformer, config: EngineConfig) -> None:
+    def __init__(self, connection: Connection, network: Network, config: EngineConfig) -> None:
         self._connection = connection
         self._ear = _Ear()
         self._refused: list[tuple[int, Event]] = []  # since the last step
-        runner = _AnnouncingRunner(model, self._announce)
+        runner = _AnnouncingRunner(network, self._announce)
         self.bytes_per_position = runner.bytes_per_position
         self._engine = Engine(runner, replace(config, max_queue_tokens=NO_LIMIT), self._ear)
 
@@ -158,8 +157,8 @@ class Worker:
 class _AnnouncingRunner(Runner):
     """Says who is about to be encoded, before anything can go wrong with it."""
 
-    def __init__(self, model: Transformer, announce: Callable[[Sequence[Segment]], None]) -> None:
-        super().__init__(model)
+    def __init__(self, network: Network, announce: Callable[[Sequence[Segment]], None]) -> None:
+        super().__init__(network)
         self._announce = announce
 
     def join(self, segments: Sequence[Segment]) -> None:

@@ -18,6 +18,7 @@ import torch
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.options import DecodingOptions
 from model.decoding.strategy import Hypothesis, Strategy
+from model.step_scores import DenseScores
 
 Prefix = tuple[int, ...]
 # Log-probabilities of the next token of a segment, given what one of its rows holds.
@@ -123,7 +124,7 @@ class Game:
     def step(self) -> None:
         log_probs = torch.tensor([self.table(*row) for row in self.rows], dtype=torch.float64)
         before = list(self.strategy.keys)
-        selection = self.strategy.select(log_probs, self._attended())
+        selection = self.strategy.select(DenseScores(log_probs, self._attended()))
         parents = range(len(self.rows)) if selection.parents is None else selection.parents.tolist()
         old = self.rows
         assert [old[parent][0] for parent in parents] == [key for key, _ in old]

@@ -15,6 +15,7 @@ from model.decoding.constraints import TargetVocabulary
 from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions
 from model.decoding.strategy_set import StrategySet
+from model.step_scores import DenseScores
 from tests.model.decoding.tables import (
     CPU,
     EOS,
@@ -144,9 +145,9 @@ def test_tokens_that_are_never_text_are_not_generated() -> None:
 def test_equal_sums_are_taken_by_lower_row_then_lower_token() -> None:
     strategy = beam_strategy()
     strategy.add(0, DecodingOptions(beam_size=3), 10)
-    strategy.select(torch.log(torch.tensor([[0.01, 0.33, 0.33, 0.33]] * 3)))
+    strategy.select(DenseScores(torch.log(torch.tensor([[0.01, 0.33, 0.33, 0.33]] * 3))))
     flat = torch.log(torch.tensor([[0.01, 0.33, 0.33, 0.33]] * 3, dtype=torch.float64))
-    selection = strategy.select(flat)
+    selection = strategy.select(DenseScores(flat))
     assert selection.parents is not None
     assert selection.parents.tolist() == [0, 0, 0]
     assert selection.token_ids.tolist() == [1, 2, 3]
@@ -158,7 +159,7 @@ def test_numbers_that_are_none_fail_their_own_segment_only() -> None:
         strategy.add(key, DecodingOptions(beam_size=beam_size), 10)
     log_probs = torch.log(torch.tensor([[0.1, 0.3, 0.3, 0.2, 0.1]] * 6))
     log_probs[2, 3] = float("nan")  # the first row of segment 1
-    selection = strategy.select(log_probs)
+    selection = strategy.select(DenseScores(log_probs))
     assert selection.failed == (1,)
     assert list(strategy.keys) == [0, 2]
 
@@ -166,7 +167,7 @@ def test_numbers_that_are_none_fail_their_own_segment_only() -> None:
 def test_a_segment_with_nothing_left_to_choose_fails_rather_than_hangs() -> None:
     strategy = BeamStrategy(TargetVocabulary(eos_id=0, never_ids=(1, 2)), CPU)
     strategy.add(0, DecodingOptions(beam_size=2, min_length=1), 5)
-    assert strategy.select(torch.log(torch.full((2, 3), 1 / 3))).failed == (0,)
+    assert strategy.select(DenseScores(torch.log(torch.full((2, 3), 1 / 3)))).failed == (0,)
 
 
 OPTIONS = st.builds(

@@ -14,6 +14,7 @@ from model.decoding.coverage import LEAST, Coverage
 from model.decoding.options import DecodingOptions
 from model.decoding.strategy import Hypothesis
 from model.decoding.strategy_set import StrategySet
+from model.step_scores import DenseScores
 from tests.model.decoding.any_options import LONGEST, NUM_TOKENS, RANDOM_VOCABULARY, any_options
 from tests.model.decoding.tables import (
     CPU,
@@ -75,7 +76,7 @@ def test_coverage_is_asked_for_only_while_a_segment_wants_it() -> None:
     strategy.add(1, DecodingOptions(beam_size=2, coverage_penalty=0.1), 5, source_length=2)
     assert strategy.wants_attention
     with pytest.raises(ValueError, match="attended to"):
-        strategy.select(torch.log(torch.full((4, 3), 1 / 3)))
+        strategy.select(DenseScores(torch.log(torch.full((4, 3), 1 / 3))))
     strategy.remove([1])
     assert not strategy.wants_attention
 

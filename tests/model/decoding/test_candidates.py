@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.decoding.candidates import RowLayout, best_candidates, top_tokens
+from model.decoding.candidates import RowLayout, best_candidates
+from model.top_tokens import top_tokens
 
 CPU = torch.device("cpu")
 # Few different values, so that equals are everywhere.

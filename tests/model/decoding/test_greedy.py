@@ -10,6 +10,7 @@ import torch
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions
+from model.step_scores import DenseScores
 from tests.model.decoding.tables import CPU, EOS, VOCABULARY, Game, log_table, play, random_table
 
 GREEDY = DecodingOptions(strategy="greedy")
@@ -66,7 +67,7 @@ def test_numbers_that_are_none_fail_their_own_segment_only() -> None:
         strategy.add(key, GREEDY, 10)
     log_probs = torch.log(torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1]]))
     log_probs[1] = float("nan")
-    selection = strategy.select(log_probs)
+    selection = strategy.select(DenseScores(log_probs))
     assert selection.failed == (1,)
     assert set(selection.finished) == {2}
     assert list(strategy.keys) == [0]

@@ -13,6 +13,7 @@ from model import reference
 from model.decoding.options import DecodingOptions, OptionError
 from model.decoding.search import NewSegment, Search, decode_batch, target_limit
 from model.decoding.strategy import Hypothesis
+from model.network import EagerNetwork
 from model.transformer import Transformer
 from tests.builders import TINY_VOCABULARY, tiny_config, tiny_model
 
@@ -163,7 +164,7 @@ def run_mixed(
     model: Transformer, segments: list[NewSegment], moves: random.Random
 ) -> dict[int, list[object]]:
     """Segments join in random groups, some are dropped, the rest ends; answers and streams by key."""
-    search, waiting, answers = Search(model), list(segments), dict[int, list[object]]()
+    search, waiting, answers = Search(EagerNetwork(model)), list(segments), dict[int, list[object]]()
     streams: dict[int, tuple[int, ...]] = {}
     while waiting or search.keys:
         size = moves.randint(0 if search.keys else 1, 3)
@@ -260,7 +261,7 @@ def test_what_the_model_cannot_do_is_refused_before_it_begins(options: DecodingO
 
 @torch.inference_mode()
 def test_a_segment_without_room_for_its_prefix_leaves_the_others_as_they_were() -> None:
-    search = Search(MODEL)
+    search = Search(EagerNetwork(MODEL))
     search.join([NewSegment(0, [5, 3], GREEDY, 9)])
     with pytest.raises(OptionError, match="prefix_ids"):
         search.join([NewSegment(1, [5, 3], DecodingOptions(prefix_ids=(5, 6, 7)), 2)])
@@ -269,7 +270,7 @@ def test_a_segment_without_room_for_its_prefix_leaves_the_others_as_they_were() 
 
 @torch.inference_mode()
 def test_a_search_whose_segments_have_all_left_holds_nothing() -> None:
-    search = Search(MODEL)
+    search = Search(EagerNetwork(MODEL))
     search.join([NewSegment(0, [5, 3], GREEDY, 9), NewSegment(1, [6, 7, 3], DecodingOptions(), 9)])
     assert search.num_rows == 5
     search.drop([1])
@@ -282,7 +283,7 @@ def test_a_search_whose_segments_have_all_left_holds_nothing() -> None:
 
 @torch.inference_mode()
 def test_a_group_that_cannot_be_encoded_leaves_the_others_as_they_were() -> None:
-    search = Search(MODEL)
+    search = Search(EagerNetwork(MODEL))
     search.join([NewSegment(0, sources(1)[0], GREEDY, LIMIT)])
     search.step()
     with pytest.raises(IndexError):

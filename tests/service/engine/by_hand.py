@@ -8,6 +8,7 @@ from typing import Any
 
 from model import reference
 from model.decoding import DecodingOptions, FinishReason, Hypothesis
+from model.network import EagerNetwork
 from model.transformer import Transformer
 from service.engine.config import EngineConfig
 from service.engine.engine import Emission, Engine
@@ -68,7 +69,7 @@ def engine(
     model: Transformer = MODEL, ear: Ear | None = None, clock: Clock | None = None, **limits: Any
 ) -> Engine:
     config = EngineConfig(**{"max_rows": 8, **limits})
-    return Engine(Runner(model), config, ear, clock or Clock())
+    return Engine(Runner(EagerNetwork(model)), config, ear, clock or Clock())
 
 
 def source(rng: random.Random, longest: int = 10) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.network import EagerNetwork
 from service.engine.engine import Emission
 from service.engine.errors import (
     DeadlineExceeded,
@@ -83,7 +84,7 @@ def test_every_segment_gets_the_reference_answer_in_any_company(seed: int, count
 def test_a_tight_memory_limit_only_makes_segments_wait() -> None:
     rng = random.Random(3)
     asked = [request(source(rng), options) for options in KINDS * 3]
-    tight = 16 * Runner(MODEL).bytes_per_position * 6
+    tight = 16 * Runner(EagerNetwork(MODEL)).bytes_per_position * 6
     one = engine(cache_bytes_limit=tight)
     for ask in asked:
         one.submit(ask)

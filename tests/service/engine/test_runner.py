@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from model.alignment import cross_attention
 from model.decoding import DecodingOptions, Hypothesis
+from model.network import EagerNetwork
 from service.engine.errors import SegmentTooLarge
 from service.engine.runner import MAX_GROUP_PADDING, Runner, encoder_padding, length_groups
 from service.engine.running_batch import RunningBatch
@@ -34,13 +35,13 @@ def test_a_long_source_does_not_pad_many_short_ones() -> None:
 
 
 def test_the_target_limit_is_the_smallest_of_model_and_options() -> None:
-    runner = Runner(tiny_model())
+    runner = Runner(EagerNetwork(tiny_model()))
     assert runner.max_length(request()) == 64
     assert runner.max_length(request((5, 6, 3), DecodingOptions(max_length_ratio=2.0))) == 6
 
 
 def test_a_source_longer_than_the_model_reads_is_refused() -> None:
-    runner = Runner(tiny_model())
+    runner = Runner(EagerNetwork(tiny_model()))
     assert runner.max_length(request((5,) * 64)) == 64
     with pytest.raises(SegmentTooLarge) as caught:
         runner.max_length(request((5,) * 65))
@@ -50,12 +51,12 @@ def test_a_source_longer_than_the_model_reads_is_refused() -> None:
 @pytest.mark.parametrize("token_id", [-1, TINY_VOCABULARY])
 def test_ids_that_the_model_does_not_know_are_refused(token_id: int) -> None:
     with pytest.raises(ValueError, match=r"0\.\.23"):
-        Runner(tiny_model()).max_length(request((5, token_id, 3)))
+        Runner(EagerNetwork(tiny_model())).max_length(request((5, token_id, 3)))
 
 
 @torch.inference_mode()
 def test_the_reservation_covers_what_is_held_and_no_more_at_the_start() -> None:
-    runner = Runner(tiny_model())
+    runner = Runner(EagerNetwork(tiny_model()))
     batch = RunningBatch(max_rows=64, bytes_limit=1 << 30, bytes_per_position=runner.bytes_per_position)
     for key, (num_tokens, rows, max_length) in enumerate(((9, 4, 12), (3, 1, 40), (20, 2, 7))):
         joining = segment(key, num_tokens=num_tokens, rows=rows, max_length=max_length)
@@ -70,7 +71,7 @@ def test_the_reservation_covers_what_is_held_and_no_more_at_the_start() -> None:
 @torch.inference_mode()
 def test_a_step_that_raises_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    runner = Runner(model)
+    runner = Runner(EagerNetwork(model))
     runner.join([segment(0), segment(1)])
 
     def fail(*_: object) -> torch.Tensor:
@@ -93,7 +94,7 @@ def test_rows_of_a_request_are_those_of_its_strategy() -> None:
 
 @torch.inference_mode()
 def test_the_attention_of_an_answer_counts_the_end_mark_where_there_is_one() -> None:
-    runner, model = Runner(tiny_model()), tiny_model()
+    runner, model = Runner(EagerNetwork(tiny_model())), tiny_model()
     one = segment(0)
     for reason, ended in (("stop", (3,)), ("length", ())):
         attention = runner.attention(one, Hypothesis((5, 6), (-1.0, -1.0), -1.0, reason))  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ import torch
 import model
 from model.checkpoint import load_bundle
 from model.decoding import DecodingOptions
+from model.network import EagerNetwork
 from service.engine.config import EngineConfig
 from service.engine.engine import Engine
 from service.engine.observer import Phase, SilentObserver
@@ -38,7 +39,9 @@ def test_scheduling_takes_under_five_percent_of_a_step_of_64_rows(num_waiting: i
     """Every waiting segment has a deadline of its own, and one is cancelled before every step."""
     rng, watch = random.Random(1), Stopwatch()
     engine = Engine(
-        Runner(load_bundle(SHIPPED).model), EngineConfig(max_rows=ROWS, max_queue_tokens=10**6), watch
+        Runner(EagerNetwork(load_bundle(SHIPPED).model)),
+        EngineConfig(max_rows=ROWS, max_queue_tokens=10**6),
+        watch,
     )
     options = DecodingOptions(strategy="greedy", min_length=NUM_STEPS + 10)
     with torch.inference_mode():

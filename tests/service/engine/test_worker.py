@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
+from model.network import EagerNetwork
 from service.engine import EngineConfig, FailedEvent, FinishedEvent, SegmentTooLarge
 from service.engine.request import Event
 from service.engine.wire import Cancel, Command, Joined, Ready, Stepped, Stop, Submit, receive, send
-from service.engine.worker import serve_model
+from service.engine.worker import serve_network
 from tests.builders import tiny_model
 from tests.service.engine.segments import request
 from tests.service.engine.thread_door import BEAM, ENDLESS, SECONDS, SHORT
@@ -23,7 +24,7 @@ MODEL = tiny_model(1)
 @contextmanager
 def worker(**limits: Any) -> Iterator[Connection]:
     config = EngineConfig(**{"max_rows": 8, **limits})
-    child = ThreadChild(lambda child: serve_model(child.theirs, MODEL, config, "digest"))
+    child = ThreadChild(lambda child: serve_network(child.theirs, EagerNetwork(MODEL), config, "digest"))
     try:
         yield child.connection
     finally:
@@ -117,7 +118,7 @@ def test_cancelling_what_it_does_not_have_changes_nothing() -> None:
 
 def test_told_to_stop_it_ends_though_there_is_work_left() -> None:
     config = EngineConfig(max_rows=8)
-    child = ThreadChild(lambda child: serve_model(child.theirs, MODEL, config))
+    child = ThreadChild(lambda child: serve_network(child.theirs, EagerNetwork(MODEL), config))
     receive(child.connection)
     asked = [Submit(key, request(options=ENDLESS), time.monotonic()) for key in range(3)]
     send(child.connection, (*asked, Stop()))

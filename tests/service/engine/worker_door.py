@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from typing import Any
 
+from model.network import EagerNetwork
 from model.transformer import Transformer
 from service.engine import EngineConfig
 from service.engine.observer import EngineObserver
 from service.engine.process_engine import ProcessEngine
-from service.engine.worker import serve_model
+from service.engine.worker import serve_network
 from tests.builders import tiny_model
 from tests.service.engine.thread_door import SECONDS
 
@@ -71,7 +72,7 @@ class Nursery:
     def _work(self, child: ThreadChild) -> None:
         assert self.may_load.wait(SECONDS)
         if not self.is_failing:
-            serve_model(child.theirs, self.model, self.config, self.digest)
+            serve_network(child.theirs, EagerNetwork(self.model), self.config, self.digest)
 
     def kill(self) -> None:
         """The present child."""
