@@ -44,6 +44,12 @@ def choose(models_dir: Path, model: str | None, source: str | None, target: str 
     return fitting[0]
 
 
+def bundle_folder(models_dir: Path, model: str) -> Path:
+    """The folder of the bundle that is called so: a path, or a name in `models_dir`. Raises BundleError."""
+    _, offered = _offered(models_dir, model)
+    return offered[0].folder
+
+
 def _offered(models_dir: Path, model: str | None) -> tuple[Path, list[Choice]]:
     """Every direction that may be meant, and the folder to name when none fits."""
     if model is not None and (Path(model) / CONFIG_FILE).is_file():

@@ -14,6 +14,7 @@ FOLDERS = (
     "model",
     "model/decoding",
     "model/native",
+    "model/exporters",
     "training",
     "service",
     "service/engine",

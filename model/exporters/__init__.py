@@ -1,0 +1,1 @@
+"""Writes a bundle's network and tokenizer in the formats of other programs."""

@@ -1,0 +1,41 @@
+"""`verto export` writes the folder, says where it is, and refuses in one line."""
+
+from pathlib import Path
+
+from tests.builders import tiny_bundle
+from tests.cli.conftest import Verto
+
+
+def test_a_bundle_is_exported_and_its_folder_is_printed(tmp_path: Path, verto: Verto) -> None:
+    tiny_bundle(tmp_path / "tiny")
+    ended = verto("export", tmp_path / "tiny", tmp_path / "out", "--format", "marian-hf")
+    assert (ended.code, ended.text.strip()) == (0, str(tmp_path / "out"))
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"config.json", "model.safetensors", "source.spm", "vocab.json", "README.md"} <= names
+
+
+def test_a_bundle_is_found_by_its_name(tmp_path: Path, verto: Verto) -> None:
+    tiny_bundle(tmp_path / "models" / "tiny")
+    assert verto("export", "tiny", tmp_path / "out", "--models-dir", tmp_path / "models").code == 0
+
+
+def test_what_cannot_be_expressed_is_one_line_and_writes_nothing(tmp_path: Path, verto: Verto) -> None:
+    tiny_bundle(tmp_path / "tiny", embedding_norm=True)
+    ended = verto("export", tmp_path / "tiny", tmp_path / "out")
+    assert ended.code == 2
+    assert ended.err.strip() == "verto: embedding_norm must be False for format marian-hf, got True"
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path, verto: Verto) -> None:
+    tiny_bundle(tmp_path / "tiny")
+    ended = verto("export", tmp_path / "tiny", tmp_path / "out", "--format", "onnx")
+    assert ended.code == 2
+    assert "marian-hf" in ended.err
+
+
+def test_a_second_vocabulary_is_noted(tmp_path: Path, verto: Verto) -> None:
+    tiny_bundle(tmp_path / "tiny", joint=False, share_embeddings=False)
+    ended = verto("export", tmp_path / "tiny", tmp_path / "out")
+    assert ended.code == 0
+    assert "note: CTranslate2's converter knows one vocabulary" in ended.err
