@@ -12,6 +12,8 @@ from model.checkpoint import BundleError, list_bundles
 from model.manifest import read_bytes
 from service.language_codes import match
 
+MAX_LISTED = 50  # directions in an error
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -100,4 +102,5 @@ def _meant(wanted: str | None, offered: Sequence[str]) -> set[str]:
 
 
 def _listed(choices: Sequence[Choice]) -> str:
-    return ", ".join(map(str, choices))
+    more = f" and {len(choices) - MAX_LISTED:,} more" if len(choices) > MAX_LISTED else ""
+    return ", ".join(map(str, choices[:MAX_LISTED])) + more

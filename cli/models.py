@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from model.directions import Directions
+
 
 def run(
     models_dir: Annotated[
@@ -70,6 +72,12 @@ def _row(folder: Path) -> tuple[str, str, str, str, str]:
     files = verify_bundle(folder)
     path = folder / CONFIG_FILE
     info, _ = parse_config(path, path.read_bytes())
-    directions = ", ".join(f"{source} → {target}" for source, target in info.directions)
+    directions = _directions(info.languages)
     size = sum(entry.size for entry in files.values())
     return info.name, info.version, directions, f"{size / 1e6:.1f} MB", "yes"
+
+
+def _directions(languages: "Directions") -> str:
+    if languages.is_product:
+        return f"{len(languages.sources)} languages → {len(languages.targets)}"
+    return ", ".join(f"{source} → {target}" for source, target in languages)

@@ -121,6 +121,7 @@ def _load(folder: Path, settings: Settings) -> ServedModel:
         defaults=bundle.info.decoding,
         tokenizer=bundle.tokenizer,
         engine=_PatientEngine(bundle, config),
+        signals=bundle.info.signals,
     )
 
 

@@ -6,46 +6,53 @@ Knows: the names, bounds and version of that file. Must not know: weights, token
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from model.config import ConfigError, ModelConfig
 from model.decoding.options import DecodingOptions, OptionError
+from model.directions import Directions, Pair
+from model.language_signals import LanguageSignals
 from model.manifest import BundleError, dump_json, parse_json
 
 CONFIG_FILE = "config.json"
 FORMAT_VERSION = 1
-# How a target language is signalled. A bundle of another kind would be decoded into the wrong language.
-TARGET_SIGNAL = "none"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LANGUAGE = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
 _KEYS = ("format_version", "name", "version", "directions", "target_signal", "decoding", "model")
+_OPTIONAL_KEYS = ("source_signal", "language_tokens")  # where languages are told by tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleInfo:
     """What a bundle says of itself beside its architecture. Raises ConfigError at construction.
 
-    `directions` are (source, target) language codes; `decoding` holds the defaults of requests.
+    `directions` are (source, target) language codes, any sequence of which becomes `Directions`; `decoding`
+    holds the defaults of requests; `signals` say how the model is told its languages.
     """
 
     name: str
     version: str
-    directions: tuple[tuple[str, str], ...]
+    directions: Sequence[Pair]
     decoding: DecodingOptions
+    signals: LanguageSignals = field(default_factory=LanguageSignals)
 
     def __post_init__(self) -> None:
-        for field in ("name", "version"):
-            value = getattr(self, field)
+        for name in ("name", "version"):
+            value = getattr(self, name)
             if not isinstance(value, str) or not _NAME.fullmatch(value):
-                raise ConfigError(field, "1 to 100 letters, digits, '.', '_' or '-'", value)
-        if not self.directions or len(set(self.directions)) != len(self.directions):
-            raise ConfigError("directions", "at least one pair of languages, none twice", self.directions)
-        for code in (code for direction in self.directions for code in direction):
-            if not isinstance(code, str) or not _LANGUAGE.fullmatch(code):
-                raise ConfigError("directions", "pairs of language codes such as 'en' or 'pt-BR'", code)
+                raise ConfigError(name, "1 to 100 letters, digits, '.', '_' or '-'", value)
+        if not isinstance(self.directions, Directions):
+            object.__setattr__(self, "directions", Directions(self.directions))
+        self.signals.check(self.languages)
+
+    @property
+    def languages(self) -> Directions:
+        """`directions`, by their own type."""
+        assert isinstance(self.directions, Directions)
+        return self.directions
 
 
 def config_bytes(info: BundleInfo, config: ModelConfig) -> bytes:
@@ -55,8 +62,8 @@ def config_bytes(info: BundleInfo, config: ModelConfig) -> bytes:
             "format_version": FORMAT_VERSION,
             "name": info.name,
             "version": info.version,
-            "directions": info.directions,
-            "target_signal": TARGET_SIGNAL,
+            "directions": info.languages.to_json(),
+            **info.signals.to_json(),
             "decoding": info.decoding.to_dict(),
             "model": config.to_dict(),
         }
@@ -71,10 +78,13 @@ def parse_config(path: Path, data: bytes) -> tuple[BundleInfo, ModelConfig]:
         info = BundleInfo(
             name=content["name"],
             version=content["version"],
-            directions=_directions(content["directions"]),
+            directions=Directions.from_json(content["directions"]),
             decoding=DecodingOptions.from_dict(_object("decoding", content)),
+            signals=LanguageSignals.from_json(content),
         )
-        return info, ModelConfig.from_dict(_object("model", content))
+        config = ModelConfig.from_dict(_object("model", content))
+        _check_token_ids(info.signals, config)
+        return info, config
     except (ConfigError, OptionError) as error:
         raise BundleError(path, str(error)) from error
 
@@ -87,11 +97,16 @@ def _check_keys(path: Path, content: dict[str, Any]) -> None:
         raise BundleError(path, fault)
     if missing := [key for key in _KEYS if key not in content]:
         raise BundleError(path, f"{missing[0]} is missing")
-    if unknown := sorted(content.keys() - set(_KEYS)):
-        raise BundleError(path, f"unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
-    if content["target_signal"] != TARGET_SIGNAL:
-        fault = f"target_signal {content['target_signal']!r} is not supported; this version of Verto reads"
-        raise BundleError(path, f"{fault} {TARGET_SIGNAL!r}")
+    known = (*_KEYS, *_OPTIONAL_KEYS)
+    if unknown := sorted(content.keys() - set(known)):
+        raise BundleError(path, f"unknown key {unknown[0]!r}; known are {', '.join(known)}")
+
+
+def _check_token_ids(signals: LanguageSignals, config: ModelConfig) -> None:
+    size = min(config.source_vocab_size, config.target_vocab_size)
+    for code, token_id in signals.token_ids.items():
+        if token_id >= size:
+            raise ConfigError("language_tokens", f"token ids in 0..{size - 1}", {code: token_id})
 
 
 def _object(key: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -99,13 +114,3 @@ def _object(key: str, content: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(key, "a JSON object", value)
     return value
-
-
-def _directions(value: object) -> tuple[tuple[str, str], ...]:
-    if not isinstance(value, list) or not all(_is_pair_of_strings(pair) for pair in value):
-        raise ConfigError("directions", "a list of pairs such as [['en', 'de']]", value)
-    return tuple((source, target) for source, target in value)
-
-
-def _is_pair_of_strings(value: object) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(isinstance(code, str) for code in value)

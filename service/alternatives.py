@@ -25,6 +25,7 @@ from service.jobs import Alternative, Candidate, FinishReason
 from service.prefix_healing import one_token_more
 from service.registry import Route
 from service.segmentation import Segment
+from service.signalled_engine import engine_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class Continuations:
 
     def _submitted(self, stack: AsyncExitStack, request: SegmentRequest, demands: Demands) -> SegmentEvents:
         try:
-            events = demands.submit(self._route.model.engine, request)
+            events = demands.submit(engine_of(self._route), request)
         except EngineError as error:
             raise service_error(error) from error
         stack.push_async_callback(events.aclose)

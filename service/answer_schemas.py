@@ -129,12 +129,21 @@ class DetectAnswer(BaseModel):
     detections: list[DetectionAnswer]
 
 
+class LanguageProduct(BaseModel):
+    """Each of the sources is translated into each of the targets but itself."""
+
+    sources: list[str]
+    targets: list[str]
+
+
 class ModelAnswer(BaseModel):
     id: str
     object: Literal["model"] = "model"
     created: int = Field(description="When the bundle was written, in seconds since 1970.")
     owned_by: str = "verto"
-    directions: list[tuple[str, str]]
+    directions: list[tuple[str, str]] | LanguageProduct = Field(
+        description="Pairs of source and target; of a many-to-many model its sources and its targets."
+    )
     version: str
     dtype: str
     device: str

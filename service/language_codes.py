@@ -3,7 +3,10 @@
 Knows codes and names; must not know models, texts or HTTP.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from service.iso_languages import two_letters
 
 # code: (English name, own name). A code that is not here is shown as its own name.
 NAMES: dict[str, tuple[str, str]] = {
@@ -62,6 +65,28 @@ NAMES: dict[str, tuple[str, str]] = {
     "vi": ("Vietnamese", "Tiếng Việt"),
     "zh": ("Chinese", "中文"),
 }
+_BY_SCRIPT = {
+    ("zh", "hans"): ("Chinese (Simplified)", "简体中文"),
+    ("zh", "hant"): ("Chinese (Traditional)", "繁體中文"),
+}
+
+
+# Where a language is written in several scripts, the one that its plain code means.
+_USUAL_SCRIPT = {"zh": "hans", "ks": "arab", "kr": "latn", "ace": "latn", "bjn": "latn", "taq": "latn"}
+_SCRIPT_OF_REGION = {("zh", region): "hant" for region in ("tw", "hk", "mo")} | {
+    ("zh", region): "hans" for region in ("cn", "sg", "my")
+}
+_NO_REGION = "xx"  # mBART writes English `en_XX`
+# Norwegian without a standard is Bokmål in practice, and some models know only the one name of it.
+_NEAR = {"no": "nb", "nb": "no"}
+
+
+class _Tag(NamedTuple):
+    """A code's parts in lower case; the empty string is a part that is left open."""
+
+    language: str
+    script: str
+    region: str
 
 
 def normalise(code: str) -> str:
@@ -70,16 +95,17 @@ def normalise(code: str) -> str:
 
 
 def primary(code: str) -> str:
-    """The language alone: `pt` of `pt-BR`."""
-    return normalise(code).partition("-")[0]
+    """The language alone, in two letters where it has such a code: `pt` of `pt-BR`, `en` of `eng_Latn`."""
+    return two_letters(normalise(code).partition("-")[0])
 
 
 def match(wanted: str, served: Iterable[str]) -> str | None:
     """The served code that `wanted` means, or None.
 
     The same code in any case first, then with its subtags dropped from the end (`de-AT` means a served `de`,
-    RFC 4647 lookup), then the one served variant of the same language (`pt` means `pt-BR` if that is the only
-    Portuguese). Two variants to choose from are no match.
+    RFC 4647 lookup), then the one served variant of the same language that does not contradict it: `pt` means
+    `pt-BR` if that is the only Portuguese, `en-US` means `eng_Latn`, `zh-TW` means `zho_Hant`. Of variants
+    that differ in the script alone the usual script is meant. Two others to choose from are no match.
     """
     by_normal = {normalise(code): code for code in served}
     shorter = normalise(wanted)
@@ -87,17 +113,46 @@ def match(wanted: str, served: Iterable[str]) -> str | None:
         if shorter in by_normal:
             return by_normal[shorter]
         shorter = shorter.rpartition("-")[0]
-    if "-" in normalise(wanted):
-        return None
-    variants = [code for normal, code in by_normal.items() if primary(normal) == normalise(wanted)]
-    return variants[0] if len(variants) == 1 else None
+    return _variant(_tag(wanted), {_tag(code): code for code in by_normal.values()})
+
+
+def _tag(code: str) -> _Tag:
+    first, *others = normalise(code).split("-")
+    language = two_letters(first)
+    script = next((part for part in others if len(part) == 4 and part.isalpha()), "")
+    region = next((part for part in others if len(part) == 2 and part != _NO_REGION), "")
+    return _Tag(language, script or _SCRIPT_OF_REGION.get((language, region), ""), region)
+
+
+def _variant(wanted: _Tag, served: Mapping[_Tag, str]) -> str | None:
+    """The one that fits, by its tag."""
+    language = wanted.language
+    if not any(tag.language == language for tag in served):
+        language = _NEAR.get(language, language)
+    fitting = [tag for tag in served if tag.language == language and _fits(wanted, tag)]
+    if len(fitting) > 1 and not wanted.script:
+        usual = _USUAL_SCRIPT.get(language, "")
+        fitting = [tag for tag in fitting if tag.script == usual and usual]
+    return served[fitting[0]] if len(fitting) == 1 else None
+
+
+def _fits(wanted: _Tag, served: _Tag) -> bool:
+    """Whether nothing is known that contradicts: a script or a region that one leaves open does not."""
+    same_script = not wanted.script or not served.script or wanted.script == served.script
+    # A region that told the script has said all that it can where the served code has none.
+    return same_script and (not wanted.region or served.region in ("", wanted.region))
 
 
 def english_name(code: str) -> str:
     """`German` for `de` and `de-AT` alike; the code itself for a language without an entry."""
-    return NAMES.get(normalise(code), NAMES.get(primary(code), (code, code)))[0]
+    return _names(code)[0]
 
 
 def own_name(code: str) -> str:
     """`Deutsch` for `de`; the code itself for a language without an entry."""
-    return NAMES.get(normalise(code), NAMES.get(primary(code), (code, code)))[1]
+    return _names(code)[1]
+
+
+def _names(code: str) -> tuple[str, str]:
+    tag = _tag(code)
+    return NAMES.get(normalise(code)) or _BY_SCRIPT.get(tag[:2]) or NAMES.get(tag.language, (code, code))

@@ -95,6 +95,7 @@ def _serve(started: StartedEngine, joins: EngineMetrics | None) -> ServedModel:
         defaults=head.info.decoding,
         tokenizer=head.tokenizer,
         engine=engine,
+        signals=head.info.signals,
     )
     logger.info("model loaded", extra={"model": model.name, "seconds": round(model.load_seconds, 2)})
     return model

@@ -25,6 +25,9 @@ LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 STEP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 NO_PAIR = "none"
+# A many-to-many model serves tens of thousands of pairs, each of which would have series of its own.
+MAX_PAIRS = 200
+OTHER_PAIR = "other"
 
 
 class Metrics:
@@ -34,6 +37,7 @@ class Metrics:
         # A second series for each counter that says when it began tells nobody anything.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self._pairs: set[str] = set()
         self._define_requests()
         self._define_work()
         self._define_engine()
@@ -147,7 +151,7 @@ class Metrics:
     def segment_finished(self, pair: str, hypothesis: "Hypothesis", timings: "SegmentTimings") -> None:
         """A segment of a pair was translated."""
         num_tokens = len(hypothesis.token_ids)
-        self.segments.labels(pair, hypothesis.finish_reason).inc()
+        self.segments.labels(self._pair(pair), hypothesis.finish_reason).inc()
         self.target_tokens.inc(num_tokens)
         self.queue_duration.observe(timings.queue_seconds)
         self.first_token.observe(timings.first_token_seconds)
@@ -155,12 +159,20 @@ class Metrics:
             between = (timings.total_seconds - timings.first_token_seconds) / (num_tokens - 1)
             self.inter_token.observe(between)
 
+    def _pair(self, pair: str) -> str:
+        """The label: the pair itself, for as many as were seen first."""
+        if pair not in self._pairs and len(self._pairs) >= MAX_PAIRS:
+            return OTHER_PAIR
+        self._pairs.add(pair)
+        return pair
+
     # What HTTP reports.
 
     def answered(self, route: str, pair: str | None, code: int, duration_seconds: float) -> None:
         """A request was answered; `route` is a declared one, `pair` a served one."""
-        self.requests.labels(route, pair or NO_PAIR, str(code)).inc()
-        self.request_duration.labels(route, pair or NO_PAIR).observe(duration_seconds)
+        label = NO_PAIR if pair is None else self._pair(pair)
+        self.requests.labels(route, label, str(code)).inc()
+        self.request_duration.labels(route, label).observe(duration_seconds)
 
     def refused(self, reason: str) -> None:
         """A request was refused for its size, for load, or for where the server is in its life."""

@@ -11,6 +11,7 @@ from model.decoding.options import DecodingOptions
 from service.demands import Demands
 from service.errors import FieldFault, InvalidRequest, LanguageNotAvailable, RequestTooLarge, SegmentTooLong
 from service.jobs import MAX_ATTENTION_TOKENS, TranslationJob
+from service.language_codes import primary
 from service.languages import Detector, best_of, is_served
 from service.long_sentences import IndivisibleError, divide
 from service.registry import ModelRegistry, Route, require_one_target
@@ -138,8 +139,8 @@ def plan_segments(
 ) -> list[tuple[Segment, tuple[int, ...]]]:
     """A text's segments with their source ids, each short enough for the route's model; a segment that passes
     through unchanged has no ids. Raises SegmentTooLong."""
-    tokenizer, limit = route.model.tokenizer, route.model.max_source_length
-    spans = sentence_spans(text, job.split, route.source)
+    tokenizer, limit = route.model.tokenizer, route.max_source_length
+    spans = sentence_spans(text, job.split, primary(route.source))
     encoded = tokenizer.encode_sources([text[start:end] for start, end in spans])
     pieces: list[tuple[Span, list[int]]] = []
     for span, source_ids in zip(spans, encoded, strict=True):
@@ -159,7 +160,7 @@ def plan_segments(
 
 def _divided(job: TranslationJob, index: int, span: Span, route: Route) -> list[tuple[Span, list[int]]]:
     text, tokenizer = job.texts[index], route.model.tokenizer
-    limit = route.model.max_source_length
+    limit = route.max_source_length
     try:
         parts = divide(text, span, lambda piece: len(tokenizer.encode_source(piece)), limit)
     except IndivisibleError as error:

@@ -5,10 +5,13 @@ Knows directions and names; must not know texts, HTTP, or how a model is loaded 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from model.directions import Directions, Pair
+from model.language_signals import LanguageSignals, Signal
 from service.errors import FieldFault, InvalidRequest, LanguageNotAvailable, ModelNotFound
 from service.language_codes import match
 
@@ -18,14 +21,18 @@ if TYPE_CHECKING:  # annotations only: the engine's package may import torch, an
     from service.engine.handle import EngineHandle
 
 
+MAX_LISTED_PAIRS = 50  # in an error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ServedModel:
     """A loaded bundle behind its engine. `max_source_length` is in tokens, `</s>` included; `alignment_layer`
-    is the decoder layer whose attention aligns words."""
+    is the decoder layer whose attention aligns words; `signals` say how the model is told its languages.
+    Any sequence of pairs given as `directions` becomes `Directions`."""
 
     name: str
     version: str
-    directions: tuple[tuple[str, str], ...]
+    directions: Sequence[Pair]
     dtype: str
     device: str
     created: int  # when the bundle was written, seconds since 1970
@@ -35,6 +42,17 @@ class ServedModel:
     tokenizer: Tokenizer
     engine: EngineHandle
     alignment_layer: int = -1
+    signals: LanguageSignals = field(default_factory=LanguageSignals)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.directions, Directions):
+            object.__setattr__(self, "directions", Directions(self.directions))
+
+    @property
+    def languages(self) -> Directions:
+        """`directions`, by their own type."""
+        assert isinstance(self.directions, Directions)
+        return self.directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,53 +68,73 @@ class Route:
         """`en-de`: the label of metrics."""
         return f"{self.source}-{self.target}"
 
+    @property
+    def signal(self) -> Signal:
+        """The tokens that tell the model this direction."""
+        return self.model.signals.of(self.source, self.target)
+
+    @property
+    def max_source_length(self) -> int:
+        """Tokens of a text's segment, `</s>` included: what tells the languages takes room too."""
+        return self.model.max_source_length - self.signal.num_source_tokens
+
 
 class ModelRegistry:
-    """All served models, in order of their names; of two that serve a direction the first is chosen."""
+    """All served models, in order of their names; of two that serve a direction the first is chosen.
+
+    Pairs are never listed to find one: a model of 200 languages has 40 000.
+    """
 
     def __init__(self, models: Sequence[ServedModel]) -> None:
         self.models = tuple(sorted(models, key=lambda model: model.name))
-        self.routes = tuple(
-            Route(model, source, target) for model in self.models for source, target in model.directions
-        )
 
-    @property
-    def pairs(self) -> list[str]:
-        """Served directions, each once, as `en-de`."""
-        return list(dict.fromkeys(route.pair for route in self.routes))
-
-    @property
+    @cached_property
     def languages(self) -> list[str]:
         """Codes that are served on either side, sorted."""
-        return sorted({code for route in self.routes for code in (route.source, route.target)})
+        served = (model.languages for model in self.models)
+        return sorted({code for one in served for code in (*one.sources, *one.targets)})
+
+    def targets_of(self, source: str) -> list[str]:
+        """What some model translates this source into, sorted."""
+        return sorted({target for model in self.models for target in model.languages.targets_of(source)})
 
     def select(self, model: str | None, source: str | None, target: str | None) -> list[Route]:
         """Every route that fits what was given (None: anything), best first; at least one.
 
         Raises ModelNotFound and LanguageNotAvailable, which list what there is.
         """
-        routes = self._of_model(model)
-        sources = list(dict.fromkeys(route.source for route in routes))
-        targets = list(dict.fromkeys(route.target for route in routes))
+        models = self._named(model)
+        sources, targets = (
+            _codes(one.languages.sources for one in models),
+            _codes(one.languages.targets for one in models),
+        )
         wanted_source = None if source is None else _require("source", source, sources)
         wanted_target = None if target is None else _require("target", target, targets)
-        fitting = [
-            route
-            for route in routes
-            if wanted_source in (None, route.source) and wanted_target in (None, route.target)
-        ]
+        fitting = [route for one in models for route in _routes(one, wanted_source, wanted_target)]
         if not fitting:
-            raise _pair_missing(f"{wanted_source}-{wanted_target}", routes)
+            raise _pair_missing(wanted_source, wanted_target, models)
         return fitting
 
-    def _of_model(self, name: str | None) -> Sequence[Route]:
+    def _named(self, name: str | None) -> Sequence[ServedModel]:
         if name is None:
-            return self.routes
-        routes = [route for route in self.routes if route.model.name == name]
-        if not routes:
+            return self.models
+        named = [model for model in self.models if model.name == name]
+        if not named:
             bound = "one of " + ", ".join(model.name for model in self.models)
             raise ModelNotFound("There is no such model.", faults=[FieldFault("model", bound, name)])
-        return routes
+        return named
+
+
+def _codes(of_models: Iterable[Sequence[str]]) -> list[str]:
+    return list(dict.fromkeys(code for codes in of_models for code in codes))
+
+
+def _routes(model: ServedModel, source: str | None, target: str | None) -> Iterator[Route]:
+    """The model's routes in order of its directions, those that fit."""
+    for one in model.languages.sources if source is None else (source,):
+        for other in model.languages.targets_of(one) if target is None else (target,):
+            if (one, other) in model.languages:
+                yield Route(model, one, other)
 
 
 def require_one_target(routes: Sequence[Route]) -> Route:
@@ -118,7 +156,13 @@ def _require(field: str, wanted: str, served: Sequence[str]) -> str:
     return code
 
 
-def _pair_missing(pair: str, routes: Sequence[Route]) -> LanguageNotAvailable:
-    served = ", ".join(dict.fromkeys(route.pair for route in routes))
+def _pair_missing(
+    source: str | None, target: str | None, models: Sequence[ServedModel]
+) -> LanguageNotAvailable:
+    """Every pair is told where they are few, else those from the same source."""
+    few = sum(len(model.languages) for model in models) <= MAX_LISTED_PAIRS
+    near = [route.pair for model in models for route in _routes(model, None if few else source, None)]
+    served = ", ".join(dict.fromkeys(near))
+    pair = f"{source}-{target}"
     fault = FieldFault("target", f"of a served pair: {served}", pair)
     return LanguageNotAvailable(f"The pair {pair} is not available.", faults=[fault])

@@ -13,6 +13,7 @@ from service.answer_schemas import (
     DetectAnswer,
     DetectionAnswer,
     LanguageAnswer,
+    LanguageProduct,
     LanguagesAnswer,
     LanguageShare,
     ModelAnswer,
@@ -27,6 +28,7 @@ from service.jobs import TranslationJob
 from service.language_codes import english_name, own_name
 from service.middleware import RequestRecord, record_of
 from service.openapi import PROBLEMS, TRANSLATE_RESPONSES, request_body
+from service.registry import ServedModel
 from service.schemas import OPTION_FIELDS, DetectRequest, TranslateRequest
 from service.streaming import EventStreamResponse
 
@@ -106,7 +108,7 @@ async def models(context: Context) -> ModelsAnswer:
             ModelAnswer(
                 id=model.name,
                 created=model.created,
-                directions=list(model.directions),
+                directions=_directions(model),
                 version=model.version,
                 dtype=model.dtype,
                 device=model.device,
@@ -114,6 +116,13 @@ async def models(context: Context) -> ModelsAnswer:
             for model in _served(context).registry.models
         ]
     )
+
+
+def _directions(model: ServedModel) -> list[tuple[str, str]] | LanguageProduct:
+    languages = model.languages
+    if languages.is_product:
+        return LanguageProduct(sources=list(languages.sources), targets=list(languages.targets))
+    return list(languages)
 
 
 @router.get("/languages", summary="List the languages", tags=["languages"], responses=PROBLEMS)
@@ -126,7 +135,7 @@ async def languages(context: Context) -> LanguagesAnswer:
                 code=code,
                 name=english_name(code),
                 own_name=own_name(code),
-                targets=sorted({route.target for route in registry.routes if route.source == code}),
+                targets=registry.targets_of(code),
             )
             for code in registry.languages
         ]

@@ -19,6 +19,7 @@ from service.jobs import TranslationJob
 from service.languages import DetectedLanguage, Detector
 from service.planning import PlannedText, Planner
 from service.registry import ModelRegistry, Route, ServedModel
+from service.signalled_engine import engine_of
 from service.translation import RunningSegment, RunningTranslation, TranslationObserver
 
 # Below this many characters planning takes less time than handing it to another thread.
@@ -159,7 +160,7 @@ class Translator:
             deadline=deadline,
         )
         segment.request = request
-        segment.events = text.demands.submit(segment.route.model.engine, request)
+        segment.events = text.demands.submit(engine_of(segment.route), request)
 
 
 def _possible_models(routes: Sequence[Route]) -> list[ServedModel]:

@@ -238,7 +238,7 @@ def served_model(
     return ServedModel(
         name=name,
         version="1.0",
-        directions=tuple(directions),
+        directions=directions,
         dtype="float32",
         device="cpu",
         created=1_700_000_000,

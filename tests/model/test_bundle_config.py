@@ -23,11 +23,50 @@ class TestConfig:
         fault = fault_of(bundle, "config.json")
         assert fault == f"format_version {version!r} is not supported; this version of Verto reads 1"
 
-    @pytest.mark.parametrize("signal", ["source_tag", "forced_first_token", None])
+    @pytest.mark.parametrize("signal", ["forced_first_token", None])
     def test_another_target_signal_is_refused(self, bundle: Path, signal: object) -> None:
         edit_config(bundle, lambda config: config.update(target_signal=signal))
         fault = fault_of(bundle, "config.json")
-        assert fault == f"target_signal {signal!r} is not supported; this version of Verto reads 'none'"
+        assert fault == f"target_signal must be one of none, source_tag, forced_token, got {signal!r}"
+
+    @pytest.mark.parametrize(
+        ("changes", "named"),
+        [
+            ({"target_signal": "source_tag"}, "language_tokens must be given for 'de', got []"),
+            (
+                {"source_signal": "prefix", "language_tokens": {"de": 5}},
+                "language_tokens must be given for 'en'",
+            ),
+            ({"source_signal": "around"}, "source_signal must be one of none, prefix, suffix"),
+            ({"language_tokens": {"de": 5}}, "language_tokens must be left out where neither"),
+            (
+                {"target_signal": "forced_token", "language_tokens": []},
+                "language_tokens must be a JSON object",
+            ),
+            (
+                {"target_signal": "forced_token", "language_tokens": {"de": 480}},
+                "language_tokens must be token ids",
+            ),
+            (
+                {"target_signal": "forced_token", "language_tokens": {"de": -1}},
+                "language_tokens must be language",
+            ),
+            (
+                {"target_signal": "forced_token", "language_tokens": {"de": True}},
+                "language_tokens must be language",
+            ),
+            ({"directions": {"sources": ["en"]}}, "directions must be pairs, or"),
+            ({"directions": {"sources": ["en"], "targets": [5]}}, "directions must be pairs, or"),
+            ({"directions": {"sources": ["en"], "targets": []}}, "directions.targets must be"),
+            ({"directions": {"sources": ["en", "en"], "targets": ["de"]}}, "directions.sources must be"),
+            ({"directions": {"sources": ["en"], "targets": ["en"]}}, "directions.targets must be another"),
+        ],
+    )
+    def test_bad_signals_and_products_are_named(
+        self, bundle: Path, changes: dict[str, object], named: str
+    ) -> None:
+        edit_config(bundle, lambda config: config.update(changes))
+        assert fault_of(bundle, "config.json").startswith(named)
 
     @pytest.mark.parametrize("key", ["name", "version", "directions", "target_signal", "decoding", "model"])
     def test_a_missing_key_is_named(self, bundle: Path, key: str) -> None:
