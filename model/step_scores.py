@@ -6,14 +6,14 @@ Shapes: R rows, S source tokens, V vocabulary, N barred pairs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor
 
+from model.beam_step import NEVER, BeamStep, extend_beams, tokens_to_look_at
 from model.top_tokens import top_tokens
-
-NEVER = float("-inf")
 
 
 class StepScores(Protocol):
@@ -32,10 +32,17 @@ class StepScores(Protocol):
 
     def top(self, count: int, barred: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The `count` likeliest tokens of every row (all, where there are fewer): log-probabilities and ids
-        [R, count], higher first, of equals the lower id first. A network that can, does it without [R, V].
+        [R, count], higher first, of equals the lower id first; which of those that are -inf is left open.
+        A network that can, does it without [R, V].
 
         `barred` [2, N] are pairs of a row and a token whose log-probability counts as -inf.
         """
+
+    def extend_beams(
+        self, widths: Sequence[int], totals: Sequence[float], eos_id: int, barred: Tensor | None = None
+    ) -> BeamStep:
+        """One step of beams of these `widths` [U], whose rows are all R, with the sums `totals` [R]: see
+        `model.beam_step.extend_beams`."""
 
     def of_rows(self, rows: Tensor) -> StepScores:
         """The same of some `rows`, in their order."""
@@ -60,6 +67,12 @@ class DenseScores:
         best = top_tokens(self.dense, count)
         self.dense[places] = own  # cheaper than a copy of [R, V]
         return best
+
+    def extend_beams(
+        self, widths: Sequence[int], totals: Sequence[float], eos_id: int, barred: Tensor | None = None
+    ) -> BeamStep:
+        values, token_ids = self.top(tokens_to_look_at(widths), barred)
+        return extend_beams(widths, totals, values, token_ids, eos_id)
 
     def of_rows(self, rows: Tensor) -> DenseScores:
         return DenseScores(self.dense[rows], None if self.attention is None else self.attention[rows])

@@ -17,6 +17,9 @@ def top_tokens(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
     few, so only the rows that have some are sorted in full.
     """
     num_tokens = log_probs.shape[1]
+    if count == 1:  # of equals `max` answers the first
+        likeliest = log_probs.max(dim=1, keepdim=True)
+        return likeliest.values, likeliest.indices
     if count >= num_tokens:
         everything = torch.sort(log_probs, dim=1, descending=True, stable=True)
         return everything.values, everything.indices

@@ -9,10 +9,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from model.decoding.constraints import Scores
-from model.decoding.single_row import Choice, SingleRowStrategy
+from model.decoding.single_row import Choice, RuledRowStrategy
 
 
-class GreedyStrategy(SingleRowStrategy):
+class GreedyStrategy(RuledRowStrategy):
     """All live greedy segments; see `Strategy`."""
 
     def _choose(self, scores: Scores) -> tuple[Tensor, list[Choice]]:

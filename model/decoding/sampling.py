@@ -20,10 +20,10 @@ from model.decoding.constraints import Scores, TargetVocabulary
 from model.decoding.filters import Filters, is_filtered
 from model.decoding.options import DecodingOptions
 from model.decoding.random_numbers import new_seed, uniform
-from model.decoding.single_row import Choice, SingleRowStrategy
+from model.decoding.single_row import Choice, RuledRowStrategy
 
 
-class SampleStrategy(SingleRowStrategy):
+class SampleStrategy(RuledRowStrategy):
     """All live sampled segments; see `Strategy`. A segment without a seed is given a new one."""
 
     def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:

@@ -60,18 +60,15 @@ class SingleRow:
 class SingleRowStrategy:
     """All live segments of one kind that has one row for each; see `Strategy`."""
 
+    wants_attention = False
+
     def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
         self._vocabulary, self._device = vocabulary, device
         self._segments: dict[int, SingleRow] = {}
-        self._constraints: Constraints | None = None
 
     @property
     def keys(self) -> Sequence[int]:
         return list(self._segments)
-
-    @property
-    def wants_attention(self) -> bool:
-        return False
 
     def add(
         self,
@@ -93,24 +90,13 @@ class SingleRowStrategy:
         if gone:
             self._rows_changed()
 
+    @abstractmethod
     def _rows_changed(self) -> None:
         """What is derived from the rows' options is derived anew when next asked."""
-        self._constraints = None
-
-    def select(self, scores: StepScores) -> Selection:
-        segments = list(self._segments.values())
-        if self._constraints is None:
-            asked = [segment.options for segment in segments]
-            self._constraints = Constraints(self._vocabulary, asked, self._device)
-        rows = [segment.token_ids for segment in segments]
-        held = [len(row) for row in rows]
-        ruled = self._constraints.apply(scores.log_probs(), held, lambda: History.of(rows, self._device))
-        token_ids, choices = self._choose(ruled)
-        return self._extend_all(token_ids, choices)
 
     @abstractmethod
-    def _choose(self, scores: Scores) -> tuple[Tensor, list[Choice]]:
-        """The next token of every row, on the device [R] and on the host."""
+    def select(self, scores: StepScores) -> Selection:
+        """See `Strategy.select`."""
 
     def _extend_all(self, token_ids: Tensor, choices: Sequence[Choice]) -> Selection:
         """Per-segment bookkeeping, after the transfer of the choices to the host."""
@@ -128,3 +114,29 @@ class SingleRowStrategy:
                 stable[key] = (choice.token_id,)
         self.remove([*finished, *failed])
         return Selection(None, token_ids, finished, stable, tuple(failed))
+
+
+class RuledRowStrategy(SingleRowStrategy):
+    """Segments of one row each under any rules, and so by the log-probabilities of all tokens."""
+
+    def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
+        super().__init__(vocabulary, device)
+        self._constraints: Constraints | None = None
+
+    def _rows_changed(self) -> None:
+        self._constraints = None
+
+    def select(self, scores: StepScores) -> Selection:
+        segments = list(self._segments.values())
+        if self._constraints is None:
+            asked = [segment.options for segment in segments]
+            self._constraints = Constraints(self._vocabulary, asked, self._device)
+        rows = [segment.token_ids for segment in segments]
+        held = [len(row) for row in rows]
+        ruled = self._constraints.apply(scores.log_probs(), held, lambda: History.of(rows, self._device))
+        token_ids, choices = self._choose(ruled)
+        return self._extend_all(token_ids, choices)
+
+    @abstractmethod
+    def _choose(self, scores: Scores) -> tuple[Tensor, list[Choice]]:
+        """The next token of every row, on the device [R] and on the host."""

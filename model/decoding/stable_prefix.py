@@ -41,7 +41,7 @@ def common_prefixes(contests: Sequence[Contest], rows: BeamRows) -> list[tuple[i
     held = [rows.filled[contest.segment] for contest in contests]  # beyond it stands padding
     lines = zip(contests, leaders.tolist(), shared.tolist(), held, can_win.any(dim=1).tolist(), strict=True)
     return [
-        _with_best(contest.best, leader[: min(length, limit)] if lives else None)
+        with_best(contest.best, leader[: min(length, limit)] if lives else None)
         for contest, leader, length, limit, lives in lines
     ]
 
@@ -78,7 +78,7 @@ def _leaders(tokens: Tensor, sums: Tensor) -> Tensor:
     return tokens[torch.arange(len(best), device=best.device), best]
 
 
-def _with_best(best: Hypothesis | None, live: list[int] | None) -> tuple[int, ...]:
+def with_best(best: Hypothesis | None, live: Sequence[int] | None) -> tuple[int, ...]:
     """The prefix shared by the best finished hypothesis and the common prefix of the live ones."""
     if best is None:
         return tuple(live or ())

@@ -1,12 +1,14 @@
-"""Segments of every kind of strategy in one batch: one vectorised call per kind and step.
+"""Segments of every kind of strategy in one batch: one call per kind and step.
 
 Knows: which rows of the shared batch belong to which kind. Must not know: how a kind selects, the network.
+Plain searches are kinds of their own, so that nobody pays for what only others ask for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,20 +17,32 @@ from model.decoding.beam import BeamStrategy
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions, StrategyKind
+from model.decoding.plain import is_plain
+from model.decoding.plain_beam import PlainBeamStrategy
+from model.decoding.plain_greedy import PlainGreedyStrategy
 from model.decoding.sampling import SampleStrategy
 from model.decoding.strategy import Hypothesis, Selection, Strategy, check_new
 from model.step_scores import StepScores
 
-KINDS: dict[StrategyKind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
-    "greedy": GreedyStrategy,
+Kind = Literal["beam", "greedy", "sample", "plain beam", "plain greedy"]
+
+KINDS: dict[Kind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
     "beam": BeamStrategy,
+    "greedy": GreedyStrategy,
     "sample": SampleStrategy,
+    "plain beam": PlainBeamStrategy,
+    "plain greedy": PlainGreedyStrategy,
 }
+PLAIN: dict[StrategyKind, Kind] = {"beam": "plain beam", "greedy": "plain greedy"}
+
+
+def kind_of(options: DecodingOptions) -> Kind:
+    return PLAIN[options.strategy] if is_plain(options) else options.strategy
 
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    kind: StrategyKind
+    kind: Kind
     rows: int
 
 
@@ -39,7 +53,7 @@ class StrategySet:
         self._strategies = {kind: create(vocabulary, device) for kind, create in KINDS.items()}
         self._members: dict[int, _Member] = {}
         self._device = device
-        self._rows_of_kind: dict[StrategyKind, Tensor] = {}
+        self._rows_of_kind: dict[Kind, Tensor] = {}
 
     @property
     def keys(self) -> Sequence[int]:
@@ -56,9 +70,11 @@ class StrategySet:
         source_length: int = 0,
     ) -> int:
         check_new(key, self._members, options, max_length)
-        strategy = self._strategies[options.strategy]
-        rows = strategy.add(key, options, max_length, stream=stream, draft=draft, source_length=source_length)
-        self._members[key] = _Member(options.strategy, rows)
+        kind = kind_of(options)
+        rows = self._strategies[kind].add(
+            key, options, max_length, stream=stream, draft=draft, source_length=source_length
+        )
+        self._members[key] = _Member(kind, rows)
         self._rows_of_kind = {}
         return rows
 
@@ -91,7 +107,7 @@ class StrategySet:
             self._forget([*selection.finished, *selection.failed])
         return selection
 
-    def _index_rows(self) -> dict[StrategyKind, Tensor]:
+    def _index_rows(self) -> dict[Kind, Tensor]:
         """The rows of each kind that has any, in the order that its own strategy has them."""
         kinds = [member.kind for member in self._members.values() for _ in range(member.rows)]
         rows = {kind: [row for row, other in enumerate(kinds) if other == kind] for kind in KINDS}

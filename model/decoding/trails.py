@@ -1,0 +1,36 @@
+"""What the rows of a beam have written, as chains that share their beginnings.
+
+Knows: tokens and their log-probabilities. Must not know: sums, options, when a search ends.
+
+A row that goes on from another adds a link to that row's chain, so no step copies what was written before;
+chains are walked only where someone wants the tokens. Rows of one beam differ: where two chains are alike,
+they are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+# The trail before, then the last token with its log-probability. None: nothing is written yet.
+Trail = tuple["Trail | None", int, float]
+
+
+def written(trail: Trail | None) -> tuple[list[int], list[float]]:
+    """All tokens and their log-probabilities, the first first."""
+    token_ids: list[int] = []
+    log_probs: list[float] = []
+    while trail is not None:
+        trail, token_id, log_prob = trail
+        token_ids.append(token_id)
+        log_probs.append(log_prob)
+    return token_ids[::-1], log_probs[::-1]
+
+
+def common_beginning(trails: Iterable[Trail | None]) -> Trail | None:
+    """The longest trail that all of these, equally long, go on from. At least one is needed."""
+    ends = {id(trail): trail for trail in trails}
+    while len(ends) > 1:
+        before = [trail[0] for trail in ends.values() if trail is not None]
+        ends = {id(trail): trail for trail in before}
+    (shared,) = ends.values()
+    return shared
