@@ -2,7 +2,7 @@
 # Knows how to start things; what they are stands in pyproject.toml, scripts/ and cli/.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format lock
+.PHONY: help serve test check bench format lock
 
 # Handed on only when given, so that VERTO_HOST, VERTO_PORT and the defaults of service/settings.py keep their say.
 PORT ?=
@@ -33,6 +33,9 @@ check: $(dev_stamp) ## lint, formatting, types and the arrows between the packag
 	$(bin)/python -m ruff format --check .
 	$(bin)/python -m mypy
 	$(bin)/python -m pytest tests/contracts/test_imports.py
+
+bench: $(dev_stamp) ## measure against CTranslate2, on a machine that does nothing else (under 15 minutes)
+	@exec $(bin)/python -m loadtests.bench $(ARGS)
 
 format: $(dev_stamp) ## write the import order and formatting that check asks for
 	$(bin)/python -m ruff check --fix-only --quiet .

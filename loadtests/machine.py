@@ -37,6 +37,8 @@ def run_facts(num_threads: int) -> dict[str, str]:
 def shown_command(argv: Sequence[str]) -> str:
     """The command as others can repeat it: modules by name, files without the folders of one machine."""
     program = Path(argv[0])
+    if program.stem == "__main__":  # of a package
+        program = program.parent
     words = [f"python -m {program.parent.name}.{program.stem}", *argv[1:]]
     return " ".join(Path(word).name if "/" in word and "://" not in word else word for word in words)
 

@@ -20,6 +20,7 @@ FOLDERS = (
     "service/engine",
     "cli",
     "loadtests",
+    "loadtests/bench",
     "loadtests/peers",
 )
 

@@ -11,5 +11,5 @@ resolve() {
 }
 
 resolve --output-file requirements.lock "$@"
-resolve --extra training --extra hub --extra dev --constraint requirements.lock --output-file requirements-dev.lock "$@"
+resolve --extra training --extra hub --extra peers --extra dev --constraint requirements.lock --output-file requirements-dev.lock "$@"
 resolve --extra loadtest --constraint requirements-dev.lock --output-file requirements-loadtest.lock "$@"

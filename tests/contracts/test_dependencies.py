@@ -9,7 +9,7 @@ from tests.contracts.project import ROOT, direct_dependencies, locked, normalise
 # Lock file to the groups that it must hold, besides runtime.
 LOCKS = {
     "requirements.lock": [],
-    "requirements-dev.lock": ["training", "dev"],
+    "requirements-dev.lock": ["training", "hub", "peers", "dev"],
     "requirements-loadtest.lock": ["loadtest"],
 }
 

@@ -53,6 +53,7 @@ def test_the_table_is_printed_last(tmp_path: Path, capsys: pytest.CaptureFixture
 
 def test_a_command_is_shown_without_the_folders_of_one_machine() -> None:
     argv = ["some/where/loadtests/speed.py", "--sentences", "some/where/test.tsv.gz", "--url", "http://a:1/b"]
+    assert shown_command(["some/where/loadtests/bench/__main__.py"]) == "python -m loadtests.bench"
     assert shown_command(argv) == "python -m loadtests.speed --sentences test.tsv.gz --url http://a:1/b"
 
 
