@@ -51,6 +51,6 @@ def run(
         info=loaded.info,
         model_card=read_bytes(folder / MODEL_CARD_FILE).decode("utf-8", errors="replace"),
     )
-    for remark in remarks(loaded.config, loaded.tokenizer):
+    for remark in remarks(loaded.model, loaded.tokenizer):
         typer.echo(f"note: {remark}", err=True)
     typer.echo(destination)

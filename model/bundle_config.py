@@ -19,6 +19,9 @@ from model.manifest import BundleError, dump_json, parse_json
 
 CONFIG_FILE = "config.json"
 FORMAT_VERSION = 1
+# What a bundle has whose tokenizer has a dictionary: an earlier Verto would take SentencePiece's own ids.
+FORMAT_VERSION_WITH_DICTIONARY = 2
+_READABLE_VERSIONS = (FORMAT_VERSION, FORMAT_VERSION_WITH_DICTIONARY)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _KEYS = ("format_version", "name", "version", "directions", "target_signal", "decoding", "model")
@@ -55,11 +58,11 @@ class BundleInfo:
         return self.directions
 
 
-def config_bytes(info: BundleInfo, config: ModelConfig) -> bytes:
+def config_bytes(info: BundleInfo, config: ModelConfig, format_version: int = FORMAT_VERSION) -> bytes:
     """The content of `config.json`."""
     return dump_json(
         {
-            "format_version": FORMAT_VERSION,
+            "format_version": format_version,
             "name": info.name,
             "version": info.version,
             "directions": info.languages.to_json(),
@@ -92,8 +95,9 @@ def parse_config(path: Path, data: bytes) -> tuple[BundleInfo, ModelConfig]:
 def _check_keys(path: Path, content: dict[str, Any]) -> None:
     # The version first: a later format may have other keys, and the user must hear of the version, not them.
     version = content.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        fault = f"format_version {version!r} is not supported; this version of Verto reads {FORMAT_VERSION}"
+    if type(version) is not int or version not in _READABLE_VERSIONS:
+        readable = " and ".join(map(str, _READABLE_VERSIONS))
+        fault = f"format_version {version!r} is not supported; this version of Verto reads {readable}"
         raise BundleError(path, fault)
     if missing := [key for key in _KEYS if key not in content]:
         raise BundleError(path, f"{missing[0]} is missing")

@@ -6,6 +6,7 @@ bundles are kept. Nothing is ever unpickled, and nothing is opened that the mani
     config.json        name, languages, decoding defaults, architecture   model/bundle_config.py
     model.safetensors  the weights, or several files and an index         model/weights.py
     tokenizer.model    SentencePiece, or source.model and target.model    model/tokenizer.py
+    vocabulary.json    ids of pieces, where SentencePiece's do not hold   model/dictionary_vocabulary.py
     MODEL_CARD.md      data, licences, scores
     manifest.json      size and SHA-256 of every other file               model/manifest.py
 """
@@ -19,8 +20,16 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 
-from model.bundle_config import CONFIG_FILE, BundleInfo, config_bytes, parse_config
+from model.bundle_config import (
+    CONFIG_FILE,
+    FORMAT_VERSION,
+    FORMAT_VERSION_WITH_DICTIONARY,
+    BundleInfo,
+    config_bytes,
+    parse_config,
+)
 from model.config import ModelConfig
+from model.dictionary_vocabulary import DICTIONARY_FILE
 from model.folder_swap import replaced_folder
 from model.manifest import (
     MANIFEST_FILE,
@@ -103,10 +112,13 @@ def save_bundle(
         raise ValueError(f"dtype must be float16, bfloat16 or float32, got {dtype}")
     _check_replaceable(folder)
     _check_vocabulary(folder, model.config, tokenizer)
+    tokenizer_files = tokenizer.files()
+    with_dictionary = DICTIONARY_FILE in tokenizer_files
+    version = FORMAT_VERSION_WITH_DICTIONARY if with_dictionary else FORMAT_VERSION
     plain_files = {
-        CONFIG_FILE: config_bytes(info, model.config),
+        CONFIG_FILE: config_bytes(info, model.config, version),
         MODEL_CARD_FILE: model_card.encode(),
-        **tokenizer.files(),
+        **tokenizer_files,
     }
     extra = _checked_extra_files(folder, extra_files or {})
     tensors = stored_tensors(folder, model, dtype)
@@ -199,15 +211,16 @@ def _tokenizer_files(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     separate = [name for name in (SOURCE_FILE, TARGET_FILE) if name in manifest.files]
     if separate and JOINT_FILE in manifest.files:
         raise BundleError(folder / separate[0], f"stands beside {JOINT_FILE}; a bundle has one or the other")
-    return (SOURCE_FILE, TARGET_FILE) if separate else (JOINT_FILE,)
+    models = (SOURCE_FILE, TARGET_FILE) if separate else (JOINT_FILE,)
+    return (*models, DICTIONARY_FILE) if DICTIONARY_FILE in manifest.files else models
 
 
 def _load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
-    names = _tokenizer_files(folder, manifest)
+    files = {name: read_bytes(folder / name) for name in _tokenizer_files(folder, manifest)}
     try:
-        return Tokenizer.from_bytes(*(read_bytes(folder / name) for name in names))
+        return Tokenizer.from_files(files)
     except TokenizerError as error:
-        raise BundleError(folder / names[0], str(error)) from error
+        raise BundleError(folder / next(iter(files)), str(error)) from error
 
 
 def _check_vocabulary(path: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
@@ -234,7 +247,7 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _checked_extra_files(folder: Path, extra_files: Mapping[str, bytes]) -> dict[str, bytes]:
-    own = {CONFIG_FILE, MODEL_CARD_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE, INDEX_FILE}
+    own = {CONFIG_FILE, MODEL_CARD_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE, DICTIONARY_FILE, INDEX_FILE}
     for name in extra_files:
         check_name(folder, name)
         if name in own or name.endswith(".safetensors"):

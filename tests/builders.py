@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 import torch
 
 from model.checkpoint import Bundle, BundleInfo, load_bundle, save_bundle
 from model.config import ModelConfig
 from model.decoding.options import DecodingOptions
+from model.dictionary_vocabulary import Dictionary
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 from training.tokenizer_training import TokenizerKind, train_tokenizer
@@ -124,3 +126,25 @@ def tiny_bundle(
         dtype=torch.float32,
     )
     return load_bundle(folder)
+
+
+def dictionary_tokenizer(*, tags: Sequence[str] = (">>fra<<", ">>oci<<"), seed: int = 0) -> Tokenizer:
+    """Two SentencePiece models without byte pieces behind one shuffled dictionary, as Marian's: `</s>` 0,
+    `<unk>` 1, `<pad>` last; tags in between. It lacks five words of the source's model."""
+    models = [
+        tiny_tokenizer(byte_fallback=False, joint=False).files()[f"{s}.model"] for s in ("source", "target")
+    ]
+    source, target = (sentencepiece.SentencePieceProcessor(model_proto=model) for model in models)
+    words, others = (model.id_to_piece(list(range(4, model.get_piece_size()))) for model in (source, target))
+    lacking = [word for word in words if len(word) > 2 and word not in others][:5]
+    pieces = [piece for piece in [*words, *others] if piece not in lacking]
+    shuffled = [*dict.fromkeys(pieces), *tags]
+    random.Random(seed).shuffle(shuffled)
+    every = ("</s>", "<unk>", *shuffled, "<pad>")
+    dictionary = Dictionary(
+        source=every,
+        target=every,
+        special={"pad": "<pad>", "unk": "<unk>", "bos": None, "eos": "</s>"},
+        control=frozenset(("</s>", "<unk>", "<pad>", *tags)),
+    )
+    return Tokenizer.with_dictionary(dictionary, *models)

@@ -58,7 +58,7 @@ def export_marian_hf(
     config = model.config
     check_expressible(config)
     _check_free(destination)
-    vocabulary = exported_vocabulary(config, tokenizer)
+    vocabulary = _vocabulary(model, tokenizer)
     tensors = exported_tensors(model, vocabulary)
     texts = {
         "config.json": _config(config, vocabulary),
@@ -70,14 +70,19 @@ def export_marian_hf(
     _write(destination, tensors, files)
 
 
-def remarks(config: ModelConfig, tokenizer: Tokenizer) -> list[str]:
+def remarks(model: Transformer, tokenizer: Tokenizer) -> list[str]:
     """What CTranslate2's converter, other than transformers, would misread in such a folder."""
-    found = []
+    config, found = model.config, []
     if config.num_encoder_heads != config.num_decoder_heads:
         found.append("takes the encoder's number of heads for the decoder too")
-    if not tokenizer.is_joint or config.source_vocab_size != config.target_vocab_size:
+    if not _vocabulary(model, tokenizer).is_joint:
         found.append("knows one vocabulary for both sides")
     return [f"CTranslate2's converter {fault}; transformers reads this folder as it is" for fault in found]
+
+
+def _vocabulary(model: Transformer, tokenizer: Tokenizer) -> ExportedVocabulary:
+    start = model.target_embedding.tokens.weight[model.config.decoder_start_id]
+    return exported_vocabulary(model.config, tokenizer, start_is_zero=not bool(start.any()))
 
 
 def check_expressible(config: ModelConfig) -> None:

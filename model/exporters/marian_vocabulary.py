@@ -11,7 +11,7 @@ from typing import Any
 
 from model.config import ConfigError, ModelConfig
 from model.decoding.constraints import TargetVocabulary
-from model.tokenizer import Tokenizer
+from model.tokenizer import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Tokenizer
 
 PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
 _OTHER_NAME = "<verto:{}>"  # for a piece that is called `<pad>` and is not what is padded with there
@@ -57,9 +57,10 @@ class ExportedVocabulary:
         return files
 
 
-def exported_vocabulary(config: ModelConfig, tokenizer: Tokenizer) -> ExportedVocabulary:
-    """Raises ConfigError where a piece has a name that means something else there."""
-    start_id, adds_start = _start(config)
+def exported_vocabulary(config: ModelConfig, tokenizer: Tokenizer, start_is_zero: bool) -> ExportedVocabulary:
+    """`start_is_zero`: the start token's row of the target table is. Raises ConfigError where two pieces
+    would have one name, or where a start token cannot be added."""
+    start_id, adds_start = _start(config, start_is_zero)
     sides = [
         _renamed(config, tokenizer, tokenizer.source_pieces(range(config.source_vocab_size)), start_id),
         _renamed(config, tokenizer, tokenizer.target_pieces(range(config.target_vocab_size)), start_id),
@@ -76,9 +77,10 @@ def exported_vocabulary(config: ModelConfig, tokenizer: Tokenizer) -> ExportedVo
     )
 
 
-def _start(config: ModelConfig) -> tuple[int, bool]:
+def _start(config: ModelConfig, is_zero: bool) -> tuple[int, bool]:
     """The id of the start token there, and whether it is a new one."""
-    if config.norm == "pre" or config.pad_id == config.decoder_start_id == config.target_vocab_size - 1:
+    as_marians = is_zero and config.pad_id == config.decoder_start_id == config.target_vocab_size - 1
+    if config.norm == "pre" or as_marians:
         return config.decoder_start_id, False
     if config.source_vocab_size != config.target_vocab_size:
         bound = f"equal to source_vocab_size {config.source_vocab_size}: a start token is to be added to both"
@@ -100,8 +102,9 @@ def _renamed(config: ModelConfig, tokenizer: Tokenizer, pieces: Sequence[str], s
 
 
 def _sentencepiece_files(tokenizer: Tokenizer) -> dict[str, bytes]:
-    models = list(tokenizer.files().values())
-    return {"source.spm": models[0], "target.spm": models[-1]}
+    files = tokenizer.files()
+    joint = files.get(JOINT_FILE, b"")
+    return {"source.spm": files.get(SOURCE_FILE, joint), "target.spm": files.get(TARGET_FILE, joint)}
 
 
 def _dictionary(pieces: Sequence[str]) -> dict[str, int]:

@@ -15,13 +15,13 @@ from tests.model.bundle_faults import (
 
 
 class TestConfig:
-    @pytest.mark.parametrize("version", [0, 2, "1", 1.0, True, None])
+    @pytest.mark.parametrize("version", [0, 3, "1", 1.0, True, None])
     def test_an_unknown_format_version_is_refused_before_all_else(
         self, bundle: Path, version: object
     ) -> None:
         edit_config(bundle, lambda config: config.update(format_version=version, new_key=1))
         fault = fault_of(bundle, "config.json")
-        assert fault == f"format_version {version!r} is not supported; this version of Verto reads 1"
+        assert fault == f"format_version {version!r} is not supported; this version of Verto reads 1 and 2"
 
     @pytest.mark.parametrize("signal", ["forced_first_token", None])
     def test_another_target_signal_is_refused(self, bundle: Path, signal: object) -> None:

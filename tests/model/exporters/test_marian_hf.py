@@ -17,7 +17,7 @@ from model.manifest import BundleError
 from model.masks import pad_batch
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
-from tests.builders import tiny_info, tiny_model, tiny_sentences, tiny_tokenizer
+from tests.builders import dictionary_tokenizer, tiny_info, tiny_model, tiny_sentences, tiny_tokenizer
 from tests.model.closeness import distance
 from tests.model.peers import ct2_translator, hf_generate, hf_model, hf_tokenizer
 
@@ -112,6 +112,23 @@ def test_the_exported_tokenizer_gives_the_same_ids_and_the_same_text(tmp_path: P
         assert tokenizer.decode(ids, skip_special_tokens=True) == ours.decode_target(ids).strip()
 
 
+def test_a_dictionary_is_written_as_it_is_and_the_start_token_stays_the_last(tmp_path: Path) -> None:
+    ours = dictionary_tokenizer()
+    size = ours.source_vocab_size
+    sizes = {"source_vocab_size": size, "target_vocab_size": size}
+    model = build("marian", **sizes, pad_id=size - 1, eos_id=0, decoder_start_id=size - 1)
+    with torch.no_grad():
+        model.target_embedding.tokens.weight[-1] = 0
+    folder = export(tmp_path, model, ours)
+    tokenizer = hf_tokenizer(folder)
+    texts = list(tiny_sentences(30, seed=9))
+    assert tokenizer(texts).input_ids == ours.encode_sources(texts)
+    assert tokenizer(text_target=texts).input_ids == ours.encode_targets(texts)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["vocab_size"], config["pad_token_id"], config["eos_token_id"]) == (size, size - 1, 0)
+    assert remarks(model, ours) == []
+
+
 def test_separate_vocabularies_have_a_dictionary_each(tmp_path: Path) -> None:
     ours = tiny_tokenizer(joint=False)
     folder = export(tmp_path, build("two-tables"), ours)
@@ -119,7 +136,7 @@ def test_separate_vocabularies_have_a_dictionary_each(tmp_path: Path) -> None:
     text = "Badefi gohu!"
     assert tokenizer(text).input_ids == ours.encode_source(text)
     assert tokenizer(text_target=text).input_ids == ours.encode_target(text)
-    assert any("one vocabulary" in remark for remark in remarks(build("two-tables").config, ours))
+    assert any("one vocabulary" in remark for remark in remarks(build("two-tables"), ours))
 
 
 def test_what_is_never_text_is_never_generated(tmp_path: Path) -> None:
@@ -156,5 +173,5 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 
 def test_other_heads_on_either_side_are_remarked() -> None:
     model = build("post-norm", num_decoder_heads=8)
-    assert any("number of heads" in remark for remark in remarks(model.config, tiny_tokenizer()))
-    assert remarks(build("post-norm").config, tiny_tokenizer()) == []
+    assert any("number of heads" in remark for remark in remarks(model, tiny_tokenizer()))
+    assert remarks(build("post-norm"), tiny_tokenizer()) == []
