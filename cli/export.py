@@ -37,7 +37,8 @@ def run(
       ct2-transformers-converter --model exported/en-de --output_dir exported/en-de-ct2
     """
     from cli.model_choice import bundle_folder
-    from model.checkpoint import MODEL_CARD_FILE, load_bundle
+    from model.bundle_head import MODEL_CARD_FILE
+    from model.checkpoint import load_bundle
     from model.exporters.marian_hf import export_marian_hf, remarks
     from model.manifest import read_bytes
     from service.settings import resolve_settings

@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
 _KNOWN_ERRORS: dict[str, tuple[str, ...]] = {
     "model.manifest": ("BundleError",),
     "model.config": ("ConfigError",),
+    "model.devices": ("DeviceError",),
     "model.decoding.options": ("OptionError",),
     "service.settings": ("SettingsError",),
     "service.engine.supervisor": ("StartError",),

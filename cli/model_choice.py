@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.bundle_config import CONFIG_FILE, parse_config
-from model.checkpoint import BundleError, list_bundles
-from model.manifest import read_bytes
+from model.bundle_head import list_bundles
+from model.manifest import BundleError, read_bytes
 from service.language_codes import match
 
 MAX_LISTED = 50  # directions in an error

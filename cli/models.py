@@ -31,7 +31,7 @@ def run(
     """
     from rich.console import Console
 
-    from model.checkpoint import list_bundles
+    from model.bundle_head import list_bundles
     from service.settings import resolve_settings
 
     root = resolve_settings({"models_dir": models_dir}).settings.models_dir
@@ -51,7 +51,7 @@ def run(
 def _table(bundles: list[Path]) -> "tuple[Table, list[str]]":
     from rich.table import Table
 
-    from model.checkpoint import BundleError
+    from model.manifest import BundleError
 
     table = Table("model", "version", "directions", "size", "verified", "folder")
     faults: list[str] = []
@@ -67,7 +67,7 @@ def _table(bundles: list[Path]) -> "tuple[Table, list[str]]":
 def _row(folder: Path) -> tuple[str, str, str, str, str]:
     """Raises BundleError for a file that is missing, changed or unreadable."""
     from model.bundle_config import CONFIG_FILE, parse_config
-    from model.checkpoint import verify_bundle
+    from model.bundle_head import verify_bundle
 
     files = verify_bundle(folder)
     path = folder / CONFIG_FILE

@@ -14,13 +14,14 @@ from cli.line_window import WindowSize
 from cli.model_choice import Choice
 from model.checkpoint import load_bundle
 from model.decoding import DecodingOptions, Hypothesis
+from model.devices import choose_device
 from service.answers import translate_answer
-from service.engine import EngineConfig, ThreadEngine
+from service.engine import EngineConfig
 from service.engine.event_stream import EventStream
 from service.engine.request import SegmentRequest, SegmentTimings
+from service.engine.thread_engine import ThreadEngine
 from service.jobs import TranslationJob
 from service.languages import DetectedLanguage
-from service.loading import choose_device
 from service.planning import Limits, Planner
 from service.registry import ModelRegistry, Route, ServedModel
 from service.segmentation import SplitMode

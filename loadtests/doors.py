@@ -16,7 +16,8 @@ from loadtests.http_client import JsonClient
 from loadtests.peers.static_batching import Batching, StaticBatcher
 from loadtests.subject import Subject
 from model.decoding import DecodingOptions
-from service.engine import EngineConfig, FinishedEvent, SegmentRequest, ThreadEngine
+from service.engine import EngineConfig, FinishedEvent, SegmentRequest
+from service.engine.thread_engine import ThreadEngine
 
 UNBOUNDED = 1 << 40
 

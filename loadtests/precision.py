@@ -21,7 +21,8 @@ from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Figures, Report, publish
 from loadtests.subject import SHIPPED, Subject, subject, target_texts
 from loadtests.workload import workload
-from model.decoding import DecodingOptions, decode_batch
+from model.decoding import DecodingOptions
+from model.decoding.search import decode_batch
 from model.int8 import int8_copy
 from model.transformer import Transformer
 from training.evaluation import Scores, score

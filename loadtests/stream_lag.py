@@ -26,7 +26,8 @@ from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Figures, Report, publish
 from loadtests.subject import SHIPPED, Subject, subject
 from loadtests.workload import workload
-from model.decoding import DecodingOptions, NewSegment, Search, target_limit
+from model.decoding import DecodingOptions, target_limit
+from model.decoding.search import NewSegment, Search
 from model.network import EagerNetwork
 from model.transformer import Transformer
 

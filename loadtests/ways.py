@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import torch
 
 from model import reference
-from model.decoding import DecodingOptions, Hypothesis, NewSegment, Search, target_limit
+from model.decoding import DecodingOptions, Hypothesis, target_limit
+from model.decoding.search import NewSegment, Search
 from model.network import EagerNetwork
 from model.transformer import Transformer
-from service.engine import EngineConfig, FinishedEvent, SegmentEvents, SegmentRequest, ThreadEngine
+from service.engine import EngineConfig, FinishedEvent, SegmentEvents, SegmentRequest
+from service.engine.thread_engine import ThreadEngine
 
 UNBOUNDED = 1 << 40
 CROWD = 48  # segments that the random way keeps in flight at most

@@ -1,13 +1,12 @@
-"""What a finished target looked at: its cross-attention, and the alignment of words that follows from it.
+"""What a finished target looked at: its cross-attention.
 
-Knows: the network, token ids, groups of positions that are words. Must not know: text, searches, requests.
+Knows: the network, token ids. Must not know: text, words, searches, requests.
 Shapes: L decoder layers, H heads, T target, S source, K head width, D width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -67,34 +66,3 @@ def _attend_source(block: MultiHeadAttention, memory: Tensor, every: list[Tensor
     every.append(weights[0])
     out: Tensor = block.output(torch.matmul(weights, value).transpose(1, 2).flatten(-2))
     return out
-
-
-@dataclass(frozen=True, slots=True)
-class WordLink:
-    """A target word and the source word it looked at, by their places in the lists of words; `weight` is the
-    share of the target word's attention that the source word has, 0 to 1."""
-
-    target_word: int
-    source_word: int
-    weight: float
-
-
-def link_words(
-    weights: Tensor, target_words: Sequence[Sequence[int]], source_words: Sequence[Sequence[int]]
-) -> list[WordLink]:
-    """For each target word the source word that has most of its attention, in the order of the target.
-
-    `weights` [T, S] is one layer's attention, averaged over its heads; a word is the positions of its tokens.
-    A target word's attention is the mean of its tokens' rows, a source word's share the sum over its tokens,
-    so that a word of many pieces is not at a disadvantage. `</s>` belongs to no word: what it has is nobody's
-    share, and it never wins. Words without tokens are left out; of equal shares the first wins.
-    """
-    sources = [index for index, tokens in enumerate(source_words) if tokens]
-    targets = [index for index, tokens in enumerate(target_words) if tokens]
-    if not sources or not targets:
-        return []
-    rows = torch.stack([weights[list(target_words[index])].mean(dim=0) for index in targets])
-    shares = torch.stack([rows[:, list(source_words[index])].sum(dim=1) for index in sources], dim=1)
-    best = shares.max(dim=1)  # of equal ones the first
-    links = zip(targets, best.indices.tolist(), best.values.tolist(), strict=True)
-    return [WordLink(target, sources[place], share) for target, place, share in links]

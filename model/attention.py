@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.blocks import BLOCK
 from model.linear import ROW_TILE, Linear, in_tiles
 
-KEY_TILE = 16  # keys that one step of a processor's attention takes
+KEY_TILE = BLOCK  # keys that one step of a processor's attention takes
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float = 0.0) -> Tensor:

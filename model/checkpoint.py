@@ -14,7 +14,7 @@ bundles are kept. Nothing is ever unpickled, and nothing is opened that the mani
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -28,25 +28,33 @@ from model.bundle_config import (
     config_bytes,
     parse_config,
 )
+from model.bundle_head import (
+    INDEX_FILE,
+    MODEL_CARD_FILE,
+    BundleHead,
+    check_vocabulary,
+    list_bundles,
+    load_bundle_head,
+    load_tokenizer,
+    looks_like_bundle,
+    verified,
+    verify_bundle,
+)
 from model.config import ModelConfig
 from model.dictionary_vocabulary import DICTIONARY_FILE
 from model.folder_swap import replaced_folder
 from model.manifest import (
-    MANIFEST_FILE,
     BundleError,
     FileEntry,
-    Manifest,
-    check_files,
     check_name,
     describe,
     read_bytes,
-    read_manifest,
     write_bytes,
     write_manifest,
 )
-from model.tokenizer import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Tokenizer, TokenizerError
+from model.tokenizer import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Tokenizer
 from model.transformer import Transformer
-from model.weights import INDEX_FILE, STORED_TYPES, WEIGHTS_FILE, read_model, stored_tensors, write_weights
+from model.weights import STORED_TYPES, read_model, stored_tensors, write_weights
 
 __all__ = [
     "Bundle",
@@ -60,8 +68,6 @@ __all__ = [
     "save_bundle",
     "verify_bundle",
 ]
-
-MODEL_CARD_FILE = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,17 +83,6 @@ class Bundle:
     @property
     def config(self) -> ModelConfig:
         return self.model.config
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleHead:
-    """All of a bundle but its weights: for a process that talks about a model and does not run it."""
-
-    path: Path
-    info: BundleInfo
-    config: ModelConfig
-    tokenizer: Tokenizer
-    manifest_digest: str
 
 
 def save_bundle(
@@ -111,7 +106,7 @@ def save_bundle(
     if dtype not in STORED_TYPES:
         raise ValueError(f"dtype must be float16, bfloat16 or float32, got {dtype}")
     _check_replaceable(folder)
-    _check_vocabulary(folder, model.config, tokenizer)
+    check_vocabulary(folder, model.config, tokenizer)
     tokenizer_files = tokenizer.files()
     with_dictionary = DICTIONARY_FILE in tokenizer_files
     version = FORMAT_VERSION_WITH_DICTIONARY if with_dictionary else FORMAT_VERSION
@@ -133,11 +128,6 @@ def save_bundle(
         raise BundleError(folder, f"could not be written: {fault}") from error
 
 
-def verify_bundle(folder: Path) -> dict[str, FileEntry]:
-    """Compare every file with the manifest; the files by name. Raises BundleError naming file and fault."""
-    return _verified(folder).files
-
-
 def load_bundle(
     folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Bundle:
@@ -147,94 +137,12 @@ def load_bundle(
     """
     if not dtype.is_floating_point:
         raise ValueError(f"dtype must be a floating-point type, got {dtype}")
-    manifest = _verified(folder)
+    manifest = verified(folder)
     info, config = parse_config(folder / CONFIG_FILE, read_bytes(folder / CONFIG_FILE))
-    tokenizer = _load_tokenizer(folder, manifest)
-    _check_vocabulary(folder / CONFIG_FILE, config, tokenizer)
+    tokenizer = load_tokenizer(folder, manifest)
+    check_vocabulary(folder / CONFIG_FILE, config, tokenizer)
     model = read_model(folder, frozenset(manifest.files), config, torch.device(device), dtype)
     return Bundle(path=folder, info=info, model=model, tokenizer=tokenizer, manifest_digest=manifest.digest)
-
-
-def load_bundle_head(folder: Path) -> BundleHead:
-    """Everything but the weights, whose files are not looked at. Raises BundleError as `load_bundle` does."""
-    manifest = _listed(folder)
-    needed = (CONFIG_FILE, *_tokenizer_files(folder, manifest))
-    check_files(folder, replace(manifest, files={name: manifest.files[name] for name in needed}))
-    info, config = parse_config(folder / CONFIG_FILE, read_bytes(folder / CONFIG_FILE))
-    tokenizer = _load_tokenizer(folder, manifest)
-    _check_vocabulary(folder / CONFIG_FILE, config, tokenizer)
-    return BundleHead(
-        path=folder, info=info, config=config, tokenizer=tokenizer, manifest_digest=manifest.digest
-    )
-
-
-def list_bundles(root: Path) -> list[Path]:
-    """The bundles in this folder, or the folder itself when it is one; by name, none when there is no folder.
-
-    A broken bundle is listed too, so that loading it can say what is wrong.
-    """
-    if _looks_like_bundle(root):
-        return [root]
-    if not root.is_dir():
-        return []
-    return sorted(path for path in root.iterdir() if path.name[0] != "." and _looks_like_bundle(path))
-
-
-def _looks_like_bundle(folder: Path) -> bool:
-    return any((folder / name).exists() for name in (MANIFEST_FILE, CONFIG_FILE))
-
-
-def _verified(folder: Path) -> Manifest:
-    manifest = _listed(folder)
-    check_files(folder, manifest)
-    return manifest
-
-
-def _listed(folder: Path) -> Manifest:
-    """A manifest that has whatever makes a bundle; not compared with the files."""
-    manifest = read_manifest(folder)
-    for name in (CONFIG_FILE, MODEL_CARD_FILE):
-        _require(folder, manifest, name)
-    if INDEX_FILE not in manifest.files:
-        _require(folder, manifest, WEIGHTS_FILE)
-    for name in _tokenizer_files(folder, manifest):
-        _require(folder, manifest, name)
-    return manifest
-
-
-def _require(folder: Path, manifest: Manifest, name: str) -> None:
-    if name not in manifest.files:
-        raise BundleError(folder / name, f"not listed in {MANIFEST_FILE}; every bundle has one")
-
-
-def _tokenizer_files(folder: Path, manifest: Manifest) -> tuple[str, ...]:
-    separate = [name for name in (SOURCE_FILE, TARGET_FILE) if name in manifest.files]
-    if separate and JOINT_FILE in manifest.files:
-        raise BundleError(folder / separate[0], f"stands beside {JOINT_FILE}; a bundle has one or the other")
-    models = (SOURCE_FILE, TARGET_FILE) if separate else (JOINT_FILE,)
-    return (*models, DICTIONARY_FILE) if DICTIONARY_FILE in manifest.files else models
-
-
-def _load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
-    files = {name: read_bytes(folder / name) for name in _tokenizer_files(folder, manifest)}
-    try:
-        return Tokenizer.from_files(files)
-    except TokenizerError as error:
-        raise BundleError(folder / next(iter(files)), str(error)) from error
-
-
-def _check_vocabulary(path: Path, config: ModelConfig, tokenizer: Tokenizer) -> None:
-    """Ids mean the same to network and tokenizer. `path` is what the error names."""
-    agreeing = {
-        "source_vocab_size": tokenizer.source_vocab_size,
-        "target_vocab_size": tokenizer.target_vocab_size,
-        "pad_id": tokenizer.pad_id,
-        "eos_id": tokenizer.eos_id,
-    }
-    for field, wanted in agreeing.items():
-        value = getattr(config, field)
-        if value != wanted:
-            raise BundleError(path, f"{field} is {value}, but the tokenizer says {wanted}")
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -242,7 +150,7 @@ def _check_replaceable(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise BundleError(folder, "exists and is not a folder; not replaced")
-    if any(folder.iterdir()) and not _looks_like_bundle(folder):
+    if any(folder.iterdir()) and not looks_like_bundle(folder):
         raise BundleError(folder, "exists and is not a bundle; not replaced")
 
 

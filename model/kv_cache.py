@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.attention import KEY_TILE, attention, attention_weights
+from model.attention import attention, attention_weights
+from model.blocks import whole_blocks
 from model.masks import filled_mask
 from model.places import PlacedStore
 
-BLOCK = KEY_TILE  # positions that memory grows by, and that attention reads together
 HOLES_PER_PLACE = 0.25  # of the places that attention reads; with more, holes are closed
 
 
@@ -273,8 +273,3 @@ class DecoderCache:
         """Both stores, each with the positions that a place of it needs."""
         longest_source = whole_blocks(max(self.source_lengths, default=0))
         return [(self.targets, min(self.targets.room, self._room())), (self.sources, longest_source)]
-
-
-def whole_blocks(num_positions: int) -> int:
-    """So many positions, rounded up to whole blocks."""
-    return -(-num_positions // BLOCK) * BLOCK

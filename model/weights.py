@@ -18,12 +18,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from model.bundle_head import INDEX_FILE, WEIGHTS_FILE
 from model.config import ModelConfig
 from model.manifest import BundleError, check_name, describe, dump_json, parse_json, read_bytes, write_bytes
 from model.transformer import Transformer
-
-WEIGHTS_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
 
 _TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 STORED_TYPES = tuple(_TYPES.values())

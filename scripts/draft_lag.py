@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 
 from model.checkpoint import load_bundle
-from model.decoding import NewSegment, Search, target_limit
+from model.decoding import target_limit
+from model.decoding.search import NewSegment, Search
 from model.network import EagerNetwork
 
 AT_A_TIME = 16

@@ -1,7 +1,7 @@
 """From settings to a translator: reads the bundles, starts an engine for each, loads the language detector.
 
-Imports torch, so it is imported where it runs: in the background, while the server listens already. Knows
-bundles, engines and settings; must not know HTTP.
+Slow to import, so it is imported where it runs: in the background, while the server listens already. Knows
+bundles, engines and settings; must not know HTTP, nor torch, which is the business of an engine's process.
 """
 
 import logging
@@ -9,16 +9,16 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
-
-from model.checkpoint import BundleError, list_bundles
+from model.bundle_head import list_bundles
+from model.manifest import BundleError
 from service.engine import CoalescingEngine, EngineHandle
-from service.engine_start import StartedEngine, StartingEngine, start_engine
+from service.engine_start import start_engine
 from service.languages import LanguageDetector
 from service.metrics import EngineMetrics, Metrics
 from service.planning import Limits, Planner
 from service.registry import ModelRegistry, ServedModel
 from service.settings import Settings
+from service.started_engine import StartedEngine, StartingEngine
 from service.translator import Translator
 
 logger = logging.getLogger(__name__)
@@ -26,10 +26,9 @@ logger = logging.getLogger(__name__)
 
 def load_translator(settings: Settings, metrics: Metrics) -> Translator:
     """Everything in memory and running. Raises BundleError for a bundle that is missing or broken."""
-    device = choose_device(settings.device)
     observer = EngineMetrics(metrics)
     folders = require_bundles(settings.models_dir)
-    engines = [start_engine(folder, device, settings, observer) for folder in folders]
+    engines = [start_engine(folder, settings, observer) for folder in folders]
     try:
         registry = ModelRegistry(_serve_all(engines, observer if settings.coalesce else None))
         detector = LanguageDetector.load(registry.languages)
@@ -57,13 +56,6 @@ def require_bundles(root: Path) -> list[Path]:
             root, "no bundle found in this folder; train one with `verto train`, or name another --models-dir"
         )
     return bundles
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device of the setting; `auto` is the first GPU where there is one."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(wanted)
 
 
 def _serve_all(engines: Iterable[StartingEngine], joins: EngineMetrics | None) -> list[ServedModel]:

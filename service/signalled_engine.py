@@ -26,7 +26,8 @@ from service.engine.request import DraftEvent, Event, FinishedEvent, SegmentRequ
 from service.registry import Route
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def engine_of(route: Route) -> EngineHandle:
@@ -133,7 +134,7 @@ class _TextEvents:
             score=score,
         )
 
-    def _of_text(self, attention: Tensor) -> Tensor:
+    def _of_text(self, attention: NDArray[np.float32]) -> NDArray[np.float32]:
         """[L, H, T, S] without the rows and columns of the direction's tokens."""
         first = len(self._signal.before_source)
         last = attention.shape[-1] - len(self._signal.after_source)

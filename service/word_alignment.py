@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from model.alignment import link_words
 from model.tokenizer import Tokenizer
+from model.word_links import link_words
 from service.jobs import AttentionMap, WordPair
 from service.segmentation import Span
 from service.token_spans import tokens_within
+
+FloatArray = NDArray[np.float32]
 
 DIGITS = 4  # of an attention value
 # Letters and digits with apostrophes, hyphens, points and commas within; any other mark is its own word.
@@ -28,7 +30,7 @@ def words_of(text: str) -> list[Span]:
 
 
 def word_pairs(
-    tokenizer: Tokenizer, source: str, target_ids: Sequence[int], attention: Tensor, layer: int
+    tokenizer: Tokenizer, source: str, target_ids: Sequence[int], attention: FloatArray, layer: int
 ) -> tuple[WordPair, ...]:
     """For each word of the translation the word of `source` that it attended to most.
 
@@ -41,7 +43,7 @@ def word_pairs(
     target_tokens = tokens_within(tokenizer.target_spans(target_ids), target_words)
     trimmed = len(text) - len(text.lstrip())
     pairs = []
-    for link in link_words(attention[layer].mean(dim=0), target_tokens, source_tokens):
+    for link in link_words(attention[layer].mean(axis=0), target_tokens, source_tokens):
         start, end = target_words[link.target_word]
         place = source_words[link.source_word]
         pairs.append(WordPair(place, (start - trimmed, end - trimmed), round(link.weight, DIGITS)))
@@ -49,12 +51,12 @@ def word_pairs(
 
 
 def attention_map(
-    tokenizer: Tokenizer, source_ids: Sequence[int], target_ids: Sequence[int], attention: Tensor
+    tokenizer: Tokenizer, source_ids: Sequence[int], target_ids: Sequence[int], attention: FloatArray
 ) -> AttentionMap:
     """The whole attention with the tokens of both its sides, the end marks among them."""
     source = tokenizer.source_pieces(source_ids)
     ended = [tokenizer.eos_id] * (attention.shape[2] - len(target_ids))
     target = tokenizer.target_pieces([*target_ids, *ended])
     # In float64, so that a rounded number is written with as many digits as it has.
-    values = torch.round(attention.double(), decimals=DIGITS).tolist()
+    values = np.round(attention.astype(np.float64), DIGITS).tolist()
     return AttentionMap(tuple(source), tuple(target), values)

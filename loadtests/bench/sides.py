@@ -16,7 +16,8 @@ import torch
 from loadtests.bench.cells import BEAM_SIZE
 from loadtests.bench.shapes import Shape
 from loadtests.peers.generate import marian_model
-from model.decoding import DecodingOptions, decode_batch
+from model.decoding import DecodingOptions
+from model.decoding.search import decode_batch
 from model.int8 import int8_copy
 from model.masks import pad_batch
 from model.transformer import Transformer

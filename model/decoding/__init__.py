@@ -1,19 +1,16 @@
-"""Decoding: options, strategies, and the search that runs them over a network."""
+"""Decoding: options, what strategies answer; `model.decoding.search` runs them over a network, with torch."""
 
+from model.decoding.demands import target_limit
 from model.decoding.options import DecodingOptions, OptionError, StrategyKind
-from model.decoding.search import NewSegment, Search, decode_batch, target_limit
 from model.decoding.strategy import FinishReason, Hypothesis, Selection, Strategy
 
 __all__ = [
     "DecodingOptions",
     "FinishReason",
     "Hypothesis",
-    "NewSegment",
     "OptionError",
-    "Search",
     "Selection",
     "Strategy",
     "StrategyKind",
-    "decode_batch",
     "target_limit",
 ]

@@ -1,15 +1,32 @@
-"""Whether a model can do at all what the options demand: refused before a segment begins, never broken later.
+"""Whether a model can do what the options demand, and how long it may take: settled before a segment begins.
 
 Knows: options, a vocabulary, a length limit. Must not know: tensors, searches.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from model.config import ModelConfig
 from model.decoding.options import DecodingOptions, OptionError
 from model.decoding.required import RequiredPhrases
+
+
+def target_limit(options: DecodingOptions, config: ModelConfig, num_source_tokens: int) -> int:
+    """The most tokens that a segment may produce, `</s>` counted: the smallest of all limits, at least 1.
+
+    Raises `OptionError` where the options demand what the model cannot write, or not within that limit.
+    """
+    check_tokens(options, config)
+    limits = [config.max_target_length]
+    if options.max_length is not None:
+        limits.append(options.max_length)
+    if options.max_length_ratio is not None:
+        limits.append(math.ceil(options.max_length_ratio * num_source_tokens))
+    limit = max(1, min(limits))
+    check_room(options, limit)
+    return limit
 
 
 def check_room(options: DecodingOptions, max_length: int) -> None:

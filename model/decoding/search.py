@@ -5,7 +5,6 @@ Knows: `Network`, its cache, strategies. Must not know: requests, queues, budget
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 
 from model.config import ModelConfig
 from model.decoding.constraints import TargetVocabulary
-from model.decoding.demands import check_room, check_tokens
+from model.decoding.demands import check_room, target_limit
 from model.decoding.options import DecodingOptions
 from model.decoding.strategy import Hypothesis, Selection
 from model.decoding.strategy_set import StrategySet
@@ -33,22 +32,6 @@ class NewSegment:
     max_length: int
     stream: bool = False
     draft: bool = False
-
-
-def target_limit(options: DecodingOptions, config: ModelConfig, num_source_tokens: int) -> int:
-    """The most tokens that a segment may produce, `</s>` counted: the smallest of all limits, at least 1.
-
-    Raises `OptionError` where the options demand what the model cannot write, or not within that limit.
-    """
-    check_tokens(options, config)
-    limits = [config.max_target_length]
-    if options.max_length is not None:
-        limits.append(options.max_length)
-    if options.max_length_ratio is not None:
-        limits.append(math.ceil(options.max_length_ratio * num_source_tokens))
-    limit = max(1, min(limits))
-    check_room(options, limit)
-    return limit
 
 
 class Search:

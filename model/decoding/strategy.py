@@ -11,13 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from model.decoding.demands import check_room
 from model.decoding.options import DecodingOptions
-from model.step_scores import StepScores
+
+if TYPE_CHECKING:  # annotations only: who reads answers need not have torch
+    from torch import Tensor
+
+    from model.step_scores import StepScores
 
 FinishReason = Literal["stop", "length"]
 

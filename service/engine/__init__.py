@@ -13,7 +13,7 @@ from service.engine.errors import (
     StepFailed,
     StreamBroken,
 )
-from service.engine.handle import EngineHandle, SegmentEvents, ThreadEngine
+from service.engine.handle import EngineHandle, SegmentEvents
 from service.engine.observer import EngineObserver
 from service.engine.request import (
     DraftEvent,
@@ -47,6 +47,5 @@ __all__ = [
     "SegmentTooLarge",
     "StepFailed",
     "StreamBroken",
-    "ThreadEngine",
     "TokensEvent",
 ]

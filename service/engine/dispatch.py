@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from service.engine.config import EngineConfig, EngineSnapshot
-from service.engine.engine import Emission
 from service.engine.errors import (
     EngineDraining,
     EngineError,
@@ -28,7 +27,7 @@ from service.engine.ledger import Ledger
 from service.engine.model_limits import checked_max_length
 from service.engine.observer import EngineObserver
 from service.engine.outbox import Outbox
-from service.engine.request import FailedEvent, FinishedEvent, Segment, SegmentRequest
+from service.engine.request import Emission, FailedEvent, FinishedEvent, Segment, SegmentRequest
 from service.engine.speed import Speedometer
 from service.engine.wire import Cancel, Joined, Observed, Ready, Stepped, Submit
 

@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -21,7 +20,7 @@ from service.engine.errors import EngineDraining, EngineError, SegmentCancelled,
 from service.engine.observer import EngineObserver, Phase, SilentObserver
 from service.engine.request import (
     DraftEvent,
-    Event,
+    Emission,
     FailedEvent,
     FinishedEvent,
     Segment,
@@ -33,18 +32,6 @@ from service.engine.scheduler import Leaving, Scheduler
 from service.engine.speed import Speedometer
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Emission:
-    """One event and the segment that it belongs to."""
-
-    segment: Segment
-    event: Event
-
-    @property
-    def is_last(self) -> bool:
-        return isinstance(self.event, FinishedEvent | FailedEvent)
 
 
 class Engine:
@@ -243,7 +230,7 @@ class Engine:
         best, timings, attention = hypotheses[0], segment.timings(now), None
         if segment.request.want_attention:
             try:
-                attention = self._attention(segment, best)
+                attention = self._attention(segment, best).numpy()
             except Exception as error:  # the other segments have their rows, and go on
                 return self._fail(segment, _step_failed("a pass for the attention failed", error))
         source_tokens, target_tokens = segment.num_source_tokens, len(best.token_ids)

@@ -20,7 +20,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from service.engine.config import EngineConfig
-from service.engine.engine import Emission
 from service.engine.errors import (
     DeadlineExceeded,
     EngineError,
@@ -32,6 +31,7 @@ from service.engine.errors import (
 )
 from service.engine.replay import Deviation, SentTokens
 from service.engine.request import (
+    Emission,
     Event,
     FailedEvent,
     FinishedEvent,

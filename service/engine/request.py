@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from model.blocks import whole_blocks
 from model.decoding import DecodingOptions, Hypothesis
-from model.kv_cache import whole_blocks
 from service.engine.errors import EngineError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
+    from numpy.typing import NDArray
 
 MIN_PRIORITY, MAX_PRIORITY = -10, 10
 
@@ -80,13 +81,14 @@ class DraftEvent:
 class FinishedEvent:
     """The answer, best first. Nothing follows.
 
-    `attention`, where it was asked for, is float32 on the CPU, [L, H, T, S]: row t is what was attended to
+    `attention`, where it was asked for, is float32, [L, H, T, S]: row t is what was attended to
     when the best hypothesis's token t was predicted, its `</s>` included where it has one.
     """
 
     hypotheses: tuple[Hypothesis, ...]
     timings: SegmentTimings
-    attention: Tensor | None = field(default=None, compare=False)  # tensors have no plain equality
+    # Arrays have no plain equality.
+    attention: NDArray[np.float32] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +136,15 @@ class Segment:
         first = now if self.first_token_at is None else self.first_token_at
         since = self.submitted_at
         return SegmentTimings(joined - since, first - since, now - since)
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """One event and the segment that it belongs to."""
+
+    segment: Segment
+    event: Event
+
+    @property
+    def is_last(self) -> bool:
+        return isinstance(self.event, FinishedEvent | FailedEvent)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from model.decoding import Hypothesis, NewSegment, Search, Selection
+from model.decoding import Hypothesis, Selection
+from model.decoding.search import NewSegment, Search
 from model.network import Network
 from service.engine.model_limits import checked_max_length
 from service.engine.request import Segment, SegmentRequest

@@ -18,7 +18,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
-from model.checkpoint import BundleError
 from model.config import ModelConfig
 from service.engine.config import EngineConfig
 from service.engine.request import Event, SegmentRequest
@@ -77,7 +76,7 @@ class Ready:
 class Failed:
     """The model cannot be loaded; the child ends."""
 
-    error: BundleError
+    error: Exception
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,13 +20,22 @@ import torch
 
 from model.checkpoint import BundleError, load_bundle
 from model.decoding import FinishReason
+from model.devices import DeviceError, choose_device
 from model.network import EagerNetwork, Network
 from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig
-from service.engine.engine import Emission, Engine
+from service.engine.engine import Engine
 from service.engine.errors import EngineError, StepFailed
 from service.engine.observer import Phase
-from service.engine.request import Event, FailedEvent, Segment, SegmentRequest, SegmentTimings, Stage
+from service.engine.request import (
+    Emission,
+    Event,
+    FailedEvent,
+    Segment,
+    SegmentRequest,
+    SegmentTimings,
+    Stage,
+)
 from service.engine.runner import Runner
 from service.engine.wire import (
     Cancel,
@@ -62,8 +71,8 @@ def _load_and_serve(connection: Connection) -> None:
     keep_freed_memory()
     torch.set_num_threads(start.config.num_threads)  # loading is to take no more than decoding may
     try:
-        bundle = load_bundle(start.bundle, device=start.device)
-    except BundleError as error:
+        bundle = load_bundle(start.bundle, device=choose_device(start.device))
+    except (BundleError, DeviceError) as error:
         send(connection, Failed(error))
         return
     # What is loaded stays for good: a full search through it would hold up a step for a tenth of a second.

@@ -12,7 +12,8 @@ from cli.offline import window_size
 from model.checkpoint import load_bundle
 from model.decoding import DecodingOptions
 from service.app import create_app
-from service.engine import SegmentEvents, SegmentRequest, ThreadEngine
+from service.engine import SegmentEvents, SegmentRequest
+from service.engine.thread_engine import ThreadEngine
 from service.loading import load_translator
 from service.metrics import Metrics
 from service.settings import Settings

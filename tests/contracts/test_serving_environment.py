@@ -64,5 +64,11 @@ def test_a_module_that_needs_more_is_caught() -> None:
         loaded_by(["yaml"], names_of_development())
 
 
+def test_the_process_that_answers_requests_leaves_torch_to_the_engines() -> None:
+    modules = ["cli.serve", "service.app", "service.loading", "service.serving", "service.translator"]
+    assert {"fastapi", "sentencepiece"} <= (loaded := loaded_by(modules, []))
+    assert not {"torch", "safetensors"} & loaded
+
+
 def test_the_command_answers_without_loading_torch_or_the_server() -> None:
     assert not {"torch", "numpy", "fastapi", "model", "service", "training"} & loaded_by(["cli.main"], [])

@@ -9,7 +9,8 @@ import pytest
 
 from loadtests.peers import static_batching
 from loadtests.peers.static_batching import Batching, StaticBatcher, decode_static
-from model.decoding import DecodingOptions, Hypothesis, decode_batch
+from model.decoding import DecodingOptions, Hypothesis
+from model.decoding.search import decode_batch
 from tests.builders import tiny_model
 
 MODEL = tiny_model(1)

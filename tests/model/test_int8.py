@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.decoding import DecodingOptions, decode_batch
+from model.decoding import DecodingOptions
+from model.decoding.search import decode_batch
 from model.int8 import Int8Linear, int8_copy
 from tests.builders import tiny_model
 

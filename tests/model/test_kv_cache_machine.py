@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from model import kv_cache
-from model.kv_cache import CacheOverflow, DecoderCache, whole_blocks
+from model.blocks import whole_blocks
+from model.kv_cache import CacheOverflow, DecoderCache
 from tests.model.cached_segments import (
     CAPACITY,
     EXACT_MODEL,

@@ -16,7 +16,8 @@ from fastapi.testclient import TestClient
 
 from model.checkpoint import Bundle
 from service.app import create_app
-from service.engine import CoalescingEngine, EngineConfig, EngineHandle, ThreadEngine
+from service.engine import CoalescingEngine, EngineConfig, EngineHandle
+from service.engine.thread_engine import ThreadEngine
 from service.lifecycle import Lifecycle
 from service.metrics import EngineMetrics, Metrics
 from service.planning import Limits, Planner

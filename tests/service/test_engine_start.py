@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-import torch
 
-from model.checkpoint import BundleError, load_bundle_head
+from model.bundle_head import load_bundle_head
+from model.checkpoint import BundleError
 from service import engine_start
 from service.engine.observer import SilentObserver
-from service.engine_start import StartedEngine, start_engine
+from service.engine_start import start_engine
 from service.settings import Settings
+from service.started_engine import StartedEngine
 from tests.builders import tiny_bundle
 from tests.server_process import ROOT
 
@@ -26,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 def started(folder: Path, backing: Literal["process", "thread"]) -> StartedEngine:
     settings = Settings(engine=backing, num_threads=1, max_rows=40, cache_bytes_limit=3_000_000)
-    starting = start_engine(folder, torch.device("cpu"), settings, SilentObserver())
+    starting = start_engine(folder, settings, SilentObserver())
     try:
         return starting.finish()
     finally:

@@ -15,7 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from model.kv_cache import whole_blocks
+from model.blocks import whole_blocks
 from service.metrics import EngineMetrics, Metrics
 from tests.fakes import FakeEngine, served_model
 from tests.service.engine.by_hand import engine

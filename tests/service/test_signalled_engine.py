@@ -19,8 +19,9 @@ from model.language_signals import LanguageSignals, Signal
 from model.reference import translate
 from model.tokenizer import Tokenizer
 from service.app import create_app
-from service.engine import EngineConfig, EngineHandle, ThreadEngine
+from service.engine import EngineConfig, EngineHandle
 from service.engine.request import SegmentRequest
+from service.engine.thread_engine import ThreadEngine
 from service.registry import ServedModel
 from service.settings import Settings
 from service.signalled_engine import told

@@ -7,6 +7,7 @@ import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -63,7 +64,7 @@ def test_every_word_has_tokens_in_the_source_and_in_the_target(text: str) -> Non
 def test_pairs_are_spans_of_the_source_and_of_the_trimmed_translation() -> None:
     source = "ba de"
     target_ids = [*TOKENIZER.encode_target(" ")[:-1], *TOKENIZER.encode_target("fi go!")[:-1]]
-    attention = torch.zeros(2, 3, len(target_ids) + 1, len(TOKENIZER.encode_source(source)))
+    attention = np.zeros((2, 3, len(target_ids) + 1, len(TOKENIZER.encode_source(source))), np.float32)
     spans = TOKENIZER.source_spans(source)
     last, first = tokens_within(spans, [(3, 5), (0, 2)])
     for row, (start, _) in enumerate(TOKENIZER.target_spans(target_ids)):
@@ -77,7 +78,7 @@ def test_pairs_are_spans_of_the_source_and_of_the_trimmed_translation() -> None:
 
 def test_a_map_names_both_sides_tokens_and_rounds_its_values() -> None:
     source_ids, target_ids = TOKENIZER.encode_source("ba"), TOKENIZER.encode_target("de")[:-1]
-    attention = torch.full((1, 2, len(target_ids) + 1, len(source_ids)), 1 / 3)
+    attention = np.full((1, 2, len(target_ids) + 1, len(source_ids)), 1 / 3, np.float32)
     found = attention_map(TOKENIZER, source_ids, target_ids, attention)
     assert found.source_tokens == tuple(TOKENIZER.source_pieces(source_ids))
     assert found.target_tokens == (*TOKENIZER.target_pieces(target_ids), "</s>")
@@ -120,7 +121,7 @@ def right_links(layer: int) -> tuple[int, int]:
         )
         with torch.inference_mode():
             attention = cross_attention(bundle.model, source_ids, [*target_ids, bundle.tokenizer.eos_id])
-        pairs = word_pairs(bundle.tokenizer, source, target_ids, attention, layer)
+        pairs = word_pairs(bundle.tokenizer, source, target_ids, attention.numpy(), layer)
         linked = [(target[slice(*pair.target_span)], pair.source_span) for pair in pairs]
         words = [(word, span) for word, span in linked if word[0].isalnum()]
         assert [word for word, _ in words] == [word for word, _ in links]
@@ -146,7 +147,8 @@ def test_numbers_and_names_come_from_themselves(text: str) -> None:
     ids = bundle.tokenizer.encode_source(text)
     with torch.inference_mode():
         attention = cross_attention(bundle.model, ids, bundle.tokenizer.encode_target(text))
-    for pair in word_pairs(bundle.tokenizer, text, ids[:-1], attention, bundle.config.alignment_layer):
+    layer = bundle.config.alignment_layer
+    for pair in word_pairs(bundle.tokenizer, text, ids[:-1], attention.numpy(), layer):
         word = text[slice(*pair.target_span)]
         if word.isdigit() or word in ("Tom", "Berlin"):
             assert text[slice(*pair.source_span)] == word

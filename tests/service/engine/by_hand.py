@@ -11,12 +11,12 @@ from model.decoding import DecodingOptions, FinishReason, Hypothesis
 from model.network import EagerNetwork
 from model.transformer import Transformer
 from service.engine.config import EngineConfig
-from service.engine.engine import Emission, Engine
+from service.engine.engine import Engine
 from service.engine.errors import (
     EngineError,
 )
 from service.engine.observer import Phase
-from service.engine.request import FailedEvent, FinishedEvent, SegmentTimings, Stage
+from service.engine.request import Emission, FailedEvent, FinishedEvent, SegmentTimings, Stage
 from service.engine.runner import Runner
 from tests.builders import TINY_VOCABULARY, tiny_model
 

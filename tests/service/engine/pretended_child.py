@@ -10,9 +10,16 @@ from collections.abc import Sequence
 
 from model.decoding import Hypothesis
 from service.engine.config import EngineConfig
-from service.engine.engine import Emission
 from service.engine.ledger import Ledger
-from service.engine.request import Event, FailedEvent, FinishedEvent, Segment, SegmentTimings, TokensEvent
+from service.engine.request import (
+    Emission,
+    Event,
+    FailedEvent,
+    FinishedEvent,
+    Segment,
+    SegmentTimings,
+    TokensEvent,
+)
 
 TIMINGS = SegmentTimings(0.0, 0.0, 0.0)
 

@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.network import EagerNetwork
-from service.engine.engine import Emission
 from service.engine.errors import (
     DeadlineExceeded,
     SegmentCancelled,
     StepFailed,
 )
-from service.engine.request import FailedEvent, TokensEvent
+from service.engine.request import Emission, FailedEvent, TokensEvent
 from service.engine.runner import Runner
 from tests.builders import tiny_model
 from tests.service.engine.by_hand import (

@@ -20,9 +20,9 @@ from service.engine import (
     FinishedEvent,
     SegmentEvents,
     StepFailed,
-    ThreadEngine,
 )
 from service.engine.process_engine import ProcessEngine
+from service.engine.thread_engine import ThreadEngine
 from tests.builders import tiny_model
 from tests.service.engine.conftest import Door
 from tests.service.engine.segments import request

@@ -20,12 +20,12 @@ from service.engine import (
     SegmentCancelled,
     StepFailed,
     StreamBroken,
-    ThreadEngine,
     TokensEvent,
     restart_policy,
 )
 from service.engine.process_engine import ProcessEngine, _repeatable
 from service.engine.supervisor import StartError
+from service.engine.thread_engine import ThreadEngine
 from tests.builders import tiny_model
 from tests.service.engine.by_hand import Ear
 from tests.service.engine.segments import request

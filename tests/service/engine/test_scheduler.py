@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from model.kv_cache import whole_blocks
+from model.blocks import whole_blocks
 from service.engine.config import EngineConfig
 from service.engine.errors import DeadlineExceeded, EngineOverloaded, SegmentCancelled, SegmentTooLarge
 from service.engine.request import Segment

@@ -19,8 +19,8 @@ from service.engine import (
     Event,
     FailedEvent,
     SegmentEvents,
-    ThreadEngine,
 )
+from service.engine.thread_engine import ThreadEngine
 from tests.builders import tiny_model
 
 SHORT = DecodingOptions(strategy="greedy", max_length=10)

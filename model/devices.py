@@ -1,0 +1,20 @@
+"""Which device a network runs on. Knows: torch's names of devices. Must not know: settings, networks."""
+
+from __future__ import annotations
+
+import torch
+
+
+class DeviceError(Exception):
+    """The device that was asked for is not there; the message says what there is."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """`auto` (the first GPU where there is one), `cpu`, `cuda` or `cuda:N`. Raises `DeviceError`."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(wanted)
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= num_gpus:
+        raise DeviceError(f"device must be one that is there: cpu and {num_gpus} GPUs, got {wanted!r}")
+    return device
