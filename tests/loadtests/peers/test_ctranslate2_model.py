@@ -6,7 +6,8 @@ import ctranslate2  # type: ignore[import-untyped]
 import pytest
 
 from loadtests.peers.ctranslate2_model import NotConvertible, converted, specification, token_names
-from model.decoding import DecodingOptions, decode_batch
+from model.decoding import DecodingOptions
+from model.decoding.search import decode_batch
 from tests.builders import tiny_model
 
 SOURCES = [(5, 6, 7, 3), (9, 3), (4, 8, 15, 16, 23, 11, 3), (7, 7, 7, 3)]
