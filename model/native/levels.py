@@ -51,6 +51,7 @@ LEVELS = (
             "-mavx2",
             "-mfma",
             "-mf16c",
+            "-mprefer-vector-width=512",
         ),
         _X86,
     ),

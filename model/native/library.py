@@ -29,7 +29,22 @@ from model.native.library_cache import CacheError, Entry, Record
 logger = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).resolve().parent / "src"
-COMMON_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden")
+UNIT = "verto.cpp"  # includes all other sources: most of a build is the reading of headers
+SOURCE_SUFFIXES = (".cpp", ".h", ".inc")
+COMMON_FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-fPIC",
+    "-shared",
+    "-pthread",
+    "-fvisibility=hidden",
+    "-fvisibility-inlines-hidden",
+    "-fno-math-errno",
+    # A sum's bits may not depend on where a compiler finds a product to fuse into it; the kernels say where.
+    "-ffp-contract=off",
+    # Of two libraries in one process each calls its own copy of what both have, for its own instructions.
+    "-Wl,-Bsymbolic",
+)
 SELF_CHECK_SECONDS = 60.0
 
 
@@ -151,9 +166,9 @@ def _build(settings: BuildSettings, level: Level, entry: Entry) -> BuiltLibrary:
     started = time.perf_counter()
     compiler = find_compiler(settings.compiler)
     version = compiler_version(compiler)
-    sources = _source_files(settings.sources)
+    unit = _unit(settings.sources)
     with entry.partial() as partial:
-        compile_library(compiler, _flags(level), sources, partial)
+        compile_library(compiler, _flags(level), [unit], partial)
         # One that this processor cannot run is checked where it is used.
         if level in supported_levels() and (fault := _self_check(partial)):
             raise CompilerError(f"what {compiler[0]} made is of no use: {fault}")
@@ -181,11 +196,11 @@ def _flags(level: Level) -> tuple[str, ...]:
     return (*COMMON_FLAGS, *level.flags, level.define)
 
 
-def _source_files(folder: Path) -> list[Path]:
-    sources = sorted(folder.glob("*.cpp"))
-    if not sources:
-        raise CompilerError(f"{folder}: holds no sources; the installation is not complete")
-    return sources
+def _unit(folder: Path) -> Path:
+    unit = folder / UNIT
+    if not unit.is_file():
+        raise CompilerError(f"{unit}: is missing; the installation is not complete")
+    return unit
 
 
 def _entry(settings: BuildSettings, level: Level) -> Entry:
@@ -199,6 +214,6 @@ def _key(folder: Path, flags: Sequence[str]) -> str:
     libc = platform.libc_ver()[0] or "other"
     for part in (platform.system(), platform.machine(), libc, str(ABI_VERSION), *flags):
         digest.update(part.encode() + b"\0")
-    for path in sorted([*folder.glob("*.cpp"), *folder.glob("*.h")]):
+    for path in sorted(path for path in folder.glob("*") if path.suffix in SOURCE_SUFFIXES):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

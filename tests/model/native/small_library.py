@@ -18,7 +18,7 @@ def settings_in(
     """A cache and sources below `folder`."""
     sources = folder / "src"
     sources.mkdir(exist_ok=True)
-    (sources / "small.cpp").write_text(SOURCE.format(abi=abi, check=check, answer=answer))
+    (sources / "verto.cpp").write_text(SOURCE.format(abi=abi, check=check, answer=answer))
     return BuildSettings(cache_dir=folder / "cache", compiler=compiler, sources=sources)
 
 

@@ -95,7 +95,7 @@ def test_a_compiler_that_is_no_program_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        ("echo 'small.cpp:1: warning: w' >&2; echo 'small.cpp:2: error: bad' >&2; exit 1", "2: error: bad"),
+        ("echo 'verto.cpp:1: warning: w' >&2; echo 'verto.cpp:2: error: bad' >&2; exit 1", "2: error: bad"),
         ("exit 3", "failed with status 3: it said nothing"),
         ("exit 0", "without an error and without a library"),
         ('for last; do :; done; echo no library > "$last"', "is of no use"),
@@ -118,7 +118,7 @@ def test_a_compiler_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pyt
 
 def test_sources_that_do_not_compile_are_told_by_the_compilers_first_error(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, check="return no_such_thing;")
-    with pytest.raises(NativeUnavailable, match=r"small\.cpp.*no_such_thing"):
+    with pytest.raises(NativeUnavailable, match=r"verto\.cpp.*no_such_thing"):
         build_library(settings, GENERIC)
 
 

@@ -1,0 +1,11 @@
+// The whole library as one unit: most of a build's time goes to reading headers, and so they are read once.
+#include "api.cpp"
+#include "attention.cpp"
+#include "cache.cpp"
+#include "check.cpp"
+#include "decoder.cpp"
+#include "encoder.cpp"
+#include "pack.cpp"
+#include "product.cpp"
+#include "sublayers.cpp"
+#include "threads.cpp"

@@ -1,0 +1,126 @@
+"""What the native network is asked wrongly is refused in words, and numbers that are none do not hide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from model.decoding.options import DecodingOptions
+from model.decoding.search import NewSegment, Search
+from model.kv_cache import CacheOverflow
+from model.native.binding import NUMBERS, Library
+from model.native.network import NativeNetwork
+from tests.builders import TINY_VOCABULARY, tiny_model
+from tests.model.native.kernels import native
+
+
+@pytest.fixture(autouse=True)
+def _inference() -> Iterator[None]:
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="module")
+def network(best: Library) -> NativeNetwork:
+    return native(tiny_model(), best)
+
+
+def test_an_unknown_precision_is_refused_by_name(best: Library) -> None:
+    with pytest.raises(ValueError, match=r"float32, bfloat16, int8, got 'int4'"):
+        native(tiny_model(), best, "int4")
+
+
+def test_no_threads_are_refused(best: Library) -> None:
+    with pytest.raises(ValueError, match="num_threads must be at least 1, got 0"):
+        native(tiny_model(), best, num_threads=0)
+
+
+def test_a_token_that_is_none_is_refused(network: NativeNetwork) -> None:
+    for wrong in (-1, TINY_VOCABULARY):
+        with pytest.raises(IndexError, match=f"token id {wrong} is not in 0..23"):
+            network.open([[5, wrong]], [1], [4])
+        cache = network.open([[5]], [1], [4])
+        with pytest.raises(IndexError, match=f"token id {wrong} is not in 0..23"):
+            network.step(torch.tensor([wrong]), cache)
+
+
+def test_sources_and_capacities_out_of_bounds_are_refused(network: NativeNetwork) -> None:
+    for source, capacity, field in (
+        ([], 4, "max_source_length"),
+        ([5] * 65, 4, "max_source_length"),
+        ([5], 0, "max_target_length"),
+        ([5], 65, "max_target_length"),
+    ):
+        with pytest.raises(ValueError, match=rf"1\.\.{field}, which is 64"):
+            network.open([source], [1], [capacity])
+    for rows in ([], [0], [1, 1]):
+        with pytest.raises(ValueError, match="row count"):
+            network.open([[5]], rows, [4])
+    with pytest.raises(ValueError, match="row count"):
+        network.open([], [], [])
+
+
+def test_another_number_of_tokens_than_rows_is_refused(network: NativeNetwork) -> None:
+    with pytest.raises(ValueError, match="2 tokens for 1 rows"):
+        network.step(torch.tensor([2, 2]), network.open([[5]], [1], [4]))
+
+
+def test_a_full_segment_overflows_and_can_leave(network: NativeNetwork) -> None:
+    cache = network.open([[5], [6]], [1, 2], [4, 2])
+    for _ in range(2):
+        network.step(torch.tensor([2, 2, 2]), cache)
+    with pytest.raises(CacheOverflow, match="segment 1 holds 2 positions, its capacity is 2"):
+        network.step(torch.tensor([2, 2, 2]), cache)
+    cache.keep(torch.tensor([True, False]))
+    network.step(torch.tensor([2]), cache)
+
+
+def test_a_cache_of_another_network_does_not_join(network: NativeNetwork, best: Library) -> None:
+    own, other = network.open([[5]], [1], [4]), native(tiny_model(), best).open([[5]], [1], [4])
+    with pytest.raises(ValueError, match="same network"):
+        own.join(other)
+
+
+def test_parents_stay_within_their_segment(network: NativeNetwork) -> None:
+    cache = network.open([[5], [6]], [1, 2], [4, 4])
+    for parents in ([1, 1, 2], [0, 0, 2], [0, 1, 3], [-1, 1, 2]):
+        with pytest.raises(ValueError, match="same segment"):
+            cache.reorder(torch.tensor(parents))
+    with pytest.raises(ValueError, match="each of 3 rows"):
+        cache.reorder(torch.tensor([0, 1]))
+
+
+def test_keep_wants_a_boolean_for_each_segment(network: NativeNetwork) -> None:
+    cache = network.open([[5], [6]], [1, 2], [4, 4])
+    for wrong in (torch.tensor([True]), torch.tensor([1, 0])):
+        with pytest.raises(ValueError, match="one boolean for each of 2 segments"):
+            cache.keep(wrong)
+
+
+@pytest.mark.parametrize("precision", NUMBERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "decoder.0.feed_forward.inner.weight",
+        "encoder.0.after_self.norm.weight",
+        "output.weight",
+    ],
+)
+def test_a_weight_that_is_no_number_fails_the_segment(library: Library, precision: str, name: str) -> None:
+    for value in (float("nan"), float("inf")):
+        model = tiny_model()
+        model.get_parameter(name).view(-1)[3] = value
+        search = Search(native(model, library, precision))
+        search.join([NewSegment(1, [5, 6, 3], DecodingOptions(beam_size=2), 6)])
+        failed = search.step().failed  # infinity may come to nothing: relu(-inf) is 0
+        assert failed == (1,) or value == float("inf")
+
+
+def test_one_segment_that_is_no_number_harms_no_other(library: Library) -> None:
+    model = tiny_model(share_embeddings=False)
+    model.source_embedding.tokens.weight[7] = float("nan")
+    network = native(model, library, num_threads=2)
+    scores = network.step(torch.tensor([2, 2, 2]), network.open([[5], [6, 7], [8]], [1, 1, 1], [4] * 3))
+    assert scores.log_probs().isnan().all(dim=1).tolist() == [False, True, False]

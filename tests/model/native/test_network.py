@@ -1,0 +1,125 @@
+"""The native network answers what the module answers: every variant, precision, level and thread count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model import reference
+from model.alignment import cross_attention
+from model.decoding.options import DecodingOptions
+from model.decoding.search import decode_batch, target_limit
+from model.int8 import int8_copy
+from model.native.binding import Library
+from model.native.network import NativeNetwork
+from model.network import EagerNetwork
+from model.transformer import Transformer
+from tests.builders import TINY_VOCABULARY, tiny_model
+from tests.model.closeness import distance
+from tests.model.native.kernels import (
+    LEVELS,
+    any_model,
+    any_shape,
+    library_of,
+    native,
+    random_sources,
+    random_tokens,
+)
+
+CAPACITY = 40
+LENGTHS, ROWS = [7, 1, 16, 23], [1, 4, 2, 3]
+
+
+@pytest.fixture(autouse=True)
+def _inference() -> Any:
+    with torch.inference_mode():
+        yield
+
+
+def largest_difference(truth: Transformer, network: NativeNetwork, seed: int, steps: int = 18) -> float:
+    """Between log-probabilities after random tokens and reorders; attention is compared as well."""
+    config, eager = truth.config, EagerNetwork(truth)
+    sources = random_sources(seed, LENGTHS, config.source_vocab_size)
+    capacity = [CAPACITY] * len(sources)
+    expected, found = eager.open(sources, ROWS, capacity), network.open(sources, ROWS, capacity)
+    worst = 0.0
+    for step in range(steps):
+        token_ids = random_tokens(seed + step, sum(ROWS), config.target_vocab_size)
+        theirs, ours = (
+            each.step(token_ids, cache, watch=True) for each, cache in ((eager, expected), (network, found))
+        )
+        assert theirs.attention is not None
+        assert ours.attention is not None
+        seen = distance(theirs.attention[:, : max(LENGTHS)], ours.attention)
+        worst = max(worst, seen, distance(ours.log_probs(), theirs.log_probs()))
+        parents = torch.tensor([0, *random_tokens(step, 4, 4) + 1, 5, 5, *random_tokens(step, 3, 3) + 7])
+        expected.reorder(parents)
+        found.reorder(parents)
+    return worst
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), any_shape(), st.integers(1, 2))
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_variant_answers_what_the_module_answers(
+    level: str, seed: int, shape: dict[str, Any], num_threads: int
+) -> None:
+    model = any_model(seed, shape)
+    network = native(model, library_of(level), num_threads=num_threads)
+    assert largest_difference(model, network, seed) < 3e-4  # narrow norms magnify the last bits
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_int8_products_are_those_of_the_int8_copy(library: Library, norm: str) -> None:
+    """A value that one of them rounds up and the other down changes little, and seldom happens."""
+    model = tiny_model(5, d_model=48, num_decoder_heads=3, num_encoder_heads=3, norm=norm)
+    network = native(model, library, "int8")
+    assert largest_difference(int8_copy(model), network, 1, steps=1) < 0.05
+    assert largest_difference(model, network, 1) > 0.05
+
+
+def test_bfloat16_rounds_weights_alone(library: Library) -> None:
+    model = tiny_model(5)
+    rounded = tiny_model(5)
+    for parameter in rounded.parameters():
+        if parameter.dim() == 2:
+            parameter.copy_(parameter.bfloat16())
+    # Embeddings are kept as they are.
+    for side in ("source_embedding", "target_embedding"):
+        getattr(rounded, side).tokens.weight.copy_(getattr(model, side).tokens.weight)
+    assert largest_difference(rounded, native(model, library, "bfloat16"), 1) < 1e-4
+
+
+@pytest.mark.parametrize("options", [DecodingOptions(strategy="greedy"), DecodingOptions(beam_size=4)])
+@pytest.mark.parametrize("seed", range(4))
+def test_searches_find_what_the_slow_definition_finds(
+    library: Library, seed: int, options: DecodingOptions
+) -> None:
+    model = tiny_model(seed)
+    sources = random_sources(seed, [3, 9, 1, 14, 6, 20], TINY_VOCABULARY)
+    answers = decode_batch(native(model, library), sources, options)
+    for source, found in zip(sources, answers, strict=True):
+        limit = target_limit(options, model.config, len(source))
+        expected = reference.translate(model, source, options, limit)
+        assert [each.token_ids for each in found] == [each.token_ids for each in expected]
+
+
+def test_what_a_target_looks_at_is_what_the_module_looks_at(library: Library) -> None:
+    model = tiny_model(2)
+    source, target = random_sources(2, [9, 12], TINY_VOCABULARY)
+    found = native(model, library).cross_attention(source, target)
+    assert distance(found, cross_attention(model, source, target)) < 1e-5
+
+
+def test_top_is_the_best_of_log_probs(best: Library) -> None:
+    network = native(tiny_model(), best)
+    tops = []
+    for dense in (False, True):
+        scores = network.step(random_tokens(1, 3, TINY_VOCABULARY), network.open([[5, 3]], [3], [9]))
+        tops.append(torch.topk(scores.log_probs(), 4) if dense else scores.top(4))
+    assert torch.equal(tops[0][0], tops[1][0])
+    assert torch.equal(tops[0][1], tops[1][1])
