@@ -21,6 +21,7 @@ from model.manifest import (
     read_bytes,
     read_manifest,
 )
+from model.moses_file import MOSES_FILE
 from model.tokenizer import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Tokenizer, TokenizerError
 
 MODEL_CARD_FILE = "MODEL_CARD.md"
@@ -102,6 +103,13 @@ def _tokenizer_files(folder: Path, manifest: Manifest) -> tuple[str, ...]:
     separate = [name for name in (SOURCE_FILE, TARGET_FILE) if name in manifest.files]
     if separate and JOINT_FILE in manifest.files:
         raise BundleError(folder / separate[0], f"stands beside {JOINT_FILE}; a bundle has one or the other")
+    if MOSES_FILE in manifest.files:
+        others = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, DICTIONARY_FILE)
+        if beside := [name for name in others if name in manifest.files]:
+            raise BundleError(
+                folder / MOSES_FILE, f"stands beside {beside[0]}; a bundle has one or the other"
+            )
+        return (MOSES_FILE,)
     models = (SOURCE_FILE, TARGET_FILE) if separate else (JOINT_FILE,)
     return (*models, DICTIONARY_FILE) if DICTIONARY_FILE in manifest.files else models
 

@@ -7,6 +7,7 @@ bundles are kept. Nothing is ever unpickled, and nothing is opened that the mani
     model.safetensors  the weights, or several files and an index         model/weights.py
     tokenizer.model    SentencePiece, or source.model and target.model    model/tokenizer.py
     vocabulary.json    ids of pieces, where SentencePiece's do not hold   model/dictionary_vocabulary.py
+    moses.json         in place of these, Moses' words in byte pairs      model/moses_file.py
     MODEL_CARD.md      data, licences, scores
     manifest.json      size and SHA-256 of every other file               model/manifest.py
 """
@@ -52,6 +53,7 @@ from model.manifest import (
     write_bytes,
     write_manifest,
 )
+from model.moses_file import MOSES_FILE
 from model.tokenizer import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Tokenizer
 from model.transformer import Transformer
 from model.weights import STORED_TYPES, read_model, stored_tensors, write_weights
@@ -155,7 +157,8 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _checked_extra_files(folder: Path, extra_files: Mapping[str, bytes]) -> dict[str, bytes]:
-    own = {CONFIG_FILE, MODEL_CARD_FILE, JOINT_FILE, SOURCE_FILE, TARGET_FILE, DICTIONARY_FILE, INDEX_FILE}
+    own = {CONFIG_FILE, MODEL_CARD_FILE, INDEX_FILE}
+    own |= {JOINT_FILE, SOURCE_FILE, TARGET_FILE, DICTIONARY_FILE, MOSES_FILE}
     for name in extra_files:
         check_name(folder, name)
         if name in own or name.endswith(".safetensors"):

@@ -1,4 +1,4 @@
-"""Text to token ids and back, with SentencePiece models that may be joint or separate.
+"""Text to token ids and back, with SentencePiece models that may be joint or separate, or with Moses' words.
 
 Knows: the two vocabularies, their special ids and how pieces spell text.
 Must not know: the network, requests, streams, or how a vocabulary was learned.
@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from model.dictionary_vocabulary import DICTIONARY_FILE, Dictionary, DictionaryVocabulary
+from model.moses_file import MOSES_FILE, MosesModel
+from model.moses_vocabulary import MosesVocabulary
 from model.vocabulary import SentencePieceVocabulary, TokenizerError, Vocabulary, checked
 
 __all__ = ["InvalidTextError", "Tokenizer", "TokenizerError"]
@@ -66,8 +68,15 @@ class Tokenizer:
         return cls(source, target, {**files, DICTIONARY_FILE: dictionary.to_bytes()})
 
     @classmethod
+    def from_moses(cls, model: MosesModel) -> Tokenizer:
+        """Moses' words in byte pairs. Raises TokenizerError."""
+        return cls(*model.vocabularies(), {MOSES_FILE: model.to_bytes()})
+
+    @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Tokenizer:
         """What `files` told of another tokenizer gives that one again. Raises TokenizerError."""
+        if MOSES_FILE in files:
+            return cls.from_moses(MosesModel.from_bytes(files[MOSES_FILE]))
         for names in ((JOINT_FILE,), (SOURCE_FILE, TARGET_FILE)):
             if all(name in files for name in names):
                 models = [files[name] for name in names]
@@ -76,8 +85,9 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> Tokenizer:
-        """From `tokenizer.model`, or from `source.model` and `target.model`. Raises TokenizerError."""
-        names = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, DICTIONARY_FILE)
+        """From `tokenizer.model`, from `source.model` and `target.model`, or from `moses.json`. Raises
+        TokenizerError."""
+        names = (JOINT_FILE, SOURCE_FILE, TARGET_FILE, DICTIONARY_FILE, MOSES_FILE)
         files = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
         try:
             return cls.from_files(files)
@@ -128,6 +138,19 @@ class Tokenizer:
         spelled = self._decode([self._anchor_id, *checked(self._target, token_ids)])
         return spelled[self._anchor_length :]
 
+    @property
+    def is_contextual(self) -> bool:
+        """Whether a target token's text depends on the tokens after it, beyond bytes of one character."""
+        return isinstance(self._target, MosesVocabulary)
+
+    def num_settled(self, token_ids: Sequence[int]) -> int:
+        """How many of the first of these target ids, free of control pieces, spell what no later id changes:
+        `decode_target` of them begins any text that goes on from these. Raises TokenizerError."""
+        spelling = checked(self._target, token_ids)
+        return (
+            self._target.num_settled(spelling) if isinstance(self._target, MosesVocabulary) else len(spelling)
+        )
+
     def target_byte(self, token_id: int) -> int | None:
         """The byte (0 to 255) that a byte-fallback piece stands for; None for every other piece."""
         return self._target.byte_of.get(token_id)
@@ -169,6 +192,8 @@ class Tokenizer:
     def _find_anchor(self) -> int:
         """A piece that spells text on its own, to put before ids whose text continues a text."""
         vocabulary = self._target
+        if isinstance(vocabulary, MosesVocabulary):
+            return vocabulary.anchor_id
         silent = vocabulary.control_ids | vocabulary.byte_of.keys()
         spelling = (i for i in range(vocabulary.size) if i not in silent and self._decode([i]))
         anchor = next(spelling, None)

@@ -11,16 +11,34 @@ translation's last token is often a lone word mark; whether a word follows shows
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from model.tokenizer import Tokenizer
 
 
-class IncrementalDetokenizer:
+class Detokenizer(Protocol):
     """One text. What `push` and `finish` answer, joined, is `tokenizer.decode_target` of all the ids.
 
+    Raises TokenizerError for an id outside the vocabulary, RuntimeError after `finish`.
+    """
+
+    def push(self, token_ids: Sequence[int]) -> str:
+        """The text that has become final by these next ids; often one piece, sometimes nothing."""
+
+    def finish(self) -> str:
+        """The rest: no more ids will come."""
+
+
+def detokenizer_of(tokenizer: Tokenizer) -> Detokenizer:
+    """For one text of this tokenizer's."""
+    return SettledDetokenizer(tokenizer) if tokenizer.is_contextual else IncrementalDetokenizer(tokenizer)
+
+
+class IncrementalDetokenizer:
+    """A `Detokenizer` for pieces that spell the same wherever they stand, word marks and bytes aside.
+
     The cost of a push is that of its own ids: at most three older ones are decoded with them, and those at
-    the start that show nothing. Raises TokenizerError for an id outside the vocabulary, RuntimeError after
-    `finish`.
+    the start that show nothing.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -74,6 +92,42 @@ class IncrementalDetokenizer:
             if byte >= 0xC0:
                 return length if length < _character_length(byte) else 0
         return 0
+
+
+class SettledDetokenizer:
+    """A `Detokenizer` for words whose spacing depends on their neighbours: everything is decoded again.
+
+    What is sent is what the tokenizer says is settled. A push costs a decoding of all the ids so far.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._token_ids: list[int] = []
+        self._num_sent = 0  # characters
+        self._finished = False
+
+    def push(self, token_ids: Sequence[int]) -> str:
+        """See `Detokenizer.push`."""
+        self._check_open()
+        spelled = (token_id for token_id in token_ids if not self._tokenizer.is_target_control(token_id))
+        self._token_ids.extend(spelled)
+        return self._text_of(self._tokenizer.num_settled(self._token_ids))
+
+    def finish(self) -> str:
+        """See `Detokenizer.finish`."""
+        self._check_open()
+        self._finished = True
+        return self._text_of(len(self._token_ids))
+
+    def _check_open(self) -> None:
+        if self._finished:
+            raise RuntimeError("this text is finished")
+
+    def _text_of(self, count: int) -> str:
+        """What the first ids show beyond what was sent."""
+        new = self._tokenizer.decode_target(self._token_ids[:count])[self._num_sent :]
+        self._num_sent += len(new)
+        return new
 
 
 def _character_length(lead_byte: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model.tokenizer import Tokenizer
-from service.detokenizer import IncrementalDetokenizer
+from service.detokenizer import detokenizer_of
 from service.engine.request import DraftEvent, FinishedEvent, TokensEvent
 
 
@@ -28,7 +28,7 @@ class SegmentText:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._detokenizer = IncrementalDetokenizer(tokenizer)
+        self._detokenizer = detokenizer_of(tokenizer)
         self._token_ids: list[int] = []
         self._is_draft = False
         self.text = ""
@@ -37,7 +37,7 @@ class SegmentText:
         """What this event changes. Certain tokens only add."""
         if isinstance(event, DraftEvent):
             self._is_draft = True
-            return self._replace(IncrementalDetokenizer(self._tokenizer).push(event.token_ids).lstrip())
+            return self._replace(detokenizer_of(self._tokenizer).push(event.token_ids).lstrip())
         if self._is_draft:
             if isinstance(event, TokensEvent):
                 raise RuntimeError("the engine streamed certain tokens in a draft")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import itertools
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.tokenizer import Tokenizer, TokenizerError
-from service.detokenizer import IncrementalDetokenizer
+from service.detokenizer import IncrementalDetokenizer, SettledDetokenizer, detokenizer_of
 from tests.builders import tiny_tokenizer
+from tests.model.byte_pairs import SPECIAL, moses_model
+from tests.model.test_moses_vocabulary import TEXTS, learned
 
 TOKENIZERS = {
     "unigram": tiny_tokenizer("unigram"),
@@ -195,3 +198,37 @@ def test_a_finished_text_takes_no_more() -> None:
     detokenizer.finish()
     with pytest.raises(RuntimeError, match="finished"):
         detokenizer.push([5])
+
+
+@functools.cache
+def moses(language: str) -> Tokenizer:
+    merges, pieces = learned()
+    model = moses_model([], target=language)
+    return Tokenizer.from_moses(
+        replace(model, source=tuple(pieces), target=tuple(pieces), merges=tuple(merges))
+    )
+
+
+@settings(max_examples=120)
+@given(st.data(), st.sampled_from(["de", "en", "fr", "ja", "fi"]))
+def test_moses_words_stream_as_they_read_in_the_end(data: st.DataObject, language: str) -> None:
+    tokenizer = moses(language)
+    assert isinstance(detokenizer_of(tokenizer), SettledDetokenizer)
+    texts = data.draw(st.lists(st.sampled_from(TEXTS), max_size=2))
+    ids = [token_id for text in texts for token_id in tokenizer.encode_target(text)]
+    ids += data.draw(st.lists(st.integers(0, tokenizer.target_vocab_size - 1), max_size=6))
+    for pushes in ([ids], one_by_one(ids), [ids[:3], [], ids[3:]]):
+        detokenizer = detokenizer_of(tokenizer)
+        shown = [*(detokenizer.push(push) for push in pushes), detokenizer.finish()]
+        assert "".join(shown) == tokenizer.decode_target(ids)
+
+
+def test_moses_words_are_shown_while_they_come() -> None:
+    tokenizer = moses("en")
+    detokenizer, shown = detokenizer_of(tokenizer), list[str]()
+    for token_id in tokenizer.encode_target("the house is well-known , in Paris .")[:-1]:
+        shown.append(detokenizer.push([token_id]))
+    assert sum(map(bool, shown)) >= 5
+    detokenizer.finish()
+    with pytest.raises(RuntimeError, match="finished"):
+        detokenizer.push([len(SPECIAL)])
