@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -20,12 +21,7 @@ class JsonClient:
 
     async def post(self, path: str, content: dict[str, Any]) -> Any:
         """The answer's JSON."""
-        body = json.dumps(content).encode()
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        status, answer = await self._exchange(head.encode() + body)
+        status, answer = await self._exchange(post_request(self._host, path, content))
         if status != 200:
             raise ConnectionError(f"status {status}: {answer.decode(errors='replace')[:200]}")
         return json.loads(answer)
@@ -63,3 +59,40 @@ async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.strip().lower(): value for name, _, value in (line.partition(":") for line in head[1:])}
     return int(head[0].split()[1]), await reader.readexactly(int(headers["content-length"]))
+
+
+def post_request(host: str, path: str, content: dict[str, Any]) -> bytes:
+    """A whole request, ready to be sent as often as one likes."""
+    body = json.dumps(content).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class PreparedClient:
+    """Sends requests that were made beforehand and reads nothing of an answer but its status.
+
+    Connections are kept open, and as many made as are needed at once.
+    """
+
+    def __init__(self, host: str, port: int, requests: Sequence[bytes]) -> None:
+        self._host, self._port, self._requests = host, port, requests
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def status(self, number: int) -> int:
+        """Send the request with this number, counted round, and read its answer."""
+        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        writer.write(self._requests[number % len(self._requests)])
+        status, _ = await _read(reader)
+        self._idle.append((reader, writer))
+        return status
+
+    def close(self) -> None:
+        for _, writer in self._idle:
+            writer.close()
+        self._idle.clear()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self._host, self._port)

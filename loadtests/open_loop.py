@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 # Sends the request with this number; answers the status.
@@ -36,8 +36,13 @@ class Outcome:
         return self.sent - self.due
 
 
-async def offered(door: StatusDoor, rate: float, seconds: float, seed: int) -> list[Outcome]:
-    """`rate` requests a second for so long, at random moments (Poisson), and all their answers."""
+async def offered(
+    door: StatusDoor, rate: float, seconds: float, seed: int, most_waiting: int | None = None
+) -> list[Outcome]:
+    """`rate` requests a second for so long, at random moments (Poisson), and all their answers.
+
+    Nothing more is offered once more than `most_waiting` have no answer yet: the server has lost by then.
+    """
     rng, began = random.Random(seed), time.perf_counter()
     running: list[asyncio.Task[Outcome]] = []
     due = 0.0
@@ -46,8 +51,14 @@ async def offered(door: StatusDoor, rate: float, seconds: float, seed: int) -> l
         if due > seconds:
             break
         await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
+        if most_waiting is not None and number % 8 == 0 and _waiting(running) > most_waiting:
+            break
         running.append(asyncio.create_task(_send(door, number, began, due)))
     return await asyncio.gather(*running)
+
+
+def _waiting(running: Sequence[asyncio.Task[Outcome]]) -> int:
+    return sum(not task.done() for task in running)
 
 
 async def waiting_users(door: StatusDoor, num_users: int, seconds: float) -> list[Outcome]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from loadtests.http_client import PreparedClient, post_request
 from loadtests.machine import run_facts
 from loadtests.measures import percentile
 from loadtests.open_loop import Outcome, offered, waiting_users
@@ -81,45 +81,22 @@ class Finding:
         return self.accepted_in_time / max(1, self.accepted)
 
 
-class Client:
-    """Translates numbered sentences; connections are kept open, and as many made as are needed at once."""
+class Client(PreparedClient):
+    """Translates numbered sentences."""
 
     def __init__(self, url: str, plan: Plan) -> None:
         parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        host = parts.hostname or "127.0.0.1"
         # Each once: identical ones in flight would share a computation.
         self._sentences = list(dict.fromkeys(made_up(NUM_SENTENCES, plan.seed).sentences))
-        self._requests = [self._request(text, plan) for text in self._sentences]
-
-    def _request(self, text: str, plan: Plan) -> bytes:
-        asked = {"text": text, "source": "en", "timeout_ms": round(plan.timeout_seconds * 1000)}
-        body = json.dumps(asked).encode()
-        head = (
-            f"POST /v1/translate HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
-
-    async def status(self, number: int) -> int:
-        """Send the request with this number and read its answer."""
-        reader, writer = self._idle.pop() if self._idle else await self._connect()
-        writer.write(self._requests[number % len(self._requests)])
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        await reader.readexactly(int(head.partition("content-length:")[2].split("\r\n")[0]))
-        self._idle.append((reader, writer))
-        return int(head.split()[1])
+        fields = {"source": "en", "timeout_ms": round(plan.timeout_seconds * 1000)}
+        asked = [{"text": text, **fields} for text in self._sentences]
+        requests = [post_request(host, "/v1/translate", content) for content in asked]
+        super().__init__(host, parts.port or 80, requests)
 
     def size(self, number: int) -> int:
         """Characters of the request with this number."""
         return len(self._sentences[number % len(self._sentences)])
-
-    def close(self) -> None:
-        for _, writer in self._idle:
-            writer.close()
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self._host, self._port)
 
 
 async def measure(url: str, plan: Plan) -> Finding:

@@ -21,6 +21,7 @@ FOLDERS = (
     "cli",
     "loadtests",
     "loadtests/bench",
+    "loadtests/live_load",
     "loadtests/peers",
 )
 

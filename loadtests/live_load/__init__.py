@@ -1,0 +1,1 @@
+"""What users of a running server get: Verto beside servers around CTranslate2, under the same live load."""
