@@ -57,7 +57,7 @@ def read_model(
     folder: Path, files: frozenset[str], config: ModelConfig, device: torch.device, dtype: torch.dtype
 ) -> Transformer:
     """The network of `config`, in eval mode, with the weights among these files. Raises BundleError."""
-    model = _empty_model(config)
+    model = empty_model(config)
     expected = named_tensors(model)
     tensors: dict[str, Tensor] = {}
     for path, names in _weight_files(folder, files, frozenset(expected)).items():
@@ -66,7 +66,7 @@ def read_model(
             for name in sorted(names):
                 _check_header(path, name, file.get_slice(name), expected[name])
                 tensors[name] = _checked(path, name, file.get_tensor(name), device, dtype)
-    _put(model, tensors)
+    put_tensors(model, tensors)
     return model.to(device=device, dtype=dtype).eval()
 
 
@@ -184,13 +184,13 @@ def _open(path: Path) -> Iterator[Any]:
         raise BundleError(path, describe(error)) from error
 
 
-def _empty_model(config: ModelConfig) -> Transformer:
+def empty_model(config: ModelConfig) -> Transformer:
     """The network with unset weights: to draw random ones first would take longer than to load."""
     with _WithoutDrawing():
         return Transformer(config)
 
 
-def _put(model: Transformer, tensors: Mapping[str, Tensor]) -> None:
+def put_tensors(model: Transformer, tensors: Mapping[str, Tensor]) -> None:
     """Put the tensors in place of the empty ones; what was shared is shared again."""
     empty_tensors = model.state_dict(keep_vars=True)
     placed: dict[int, Tensor] = {}

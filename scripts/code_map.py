@@ -15,6 +15,7 @@ FOLDERS = (
     "model/decoding",
     "model/native",
     "model/exporters",
+    "model/importers",
     "training",
     "service",
     "service/engine",

@@ -1,0 +1,1 @@
+"""Reads models of other programs and writes them as bundles."""

@@ -1,0 +1,51 @@
+"""What a bundle that was imported says of its origin: a head that names it, and the folder's own card.
+
+Knows: Markdown and the front matter of Hugging Face cards. Must not know: tensors, architectures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from model.importers.foreign import ForeignFolder
+from model.importers.foreign_weights import PICKLES, SAFETENSORS
+
+CARD_FILE = "README.md"
+_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
+
+
+def imported_card(folder: ForeignFolder, name: str, num_parameters: int, languages: str) -> str:
+    """Markdown. What the folder does not say of its licence is said to be unsaid."""
+    original = folder.read(CARD_FILE).decode("utf-8", errors="replace") if folder.has(CARD_FILE) else ""
+    matter = _FRONT_MATTER.match(original)
+    licence = _licence(matter.group(1) if matter else "")
+    head = [
+        f"# {name}",
+        "",
+        f"Imported by `verto import` from the Hugging Face model `{folder.origin}`; weights unchanged.",
+        "",
+        f"- Licence: {licence or 'not stated in the imported folder; see where the model came from'}",
+        f"- Languages: {languages}",
+        f"- Architecture: `{folder.config.text('model_type', '')}`, {num_parameters:,} parameters",
+        f"- SHA-256 of `config.json`: `{hashlib.sha256(folder.read('config.json')).hexdigest()}`",
+        f"- Weights read from `{folder.first((*SAFETENSORS, *PICKLES))}`",
+    ]
+    body = original[matter.end() :].strip() if matter else original.strip()
+    if body:
+        head += ["", "## The original model card", "", _deeper(body)]
+    return "\n".join(head) + "\n"
+
+
+def _licence(matter: str) -> str | None:
+    """The value of `license`, or of `license_name` where that says `other`."""
+    found = dict(
+        re.findall(r"^(license(?:_name)?):[ \t]*[\"']?([^\"'\n]+?)[\"']?[ \t]*$", matter, re.MULTILINE)
+    )
+    licence = found.get("license")
+    return found.get("license_name", licence) if licence == "other" else licence
+
+
+def _deeper(markdown: str) -> str:
+    """Headings two levels down, so that the card stays one document."""
+    return re.sub(r"^(#{1,4}) ", r"##\1 ", markdown, flags=re.MULTILINE)
