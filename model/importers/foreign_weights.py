@@ -7,6 +7,7 @@ A pickle is opened by `torch.load(weights_only=True)`, which builds tensors and 
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -150,7 +151,9 @@ class _PickleFile:
 
 def _pickled_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of uncommon pickle protocols: what they hold is read or refused
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")[0][:200]
         raise BundleError(
