@@ -31,9 +31,13 @@ COMMANDS: dict[str, str] = {
     "translate": "Translate files or standard input without a server.",
     "train": "Train a model from a recipe and write a bundle.",
     "evaluate": "Score a bundle on a test file: BLEU and chrF.",
+    "import": "Read a public model, from a folder or the hub, and write a bundle.",
     "export": "Write a bundle in the format of other programs.",
     "models": "List the bundles that are found on disk.",
 }
+
+# A module cannot be called by a word of the language.
+_FILES = {"import": "import_model"}
 
 # Read from sys.modules, never imported here: an error whose module was not imported cannot have been raised.
 _KNOWN_ERRORS: dict[str, tuple[str, ...]] = {
@@ -44,6 +48,7 @@ _KNOWN_ERRORS: dict[str, tuple[str, ...]] = {
     "service.settings": ("SettingsError",),
     "service.engine.supervisor": ("StartError",),
     "service.serving": ("ServeError",),
+    "cli.hub": ("HubError",),
     "training.errors": ("TrainingError",),
     "training.tokenizer_training": ("TokenizerTrainingError",),
 }
@@ -59,16 +64,21 @@ class LazyGroup(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """Import `cli.NAME` and make a command of its `run`."""
-    module = importlib.import_module(f"cli.{name}")
+    """Import a subcommand's module and make a command of its `run`."""
+    module = importlib.import_module(module_of(name))
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     single.command(name)(module.run)
     return typer.main.get_command(single)
 
 
+def module_of(name: str) -> str:
+    """The module whose `run` is this subcommand."""
+    return f"cli.{_FILES.get(name, name)}"
+
+
 def available_commands() -> dict[str, str]:
     """The subcommands whose file exists, with their line of help, in the order of `COMMANDS`."""
-    return {name: text for name, text in COMMANDS.items() if importlib.util.find_spec(f"cli.{name}")}
+    return {name: text for name, text in COMMANDS.items() if importlib.util.find_spec(module_of(name))}
 
 
 def version() -> str:

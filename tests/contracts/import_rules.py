@@ -29,7 +29,11 @@ ARROWS: dict[str, set[str]] = {
 }
 _OURS = {*ARROWS, "tests", "deploy", "scripts"}
 # Declared dependencies that a package may use besides those of serving.
-_GROUPS = {"training": ("training",), "loadtests": ("training", "loadtest", "peers")}
+_GROUPS = {
+    "training": ("training",),
+    "cli": ("hub",),
+    "loadtests": ("training", "loadtest", "peers"),
+}
 _MODEL_MAY_USE = {"torch", "numpy", "sacremoses", "safetensors", "sentencepiece"}
 _SETTINGS = "service.settings"
 # The engine is driven by events in and out: neither the protocol nor who counts is its business.
