@@ -31,7 +31,7 @@ COMMANDS: dict[str, str] = {
     "translate": "Translate files or standard input without a server.",
     "train": "Train a model from a recipe and write a bundle.",
     "evaluate": "Score a bundle on a test file: BLEU and chrF.",
-    "import": "Read a public model, from a folder or the hub, and write a bundle.",
+    "import": "Read a public model and write a bundle.",
     "export": "Write a bundle in the format of other programs.",
     "models": "List the bundles that are found on disk.",
 }
