@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -21,11 +22,13 @@ from loadtests.bench.rounds import ROUNDS, Budget, Timed, time_cell
 from loadtests.bench.shapes import MOST_SENTENCES, OPUS_BASE, Shape, bundle_shape, random_shape
 from loadtests.bench.sides import MAX_ROWS
 from loadtests.bench.table import cells_table, means_table, reasons_table, to_json
+from loadtests.kernels import serving_library
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Report, publish
 from loadtests.subject import SHIPPED
 from loadtests.workload import Workload, workload
+from model.native.binding import Library
 
 NOTES = (
     "Both sides have the same weights, threads and precision, and take turns (A B A B); figures are medians "
@@ -48,18 +51,26 @@ def shapes_of(names: Sequence[str], bundle: Path, sentences: Workload, threads: 
     return {name: makers[name]() for name in names}
 
 
-def measure(
-    shapes: Mapping[str, Shape], cells: Sequence[Cell], seconds: float, rounds: int, threads: int
-) -> list[Timed]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured, and with what; `library` None: without native kernels."""
+
+    seconds: float
+    rounds: int
+    threads: int
+    library: Library | None
+
+
+def measure(shapes: Mapping[str, Shape], cells: Sequence[Cell], plan: Plan) -> list[Timed]:
     """Every cell in turn; the contestants of a shape and precision are in memory only meanwhile."""
-    budget, found = Budget(seconds, cells), list[Timed]()
+    budget, found = Budget(plan.seconds, cells), list[Timed]()
     with progress_bar("cells", len(cells)) as done:
         for shape, precision, peer, group in grouped(cells):
-            with contestants(shapes[shape], precision, peer, threads) as sides:
+            with contestants(shapes[shape], precision, peer, plan.threads, plan.library) as sides:
                 for cell in group:
                     sources = shapes[shape].sources(cell.text, cell.sentences)
                     found.append(
-                        time_cell(cell, sides.verto, sides.peer, sources, budget.share(cell), rounds)
+                        time_cell(cell, sides.verto, sides.peer, sources, budget.share(cell), plan.rounds)
                     )
                     done()
     return found
@@ -90,13 +101,14 @@ def main(
     asked = workload(sentences, MOST_SENTENCES)
     shapes = shapes_of(list(dict.fromkeys(cell.shape for cell in cells)), bundle, asked, threads)
     gc.freeze()  # a search for garbage among all that was imported would count for either side
-    timed = measure(shapes, cells, 60 * minutes, rounds, threads)
-    publish(report(timed, asked, threads, rounds), results)
+    plan = Plan(60 * minutes, rounds, threads, serving_library())
+    publish(report(measure(shapes, cells, plan), asked, plan), results)
 
 
-def report(timed: Sequence[Timed], asked: Workload, threads: int, rounds: int) -> Report:
-    facts = run_facts(threads) | {name: version(name) for name in ("ctranslate2", "transformers")}
-    facts |= {"workload": asked.name, "rounds": str(rounds), "rows of a step": f"at most {MAX_ROWS}"}
+def report(timed: Sequence[Timed], asked: Workload, plan: Plan) -> Report:
+    facts = run_facts(plan.threads) | {name: version(name) for name in ("ctranslate2", "transformers")}
+    facts |= {"workload": asked.name, "rounds": str(plan.rounds), "rows of a step": f"at most {MAX_ROWS}"}
+    facts["kernels"] = plan.library.level if plan.library else "none"
     reasons: dict[str, str] = {}
     tables = [cells_table(timed), means_table(timed), reasons_table(timed, reasons)]
     data = to_json(timed, reasons)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from loadtests.bench.cells import CTRANSLATE2
 from loadtests.bench.shapes import FORCED_LENGTH, Shape
 from loadtests.bench.sides import Ask, CTranslate2, Generate, Side, Verto
+from loadtests.kernels import served
 from loadtests.peers.ctranslate2_model import converted
+from model.native.binding import Library
 
 PROVEN_SENTENCES = 16
 # Random weights have near-ties, which two right programs may break in different ways.
@@ -30,7 +32,9 @@ class Contestants:
 
 
 @contextlib.contextmanager
-def contestants(shape: Shape, precision: str, peer: str, threads: int) -> Iterator[Contestants]:
+def contestants(
+    shape: Shape, precision: str, peer: str, threads: int, library: Library | None
+) -> Iterator[Contestants]:
     """Until the block is left. Raises DifferentNetworks."""
     with contextlib.ExitStack() as stack:
         if peer == CTRANSLATE2:
@@ -38,7 +42,7 @@ def contestants(shape: Shape, precision: str, peer: str, threads: int) -> Iterat
             other: Side = CTranslate2(shape, folder, precision, threads)
         else:
             other = Generate(shape)
-        sides = Contestants(Verto(shape, precision), other)
+        sides = Contestants(Verto(served(shape.model, precision, threads, library), shape.defaults), other)
         if precision == "float32":
             check_alike(shape, sides)
         yield sides

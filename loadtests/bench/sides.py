@@ -18,9 +18,8 @@ from loadtests.bench.shapes import Shape
 from loadtests.peers.generate import marian_model
 from model.decoding import DecodingOptions
 from model.decoding.search import decode_batch
-from model.int8 import int8_copy
 from model.masks import pad_batch
-from model.transformer import Transformer
+from model.network import Network
 from service.settings import Settings
 
 Tokens = tuple[int, ...]
@@ -53,24 +52,21 @@ class Verto:
 
     name = "verto"
 
-    def __init__(self, shape: Shape, precision: str) -> None:
-        self._network = network(shape.model, precision)
-        self._defaults = shape.defaults
+    def __init__(self, network: Network, defaults: DecodingOptions) -> None:
+        self._network, self._defaults = network, defaults
 
     def translate(self, sources: Sequence[Tokens], ask: Ask) -> list[Tokens]:
-        named: dict[str, Any] = {"strategy": ask.strategy}
-        if ask.strategy == "beam":
-            named["beam_size"] = BEAM_SIZE
-        if ask.length is not None:
-            named |= {"min_length": ask.length - 1, "max_length": ask.length}
-        options = DecodingOptions.with_defaults(named, self._defaults)
-        answers = decode_batch(self._network, sources, options, max_rows=MAX_ROWS)
+        answers = decode_batch(self._network, sources, options_of(ask, self._defaults), max_rows=MAX_ROWS)
         return [hypotheses[0].token_ids for hypotheses in answers]
 
 
-def network(model: Transformer, precision: str) -> Transformer:
-    """What serving with `VERTO_PRECISION=precision` computes with."""
-    return int8_copy(model) if precision == "int8" else model
+def options_of(ask: Ask, defaults: DecodingOptions) -> DecodingOptions:
+    named: dict[str, Any] = {"strategy": ask.strategy}
+    if ask.strategy == "beam":
+        named["beam_size"] = BEAM_SIZE
+    if ask.length is not None:
+        named |= {"min_length": ask.length - 1, "max_length": ask.length}
+    return DecodingOptions.with_defaults(named, defaults)
 
 
 class CTranslate2:

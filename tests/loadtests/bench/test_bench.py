@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.bench.__main__ import measure, report
+from loadtests.bench.__main__ import Plan, measure, report
 from loadtests.bench.cells import CTRANSLATE2, GENERATE, Cell
 from loadtests.bench.contestants import Contestants, DifferentNetworks, check_alike
 from loadtests.bench.shapes import FORCED_LENGTH, forced_sources, random_shape
@@ -15,10 +15,12 @@ from loadtests.bench.sides import Verto
 from loadtests.report import write
 from loadtests.workload import made_up
 from model.decoding import DecodingOptions
+from model.network import EagerNetwork
 from tests.builders import tiny_config
 
 # So many tokens that a search hardly meets those that Verto never answers and its peers may.
 MARIAN = {"sinusoid_layout": "halves", "tie_output": True, "source_vocab_size": 400, "target_vocab_size": 400}
+PLAN = Plan(seconds=20.0, rounds=2, threads=1, library=None)
 
 
 def test_a_run_measures_every_cell_and_writes_its_report(tmp_path: Path) -> None:
@@ -31,10 +33,10 @@ def test_a_run_measures_every_cell_and_writes_its_report(tmp_path: Path) -> None
             ("beam", "float32", GENERATE),
         )
     ]
-    timed = measure({"opus-base": shape}, cells, 20.0, 2, 1)
+    timed = measure({"opus-base": shape}, cells, PLAN)
     assert {one.cell for one in timed} == set(cells)
     assert timed[0].identical == 2
-    write(report(timed, made_up(4), 1, 2), tmp_path)
+    write(report(timed, made_up(4), PLAN), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "bench.md", "bench.png"]
     facts = json.loads((tmp_path / "bench.json").read_text())["facts"]
     assert {"ctranslate2", "transformers", "torch", "machine", "date", "command"} <= facts.keys()
@@ -51,7 +53,7 @@ def test_sources_have_one_length_and_end_with_the_end() -> None:
 
 def test_different_networks_are_not_compared() -> None:
     shapes = [random_shape(f"tiny-{seed}", tiny_config(), DecodingOptions(), seed) for seed in (0, 1)]
-    sides = [Verto(shape, "float32") for shape in shapes]
+    sides = [Verto(EagerNetwork(shape.model), shape.defaults) for shape in shapes]
     check_alike(shapes[0], Contestants(sides[0], sides[0]))
     with pytest.raises(DifferentNetworks, match="agree for 0 of 16"):
         check_alike(shapes[0], Contestants(*sides))
