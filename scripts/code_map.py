@@ -22,6 +22,7 @@ FOLDERS = (
     "cli",
     "loadtests",
     "loadtests/bench",
+    "loadtests/cost_model",
     "loadtests/live_load",
     "loadtests/peers",
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -20,9 +21,10 @@ from loadtests.bench.contestants import contestants
 from loadtests.bench.picture import picture
 from loadtests.bench.rounds import ROUNDS, Budget, Timed, time_cell
 from loadtests.bench.shapes import MOST_SENTENCES, OPUS_BASE, Shape, bundle_shape, random_shape
+from loadtests.bench.shares import shares, told
 from loadtests.bench.sides import MAX_ROWS
-from loadtests.bench.table import cells_table, means_table, reasons_table, to_json
-from loadtests.kernels import serving_library
+from loadtests.bench.table import cells_table, means_table, reasons_table, short_of_target, to_json
+from loadtests.kernels import served, serving_library
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Report, publish
@@ -102,14 +104,26 @@ def main(
     shapes = shapes_of(list(dict.fromkeys(cell.shape for cell in cells)), bundle, asked, threads)
     gc.freeze()  # a search for garbage among all that was imported would count for either side
     plan = Plan(60 * minutes, rounds, threads, serving_library())
-    publish(report(measure(shapes, cells, plan), asked, plan), results)
+    timed = measure(shapes, cells, plan)
+    publish(report(timed, reasons_of(timed, shapes, plan), asked, plan), results)
 
 
-def report(timed: Sequence[Timed], asked: Workload, plan: Plan) -> Report:
+def reasons_of(timed: Sequence[Timed], shapes: Mapping[str, Shape], plan: Plan) -> dict[str, str]:
+    """Of the cells under their target: where Verto's time goes there."""
+    short, found = short_of_target(timed), dict[str, str]()
+    with progress_bar("profiles", len(short)) as done:
+        for one in short:
+            cell, shape = one.cell, shapes[one.cell.shape]
+            make = partial(served, precision=cell.precision, threads=plan.threads, library=plan.library)
+            found[cell.name] = told(shares(shape, cell, make, shape.sources("forced", cell.batch)))
+            done()
+    return found
+
+
+def report(timed: Sequence[Timed], reasons: Mapping[str, str], asked: Workload, plan: Plan) -> Report:
     facts = run_facts(plan.threads) | {name: version(name) for name in ("ctranslate2", "transformers")}
     facts |= {"workload": asked.name, "rounds": str(plan.rounds), "rows of a step": f"at most {MAX_ROWS}"}
     facts["kernels"] = plan.library.level if plan.library else "none"
-    reasons: dict[str, str] = {}
     tables = [cells_table(timed), means_table(timed), reasons_table(timed, reasons)]
     data = to_json(timed, reasons)
     pictures = {"bench.png": picture(timed)}

@@ -36,7 +36,7 @@ def test_a_run_measures_every_cell_and_writes_its_report(tmp_path: Path) -> None
     timed = measure({"opus-base": shape}, cells, PLAN)
     assert {one.cell for one in timed} == set(cells)
     assert timed[0].identical == 2
-    write(report(timed, made_up(4), PLAN), tmp_path)
+    write(report(timed, {}, made_up(4), PLAN), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json", "bench.md", "bench.png"]
     facts = json.loads((tmp_path / "bench.json").read_text())["facts"]
     assert {"ctranslate2", "transformers", "torch", "machine", "date", "command"} <= facts.keys()
