@@ -18,9 +18,9 @@ from model.decoding.beam_segment import BeamSegment, Ending
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.options import DecodingOptions
 from model.decoding.plain import Bars
-from model.decoding.stable_prefix import with_best
+from model.decoding.stable_prefix import same_beginning
 from model.decoding.strategy import Hypothesis, Selection, check_new
-from model.decoding.trails import Trail, common_beginning, written
+from model.decoding.trails import Trail, common_beginning, last_tokens, written
 from model.step_scores import StepScores
 
 Answers = dict[int, tuple[Hypothesis, ...]]
@@ -141,18 +141,23 @@ class PlainBeamStrategy:
         rows, news = self._rows(), dict[int, tuple[int, ...]]()
         for segment in streamed:
             answer = finished.get(segment.key)
-            certain = self._certain(segment, rows[segment.key]) if answer is None else answer[0].token_ids
-            if tokens := segment.newly_stable(certain):
-                news[segment.key] = tokens
+            new = self._certain(segment, rows[segment.key]) if answer is None else _unsent(segment, answer[0])
+            segment.num_sent += len(new)
+            if new:
+                news[segment.key] = tuple(new)
         return news
 
-    def _certain(self, segment: BeamSegment, rows: range) -> tuple[int, ...]:
-        """What all that can still win begins with (see stable_prefix.py)."""
+    def _certain(self, segment: BeamSegment, rows: range) -> Sequence[int]:
+        """What all that can still win go on with behind what was sent (see stable_prefix.py)."""
         best, penalty = segment.best, segment.largest_penalty
         to_beat = NEVER if best is None else best.score
         winners = [self._trails[row] for row in rows if self._totals[row] / penalty > to_beat]
-        live = written(common_beginning(winners))[0] if winners else None
-        return with_best(best, live)
+        finished = None if best is None else _unsent(segment, best)
+        if not winners:
+            return finished or ()
+        shared, shorter = common_beginning(winners)
+        live = last_tokens(shared, segment.num_steps - shorter - segment.num_sent)
+        return live if finished is None else same_beginning(live, finished)
 
     def _drafts(self, told: Iterable[BeamSegment], finished: Answers) -> dict[int, tuple[int, ...]]:
         """The tokens of the hypothesis that leads in each segment streamed in drafts."""
@@ -165,3 +170,8 @@ class PlainBeamStrategy:
             best = segment.leading_finished([self._totals[leader]])
             drafts[segment.key] = tuple(written(self._trails[leader])[0]) if best is None else best.token_ids
         return drafts
+
+
+def _unsent(segment: BeamSegment, hypothesis: Hypothesis) -> Sequence[int]:
+    """What stands behind the tokens that were told to be stable, which nothing takes back."""
+    return hypothesis.token_ids[segment.num_sent :]

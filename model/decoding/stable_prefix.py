@@ -41,7 +41,7 @@ def common_prefixes(contests: Sequence[Contest], rows: BeamRows) -> list[tuple[i
     held = [rows.filled[contest.segment] for contest in contests]  # beyond it stands padding
     lines = zip(contests, leaders.tolist(), shared.tolist(), held, can_win.any(dim=1).tolist(), strict=True)
     return [
-        with_best(contest.best, leader[: min(length, limit)] if lives else None)
+        _with_best(contest.best, leader[: min(length, limit)] if lives else None)
         for contest, leader, length, limit, lives in lines
     ]
 
@@ -78,13 +78,15 @@ def _leaders(tokens: Tensor, sums: Tensor) -> Tensor:
     return tokens[torch.arange(len(best), device=best.device), best]
 
 
-def with_best(best: Hypothesis | None, live: Sequence[int] | None) -> tuple[int, ...]:
+def _with_best(best: Hypothesis | None, live: list[int] | None) -> tuple[int, ...]:
     """The prefix shared by the best finished hypothesis and the common prefix of the live ones."""
     if best is None:
         return tuple(live or ())
-    if live is None:
-        return best.token_ids
+    return best.token_ids if live is None else tuple(same_beginning(best.token_ids, live))
+
+
+def same_beginning(first: Sequence[int], second: Sequence[int]) -> Sequence[int]:
     length = 0
-    while length < min(len(live), len(best.token_ids)) and live[length] == best.token_ids[length]:
+    while length < min(len(first), len(second)) and first[length] == second[length]:
         length += 1
-    return best.token_ids[:length]
+    return first[:length]

@@ -26,11 +26,24 @@ def written(trail: Trail | None) -> tuple[list[int], list[float]]:
     return token_ids[::-1], log_probs[::-1]
 
 
-def common_beginning(trails: Iterable[Trail | None]) -> Trail | None:
-    """The longest trail that all of these, equally long, go on from. At least one is needed."""
-    ends = {id(trail): trail for trail in trails}
+def last_tokens(trail: Trail | None, count: int) -> list[int]:
+    """The last `count` tokens, of at least so many."""
+    token_ids: list[int] = []
+    for _ in range(count):
+        assert trail is not None
+        trail, token_id, _log_prob = trail
+        token_ids.append(token_id)
+    return token_ids[::-1]
+
+
+def common_beginning(trails: Iterable[Trail | None]) -> tuple[Trail | None, int]:
+    """The longest trail that all of these, equally long, go on from, and by how many tokens it is shorter.
+
+    At least one is needed.
+    """
+    ends, shorter = {id(trail): trail for trail in trails}, 0
     while len(ends) > 1:
         before = [trail[0] for trail in ends.values() if trail is not None]
-        ends = {id(trail): trail for trail in before}
+        ends, shorter = {id(trail): trail for trail in before}, shorter + 1
     (shared,) = ends.values()
-    return shared
+    return shared, shorter

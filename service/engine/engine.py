@@ -193,7 +193,13 @@ class Engine:
             return self._lose(error)
         now = self._clock()
         self._passed("decode", now - started, rows, decoder_padding(running))
-        return [emission for segment in running for emission in self._tell(segment, selection, now)]
+        for segment in running:
+            segment.num_steps += 1
+            if segment.first_token_at is None:
+                segment.first_token_at = now
+        concerned = {*selection.stable, *selection.drafts, *selection.finished, *selection.failed}
+        told = [segment for segment in running if segment.key in concerned] if concerned else []
+        return [emission for segment in told for emission in self._tell(segment, selection, now)]
 
     def _passed(self, phase: Phase, seconds: float, rows: int, padding_tokens: int) -> None:
         self._device_seconds += seconds
@@ -201,9 +207,6 @@ class Engine:
 
     def _tell(self, segment: Segment, selection: Selection, now: float) -> list[Emission]:
         """What one step means for one segment: its new tokens before its end."""
-        segment.num_steps += 1
-        if segment.first_token_at is None:
-            segment.first_token_at = now
         told: list[Emission] = []
         if segment.key in selection.stable:
             told.append(Emission(segment, TokensEvent(selection.stable[segment.key])))

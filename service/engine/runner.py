@@ -109,8 +109,12 @@ def encoder_padding(group: Sequence[Segment]) -> int:
 
 def decoder_padding(running: Sequence[Segment]) -> int:
     """Positions that attention reads and masks in the next step: each side is as long as its longest."""
-    filled = [segment.num_steps + 1 for segment in running for _ in range(segment.rows)]
-    return _padding(filled) + _padding([segment.num_source_tokens for segment in running])
+    longest = longest_source = rows = filled = filled_source = 0
+    for segment in running:  # at every step, so in one pass
+        length, source, width = segment.num_steps + 1, segment.num_source_tokens, segment.rows
+        longest, longest_source = max(longest, length), max(longest_source, source)
+        rows, filled, filled_source = rows + width, filled + width * length, filled_source + source
+    return longest * rows - filled + longest_source * len(running) - filled_source
 
 
 def _padding(lengths: Sequence[int]) -> int:

@@ -16,7 +16,7 @@ import pickle
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from model.config import ModelConfig
 from service.engine.config import EngineConfig
@@ -86,8 +86,7 @@ class Joined:
     keys: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """A fact for the parent's observer: a method of `EngineObserver` and its arguments."""
 
     name: FactName
@@ -96,9 +95,9 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """All that came of one step: facts in their order, events by key, and the speed measured so far.
+    """All that came of the steps since the last one: facts in their order, events by key, the speed so far.
 
-    It is the child's sign of life as well: one is sent for every step, whatever came of it.
+    A step with events is reported at once. As the child's sign of life one is sent now and then in any case.
     """
 
     facts: tuple[Observed, ...]

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import gc
 import logging
+import select
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -56,6 +58,7 @@ from service.engine.wire import (
 logger = logging.getLogger(__name__)
 
 NO_LIMIT = 1 << 62
+QUIET_SECONDS = 0.05  # a step of which nobody has to hear at once is reported after so long at the latest
 
 
 def work(connection: Connection) -> None:
@@ -104,6 +107,9 @@ class Worker:
 
     def __init__(self, connection: Connection, network: Network, config: EngineConfig) -> None:
         self._connection = connection
+        self._news = select.poll()  # registered once: `connection.poll` would do that for each step
+        self._news.register(connection.fileno(), select.POLLIN)
+        self._reported_at = time.monotonic()
         self._ear = _Ear()
         self._refused: list[tuple[int, Event]] = []  # since the last step
         runner = _AnnouncingRunner(network, self._announce)
@@ -117,7 +123,7 @@ class Worker:
 
     def _take(self) -> bool:
         """All that has arrived; sleep as long as there is nothing to do. False: it is time to stop."""
-        while self._connection.poll(None if self._is_idle else 0.0):
+        while self._news.poll(None if self._is_idle else 0):
             commands: tuple[Command, ...] = receive(self._connection)
             for command in commands:
                 if isinstance(command, Stop):
@@ -157,9 +163,13 @@ class Worker:
             return self._engine.fail_all(StepFailed("the engine failed"))
 
     def _report(self, emissions: Sequence[Emission]) -> None:
+        """Events at once, since somebody waits for them; facts alone when it is time for a sign of life."""
+        now = time.monotonic()
+        if not (emissions or self._refused) and now - self._reported_at < QUIET_SECONDS:
+            return
         told = [(int(emission.segment.request.segment_id), emission.event) for emission in emissions]
         events = (*self._refused, *told)
-        self._refused = []
+        self._refused, self._reported_at = [], now
         send(self._connection, Stepped(self._ear.take(), events, self._engine.tokens_per_second))
 
 

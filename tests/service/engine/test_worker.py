@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
+import pytest
+
 from model.network import EagerNetwork
 from service.engine import EngineConfig, FailedEvent, FinishedEvent, SegmentTooLarge
 from service.engine.request import Event
@@ -69,13 +71,36 @@ def test_who_joins_is_said_before_the_step_that_encodes_it() -> None:
     assert all(isinstance(report, Stepped) for report in heard[1:])
 
 
-def test_each_step_is_reported_whether_anything_came_of_it_or_not() -> None:
+def decode_steps(report: Stepped) -> int:
+    return sum(fact.name == "step" and fact.arguments[0] == "decode" for fact in report.facts)
+
+
+def test_steps_of_which_nobody_waits_to_hear_are_reported_together_and_none_is_forgotten() -> None:
     with worker() as connection:
         receive(connection)
         heard = reports(connection, Submit(0, request(options=ENDLESS), time.monotonic()), ends=1)
     steps = [report for report in heard if isinstance(report, Stepped)]
-    assert len(steps) == 64
-    assert sum(bool(report.events) for report in steps) == 1
+    assert len(steps) < 64
+    assert sum(decode_steps(report) for report in steps) == 64
+    assert [bool(report.events) for report in steps] == [False] * (len(steps) - 1) + [True]
+
+
+def test_a_worker_that_works_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.engine.worker.QUIET_SECONDS", 0.0)
+    with worker() as connection:
+        receive(connection)
+        heard = reports(connection, Submit(0, request(options=ENDLESS), time.monotonic()), ends=1)
+    steps = [report for report in heard if isinstance(report, Stepped)]
+    assert [decode_steps(report) for report in steps] == [1] * 64
+
+
+def test_a_streamed_token_is_told_with_the_step_that_chose_it() -> None:
+    with worker() as connection:
+        receive(connection)
+        streamed = Submit(0, request(options=ENDLESS, stream=True), time.monotonic())
+        heard = reports(connection, streamed, ends=1)
+    steps = [report for report in heard if isinstance(report, Stepped)]
+    assert [decode_steps(report) for report in steps] == [1] * 64
 
 
 def test_who_was_accepted_earlier_comes_first_and_has_waited_since_then() -> None:
