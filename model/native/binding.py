@@ -75,6 +75,27 @@ class StepResult(ctypes.Structure):
     _fields_ = [(name, c_void_p) for name in ("logits", "log_sums", "block_max", "attention", "shares")]
 
 
+class StepLogits(ctypes.Structure):
+    """`StepLogits` of `src/select.h`."""
+
+    _fields_ = [
+        *((name, c_void_p) for name in ("logits", "log_sums", "block_max", "chosen", "barred")),
+        *((name, c_int64) for name in ("vocabulary", "rows", "num_barred")),
+    ]
+
+
+class BeamsIn(ctypes.Structure):
+    """`BeamsIn` of `src/select.h`."""
+
+    _fields_ = [("widths", c_void_p), ("sums", c_void_p), ("beams", c_int64), ("eos_id", c_int64)]
+
+
+class BeamsOut(ctypes.Structure):
+    """`BeamsOut` of `src/select.h`."""
+
+    _fields_ = [("numbers", c_void_p), ("places", c_void_p)]
+
+
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "verto_abi_version": (c_int, []),
     "verto_level": (c_char_p, []),
@@ -94,6 +115,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "verto_cache_reorder": (c_int, [c_void_p, c_void_p]),
     "verto_cache_keep": (c_int, [c_void_p, c_void_p]),
     "verto_cache_join": (c_int, [c_void_p, c_void_p]),
+    "verto_top": (c_int, [POINTER(StepLogits), c_int64, c_void_p, c_void_p]),
+    "verto_extend_beams": (c_int, [POINTER(StepLogits), POINTER(BeamsIn), POINTER(BeamsOut)]),
 }
 
 _ERRORS: dict[int, type[Exception]] = {2: CacheOverflow, 3: IndexError, 4: ValueError}

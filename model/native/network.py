@@ -41,7 +41,7 @@ class NativeNetwork:
         self.config, self.precision = config, precision
         self._library, self._handle = library, handle
         weakref.finalize(self, library.free, "verto_network_free", handle)
-        self._buffers = _Buffers(config.target_vocab_size)
+        self._buffers = _Buffers(library, config.target_vocab_size)
 
     @classmethod
     def from_model(cls, model: Transformer, precision: str, num_threads: int, library: Library) -> Self:
@@ -134,7 +134,8 @@ class NativeNetwork:
 class _Buffers:
     """Where steps write their answers; grown to the most rows there have been."""
 
-    def __init__(self, vocabulary: int) -> None:
+    def __init__(self, library: Library, vocabulary: int) -> None:
+        self._library = library
         self._vocabulary, self._blocks = vocabulary, -(-vocabulary // PANEL)
         self._allocate(1)
 
@@ -152,4 +153,5 @@ class _Buffers:
         return self._result
 
     def scores(self, rows: int, attention: Tensor | None) -> NativeScores:
-        return NativeScores(self._logits[:rows], self._log_sums[:rows], self._block_max[:rows], attention)
+        written = (self._logits[:rows], self._log_sums[:rows], self._block_max[:rows])
+        return NativeScores(self._library, *written, attention)

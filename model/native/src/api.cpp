@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "network.h"
+#include "select.h"
 
 using namespace verto;
 
@@ -195,5 +196,20 @@ VERTO_API int verto_cache_join(void* cache, void* other) {
   return guarded([&]() -> int {
     if (static_cast<Cache*>(cache)->join(*static_cast<Cache*>(other))) return FINE;
     return fail(BAD_VALUE, "a cache can only be joined by one of the same network");
+  });
+}
+
+VERTO_API int verto_top(const select::StepLogits* given, int64_t count, float* values, int64_t* tokens) {
+  return guarded([&] {
+    select::top(*given, count, values, tokens);
+    return FINE;
+  });
+}
+
+VERTO_API int verto_extend_beams(const select::StepLogits* given, const select::BeamsIn* in,
+                                 const select::BeamsOut* out) {
+  return guarded([&] {
+    select::extend_beams(*given, *in, *out);
+    return FINE;
   });
 }

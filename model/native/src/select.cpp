@@ -5,9 +5,10 @@
 // bit: a log-probability is logit - log_sum in float32, compared after the subtraction; of equals the lower token
 // comes first, of equal sums the lower row. One call at a time for the same logits.
 // Shapes: R rows, V vocabulary, U beams, K tokens looked at.
+#include "select.h"
+
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <limits>
 #include <vector>
 
@@ -22,19 +23,15 @@ struct Token {
   int64_t id;
 };
 
-// What a step has left: of all rows, and which of them are asked for (null: all).
-struct Scores {
-  float* logits;           // [all rows, V]
-  const float* log_sums;   // [all rows]
-  float* block_max;        // [all rows, V / 64 rounded up]
-  int64_t vocabulary;
-  const int64_t* chosen;   // [R]
-  int64_t rows;            // R
+// The scores of R rows, which may be some of all that the step had.
+struct Rows {
+  const StepLogits& given;
 
-  int64_t blocks() const { return (vocabulary + BLOCK - 1) / BLOCK; }
-  int64_t place(int64_t row) const { return chosen ? chosen[row] : row; }
-  float* logits_of(int64_t row) const { return logits + place(row) * vocabulary; }
-  float* block_max_of(int64_t row) const { return block_max + place(row) * blocks(); }
+  int64_t blocks() const { return (given.vocabulary + BLOCK - 1) / BLOCK; }
+  int64_t place(int64_t row) const { return given.chosen ? given.chosen[row] : row; }
+  float log_sum_of(int64_t row) const { return given.log_sums[place(row)]; }
+  float* logits_of(int64_t row) const { return given.logits + place(row) * given.vocabulary; }
+  float* block_max_of(int64_t row) const { return given.block_max + place(row) * blocks(); }
 };
 
 // Whether any of `count` numbers, less `shift`, is above `floor`, or as high where equals count as well.
@@ -56,9 +53,10 @@ inline bool any_above(const float* values, int count, float shift, float floor) 
 // While it lives, barred tokens have the logit -inf, and the largest of their blocks are right.
 class Barred {
  public:
-  Barred(const Scores& scores, const int64_t* pairs, int64_t count) {
+  explicit Barred(const Rows& rows) {
+    const int64_t count = rows.given.num_barred, *pairs = rows.given.barred;
     undo_.reserve(2 * static_cast<size_t>(count));
-    for (int64_t i = 0; i < count; ++i) bar(scores, pairs[i], pairs[count + i]);
+    for (int64_t i = 0; i < count; ++i) bar(rows, pairs[i], pairs[count + i]);
   }
   ~Barred() {
     for (auto one = undo_.rbegin(); one != undo_.rend(); ++one) *one->place = one->value;
@@ -77,12 +75,12 @@ class Barred {
     *place = value;
   }
 
-  void bar(const Scores& scores, int64_t row, int64_t token) {
-    float* logits = scores.logits_of(row);
+  void bar(const Rows& rows, int64_t row, int64_t token) {
+    float* logits = rows.logits_of(row);
     change(logits + token, NEVER);
     const int64_t block = token / BLOCK, first = block * BLOCK;
-    const int64_t end = std::min<int64_t>(first + BLOCK, scores.vocabulary);
-    change(scores.block_max_of(row) + block, *std::max_element(logits + first, logits + end));
+    const int64_t end = std::min<int64_t>(first + BLOCK, rows.given.vocabulary);
+    change(rows.block_max_of(row) + block, *std::max_element(logits + first, logits + end));
   }
 
   std::vector<Change> undo_;
@@ -94,21 +92,21 @@ class Finder {
  public:
   explicit Finder(int64_t count) : count_(count) { best_.reserve(count), highest_.reserve(count); }
 
-  const std::vector<Token>& find(const Scores& scores, int64_t row) {
-    const float log_sum = scores.log_sums[scores.place(row)];
+  const std::vector<Token>& find(const Rows& rows, int64_t row) {
+    const float log_sum = rows.log_sum_of(row);
     best_.clear();
     if (!std::isfinite(log_sum)) {
       for (int64_t id = 0; id < count_; ++id) best_.push_back({std::nanf(""), id});
       return best_;
     }
-    const float *logits = scores.logits_of(row), *block_max = scores.block_max_of(row);
-    const int64_t blocks = scores.blocks();
+    const float *logits = rows.logits_of(row), *block_max = rows.block_max_of(row);
+    const int64_t blocks = rows.blocks();
     const float floor = floor_of(block_max, blocks, log_sum);
     for (int64_t first = 0; first < blocks; first += LANE) {
       const int lane = static_cast<int>(std::min<int64_t>(LANE, blocks - first));
       if (!any_above<true>(block_max + first, lane, log_sum, floor)) continue;
       for (int64_t block = first; block < first + lane; ++block)
-        if (block_max[block] - log_sum >= floor) look_through(logits, scores.vocabulary, block, log_sum, floor);
+        if (block_max[block] - log_sum >= floor) look_through(logits, rows.given.vocabulary, block, log_sum, floor);
     }
     return best_;
   }
@@ -170,22 +168,32 @@ struct Candidate {
   float log_prob;
 };
 
-// Where a step of beams is written; see `BeamStep`.
-struct StepOut {
-  double *totals, *log_probs;                       // [R]
-  double *best_live, *highest;                      // [U]
-  double* end_totals;                               // [R]
-  int64_t *parents, *tokens, *end_beams, *end_rows; // [R]
-  int64_t num_ends = 0;
+// Writes a step of beams where `BeamsOut` says.
+class Writer {
+ public:
+  Writer(int64_t rows, int64_t beams, const BeamsOut& out)
+      : rows_(rows), by_beam_(out.numbers + 2 * rows), beams_(beams), out_(out), num_ends_(out.places + 4 * rows) {
+    *num_ends_ = 0;
+  }
 
   void go_on(int64_t row, const Candidate& one) {
-    totals[row] = one.total, log_probs[row] = one.log_prob;
-    parents[row] = one.row, tokens[row] = one.id;
+    out_.numbers[row] = one.total, out_.numbers[rows_ + row] = one.log_prob;
+    out_.places[row] = one.row, out_.places[rows_ + row] = one.id;
   }
   void end(int64_t beam, const Candidate& one) {
-    end_totals[num_ends] = one.total, end_beams[num_ends] = beam, end_rows[num_ends] = one.row;
-    ++num_ends;
+    const int64_t place = (*num_ends_)++;
+    by_beam_[2 * beams_ + place] = one.total;
+    out_.places[2 * rows_ + place] = beam, out_.places[3 * rows_ + place] = one.row;
   }
+  double& best_live(int64_t beam) { return by_beam_[beam]; }
+  double& highest(int64_t beam) { return by_beam_[beams_ + beam]; }
+
+ private:
+  int64_t rows_;
+  double* by_beam_;
+  int64_t beams_;
+  BeamsOut out_;
+  int64_t* num_ends_;
 };
 
 // A row of a beam whose candidates come best first: the next of them.
@@ -196,29 +204,28 @@ struct Head {
 
 class Beams {
  public:
-  Beams(const Scores& scores, int64_t widest, const double* sums, int64_t eos_id, StepOut& out)
-      : scores_(scores), sums_(sums), eos_id_(eos_id), out_(out),
-        per_row_(std::min(2 * widest, scores.vocabulary)), finder_(per_row_), tokens_(widest * per_row_) {
-    heads_.resize(widest);
-  }
+  Beams(const Rows& rows, int64_t widest, const double* sums, int64_t eos_id, Writer& out)
+      : rows_(rows), sums_(sums), eos_id_(eos_id), out_(out),
+        per_row_(std::min(2 * widest, rows.given.vocabulary)), finder_(per_row_), tokens_(widest * per_row_),
+        heads_(widest) {}
 
   void extend(int64_t beam, int64_t first_row, int64_t width) {
     const bool fails = look(first_row, width);
     Candidate one{};
     int64_t rank = 0, living = 0;
-    out_.highest[beam] = out_.best_live[beam] = NEVER;
+    out_.highest(beam) = out_.best_live(beam) = NEVER;
     while (rank < 2 * width && next(first_row, width, one)) {
-      if (rank == 0) out_.highest[beam] = one.total;
+      if (rank == 0) out_.highest(beam) = one.total;
       if (one.id == eos_id_) {
         if (rank < width) out_.end(beam, one);
       } else if (living < width) {
-        if (living == 0) out_.best_live[beam] = one.total;
+        if (living == 0) out_.best_live(beam) = one.total;
         out_.go_on(first_row + living++, one);
       }
       ++rank;
     }
     for (; living < width; ++living) out_.go_on(first_row + living, {NEVER, first_row + living, eos_id_, NEVER});
-    if (fails) out_.highest[beam] = std::nan("");
+    if (fails) out_.highest(beam) = std::nan("");
   }
 
  private:
@@ -226,7 +233,7 @@ class Beams {
   bool look(int64_t first_row, int64_t width) {
     bool fails = false;
     for (int64_t slot = 0; slot < width; ++slot) {
-      const std::vector<Token>& best = finder_.find(scores_, first_row + slot);
+      const std::vector<Token>& best = finder_.find(rows_, first_row + slot);
       Token* place = tokens_.data() + slot * per_row_;
       std::copy(best.begin(), best.end(), place);
       heads_[slot] = {place, place + best.size()};
@@ -251,65 +258,31 @@ class Beams {
     return from != nullptr;
   }
 
-  const Scores& scores_;
+  const Rows& rows_;
   const double* sums_;
   int64_t eos_id_;
-  StepOut& out_;
+  Writer& out_;
   int64_t per_row_;
   Finder finder_;
   std::vector<Token> tokens_;  // [widest, K]
   std::vector<Head> heads_;
 };
 
+void top(const StepLogits& given, int64_t count, float* values, int64_t* tokens) {
+  const Rows rows{given};
+  const Barred barred(rows);
+  Finder finder(count);
+  for (int64_t row = 0; row < given.rows; ++row)
+    for (const Token& token : finder.find(rows, row)) *values++ = token.log_prob, *tokens++ = token.id;
+}
+
+void extend_beams(const StepLogits& given, const BeamsIn& in, const BeamsOut& out) {
+  const Rows rows{given};
+  const Barred barred(rows);
+  Writer writer(given.rows, in.beams, out);
+  Beams beams(rows, *std::max_element(in.widths, in.widths + in.beams), in.sums, in.eos_id, writer);
+  for (int64_t beam = 0, first_row = 0; beam < in.beams; first_row += in.widths[beam++])
+    beams.extend(beam, first_row, in.widths[beam]);
+}
+
 }  // namespace verto::select
-
-// As model/native/scores.py declares it: what both functions below read.
-struct VertoScores {
-  float* logits;
-  const float* log_sums;
-  float* block_max;
-  const int64_t* chosen;  // null: every row
-  const int64_t* barred;  // [2, N]: rows and tokens; valid ones
-  int64_t vocabulary, rows, num_barred;
-
-  verto::select::Scores scores() const { return {logits, log_sums, block_max, vocabulary, chosen, rows}; }
-};
-
-// `values` and `tokens` [R, count], count at most V. Answers 0, or 1 when memory is short.
-extern "C" __attribute__((visibility("default"))) int verto_top(
-    const VertoScores* given, int64_t count, float* values, int64_t* tokens) {
-  using namespace verto::select;
-  try {
-    const Scores scores = given->scores();
-    const Barred barred(scores, given->barred, given->num_barred);
-    Finder finder(count);
-    for (int64_t row = 0; row < scores.rows; ++row)
-      for (const Token& token : finder.find(scores, row)) *values++ = token.log_prob, *tokens++ = token.id;
-    return 0;
-  } catch (const std::exception&) {
-    return 1;
-  }
-}
-
-// One step of beams of these `widths` [U], which are all R rows, with the sums so far `sums` [R].
-// `numbers`: totals, log_probs [R], best_live, highest [U], totals of the ends [R]. `places`: parents, tokens,
-// beams and rows of the ends [R] each. Answers how many ends there are, or -1 when memory is short.
-extern "C" __attribute__((visibility("default"))) int64_t verto_extend_beams(
-    const VertoScores* given, const int64_t* widths, int64_t num_beams, const double* sums, int64_t eos_id,
-    double* numbers, int64_t* places) {
-  using namespace verto::select;
-  try {
-    const Scores scores = given->scores();
-    const Barred barred(scores, given->barred, given->num_barred);
-    const int64_t rows = scores.rows;
-    double* by_beam = numbers + 2 * rows;
-    StepOut out{numbers, numbers + rows, by_beam, by_beam + num_beams, by_beam + 2 * num_beams,
-                places, places + rows, places + 2 * rows, places + 3 * rows};
-    Beams beams(scores, *std::max_element(widths, widths + num_beams), sums, eos_id, out);
-    for (int64_t beam = 0, first_row = 0; beam < num_beams; first_row += widths[beam++])
-      beams.extend(beam, first_row, widths[beam]);
-    return out.num_ends;
-  } catch (const std::exception&) {
-    return -1;
-  }
-}

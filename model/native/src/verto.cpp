@@ -7,5 +7,6 @@
 #include "encoder.cpp"
 #include "pack.cpp"
 #include "product.cpp"
+#include "select.cpp"
 #include "sublayers.cpp"
 #include "threads.cpp"
