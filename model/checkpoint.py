@@ -110,7 +110,7 @@ def save_bundle(
     _check_replaceable(folder)
     check_vocabulary(folder, model.config, tokenizer)
     tokenizer_files = tokenizer.files()
-    with_dictionary = DICTIONARY_FILE in tokenizer_files
+    with_dictionary = bool({DICTIONARY_FILE, MOSES_FILE} & tokenizer_files.keys())
     version = FORMAT_VERSION_WITH_DICTIONARY if with_dictionary else FORMAT_VERSION
     plain_files = {
         CONFIG_FILE: config_bytes(info, model.config, version),

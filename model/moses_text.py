@@ -20,6 +20,8 @@ from typing import Any
 Span = tuple[int, int]
 
 HYPHEN = "@-@"  # a hyphen within a word, which Moses makes a word of
+# Its rules for Czech numbers look at the end of the whole text, and break off at "e-mail".
+_DETOKENISED_AS = {"cs": "sk"}
 _JOINS_NEXT = ("'", "&apos;")  # at a word's end: French and Italian write the next word behind it
 _ENTITIES = {
     "&bar;": "|",
@@ -78,7 +80,7 @@ class MosesText:
             self._tools = (
                 sacremoses.MosesPunctNormalizer(lang=self.language, pre_replace_unicode_punct=True),
                 sacremoses.MosesTokenizer(lang=self.language),
-                sacremoses.MosesDetokenizer(lang=self.language),
+                sacremoses.MosesDetokenizer(lang=_DETOKENISED_AS.get(self.language, self.language)),
             )
         return self._tools
 

@@ -14,8 +14,10 @@ from model.bundle_config import BundleInfo
 from model.checkpoint import save_bundle
 from model.config import ConfigError
 from model.decoding.options import OptionError
+from model.importers.fairseq import read_m2m, read_mbart
 from model.importers.foreign import ForeignFolder
 from model.importers.foreign_weights import ForeignWeights
+from model.importers.fsmt import read_fsmt
 from model.importers.mapping import ForeignModel, Wanted, read_network
 from model.importers.marian import read_marian, read_pegasus
 from model.importers.model_card import imported_card
@@ -28,6 +30,9 @@ Importer = Callable[[ForeignFolder, ForeignWeights, Wanted], ForeignModel]
 IMPORTERS: dict[str, Importer] = {
     "marian": read_marian,
     "pegasus": read_pegasus,
+    "m2m_100": read_m2m,
+    "mbart": read_mbart,
+    "fsmt": read_fsmt,
 }
 
 

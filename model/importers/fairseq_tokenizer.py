@@ -1,0 +1,162 @@
+"""The tokenizers of M2M-100, NLLB, mBART and mBART-50 folders, and how each is told its languages.
+
+Knows: `sentencepiece.bpe.model`, `vocab.json`, `tokenizer_config.json` and the families' conventions. Must
+not know: weights.
+
+                source text               target begins with
+    M2M-100     [__en__] tokens </s>      </s> [__de__]
+    NLLB        [eng_Latn] tokens </s>    </s> [deu_Latn]     `legacy_behaviour`: tokens </s> [eng_Latn]
+    mBART-50    [en_XX] tokens </s>       </s> [de_DE]
+    mBART       tokens </s> [en_XX]       [ro_RO]             the one target is the decoder's start token
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from model.config import ModelConfig
+from model.dictionary_vocabulary import Dictionary
+from model.directions import Directions
+from model.importers.fairseq_languages import M2M100, MBART25, MBART50, NLLB200, WMT21
+from model.importers.fairseq_vocabulary import language_token, m2m_dictionary, sentencepiece_dictionary
+from model.importers.foreign import ForeignFolder
+from model.importers.generation import GENERATION_CONFIG
+from model.importers.mapping import Wanted
+from model.language_signals import LanguageSignals, SourceSignal, TargetSignal
+from model.manifest import BundleError
+from model.tokenizer import Tokenizer, TokenizerError
+from model.vocabulary import open_processor
+
+SENTENCEPIECE = "sentencepiece.bpe.model"
+VOCAB = "vocab.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+T = TypeVar("T")
+_M2M_CLASSES = {"M2M100Tokenizer": True, "NllbTokenizer": False, "NllbTokenizerFast": False}
+_M2M_CODES = {"m2m100": M2M100, "wmt21": WMT21}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Languages:
+    """A tokenizer, what it translates, and how the model is told."""
+
+    tokenizer: Tokenizer
+    directions: Directions
+    signals: LanguageSignals
+
+
+def read_m2m_tokenizer(folder: ForeignFolder, config: ModelConfig, wanted: Wanted) -> Languages:
+    """Of M2M-100 or NLLB, as the tokenizer's class says, or whether there is a `vocab.json`. Raises
+    BundleError."""
+    settings = folder.settings(TOKENIZER_CONFIG)
+    usual = "M2M100Tokenizer" if folder.has(VOCAB) else "NllbTokenizer"
+    if settings.choice("tokenizer_class", _M2M_CLASSES, usual):
+        codes = settings.choice("language_codes", _M2M_CODES, "m2m100")
+        dictionary = _named(
+            folder, VOCAB, lambda: m2m_dictionary(folder.json(VOCAB), codes, config.source_vocab_size)
+        )
+        tokens = [language_token(code) for code in codes]
+        return _told(folder, dictionary, dict(zip(codes, tokens, strict=True)), wanted, source="prefix")
+    dictionary = _numbered_by_fairseq(folder, NLLB200, config)
+    legacy = settings.flag("legacy_behaviour", False)
+    tokens_of = {code: code for code in NLLB200}
+    return _told(folder, dictionary, tokens_of, wanted, source="suffix" if legacy else "prefix")
+
+
+def read_mbart_tokenizer(folder: ForeignFolder, config: ModelConfig, wanted: Wanted) -> Languages:
+    """Of mBART-50 or mBART, as the tokenizer's class says, or the decoder's start. Raises BundleError."""
+    names = {f"MBart{number}Tokenizer{kind}": number for number in ("", "50") for kind in ("", "Fast")}
+    usual = "MBart50Tokenizer" if config.decoder_start_id == config.eos_id else "MBartTokenizer"
+    settings = folder.settings(TOKENIZER_CONFIG)
+    if settings.choice("tokenizer_class", names, folder.config.text("tokenizer_class", usual)) == "50":
+        dictionary = _numbered_by_fairseq(folder, MBART50, config)
+        return _told(folder, dictionary, {code: code for code in MBART50}, wanted, source="prefix")
+    return _one_target(folder, _numbered_by_fairseq(folder, MBART25, config), config, wanted)
+
+
+def _one_target(
+    folder: ForeignFolder, dictionary: Dictionary, config: ModelConfig, wanted: Wanted
+) -> Languages:
+    """mBART of 25 languages, tuned to one target: the decoder starts with its token."""
+    start = dictionary.target[config.decoder_start_id]
+    if start not in MBART25:
+        raise folder.config.fault(
+            "decoder_start_token_id", "the token of the target language, as in a tuned mBART"
+        )
+    if wanted.targets not in ((), (start,)):
+        fault = f"decoder_start_token_id says {start}; the target {wanted.targets[0]} is not there"
+        raise BundleError(folder.config.path, fault)
+    wanted = Wanted(name=wanted.name, sources=wanted.sources or _said_source(folder), targets=(start,))
+    tokens = {code: code for code in MBART25}
+    return _told(folder, dictionary, tokens, wanted, source="suffix", target="none")
+
+
+def _said_source(folder: ForeignFolder) -> tuple[str, ...]:
+    settings = folder.settings(TOKENIZER_CONFIG)
+    if "src_lang" not in settings:
+        raise BundleError(settings.path, "src_lang is missing; say the source language with --source")
+    return (settings.text("src_lang"),)
+
+
+def _told(
+    folder: ForeignFolder,
+    dictionary: Dictionary,
+    tokens: dict[str, str],
+    wanted: Wanted,
+    *,
+    source: SourceSignal,
+    target: TargetSignal = "forced_token",
+) -> Languages:
+    """`tokens`: code -> its piece. All languages in both directions, unless fewer are wanted or forced."""
+    model = folder.read(SENTENCEPIECE)
+    tokenizer = _named(folder, SENTENCEPIECE, lambda: Tokenizer.with_dictionary(dictionary, model))
+    id_of = {piece: token_id for token_id, piece in enumerate(dictionary.source)}
+    ids = {code: id_of[piece] for code, piece in tokens.items()}
+    sources = _chosen(folder, wanted.sources, tokens)
+    targets = _chosen(folder, wanted.targets or _forced(folder, ids), tokens)
+    used = {code: token_id for code, token_id in ids.items() if code in (*sources, *targets)}
+    directions = _directions(folder, sources, targets)
+    signals = LanguageSignals(target=target, source=source, token_ids=used)
+    return Languages(tokenizer=tokenizer, directions=directions, signals=signals)
+
+
+def _directions(folder: ForeignFolder, sources: Sequence[str], targets: Sequence[str]) -> Directions:
+    if len(sources) == 1 and len(targets) == 1 and sources != targets:
+        return Directions([(sources[0], targets[0])])
+    return Directions.product(sources, targets)
+
+
+def _forced(folder: ForeignFolder, ids: dict[str, int]) -> tuple[str, ...]:
+    """The one target that the folder forces, as many-to-one models do."""
+    key = "forced_bos_token_id"
+    settings = folder.settings(GENERATION_CONFIG)
+    settings = settings if key in settings else folder.config
+    forced = settings.integer(key) if key in settings else None
+    return tuple(code for code, token_id in ids.items() if token_id == forced)
+
+
+def _chosen(folder: ForeignFolder, wanted: Sequence[str], tokens: dict[str, str]) -> tuple[str, ...]:
+    for code in wanted:
+        if code not in tokens:
+            raise BundleError(folder.path, f"the model has no language {code!r}; it has {', '.join(tokens)}")
+    return tuple(dict.fromkeys(wanted)) or tuple(tokens)
+
+
+def _numbered_by_fairseq(folder: ForeignFolder, codes: Sequence[str], config: ModelConfig) -> Dictionary:
+    model = folder.read(SENTENCEPIECE)
+
+    def read() -> Dictionary:
+        processor = open_processor(model, SENTENCEPIECE)
+        own = [processor.id_to_piece(number) for number in range(processor.get_piece_size())]
+        return sentencepiece_dictionary(own, codes, config.source_vocab_size)
+
+    return _named(folder, SENTENCEPIECE, read)
+
+
+def _named(folder: ForeignFolder, file: str, read: Callable[[], T]) -> T:
+    """What `read` answers; a TokenizerError becomes a BundleError that names the file."""
+    try:
+        return read()
+    except TokenizerError as error:
+        raise BundleError(folder.path / file, str(error)) from error
