@@ -1,0 +1,55 @@
+"""The tables of docs/performance.md say what the committed results say."""
+
+import json
+import runpy
+from pathlib import Path
+
+from tests.contracts.project import ROOT
+
+SCRIPT = runpy.run_path(str(ROOT / "scripts" / "result_tables.py"))
+FACTS = {"machine": "M", "threads of the network": "1", "date": "D", "commit": "C", "command": "python -m x"}
+
+
+def test_the_tables_on_the_page_are_those_of_the_results() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert page == SCRIPT["with_tables"](page), "run: python scripts/result_tables.py"
+
+
+def test_a_table_is_replaced_and_the_rest_of_the_page_stays(tmp_path: Path) -> None:
+    cell = {
+        "shape": "shipped", "text": "real", "peer": "ctranslate2", "precision": "int8", "strategy": "beam",
+        "batch": 8, "ratio": 1.2, "target": 1.3, "identical": 7, "sentences": 8, "reason": "encoder 90%",
+    }  # fmt: skip
+    report = {"facts": FACTS, "means": {"all": 1.2}, "cells": [cell]}
+    (tmp_path / "bench.json").write_text(json.dumps(report))
+    names = SCRIPT["TABLES"]
+    page = (
+        "above\n"
+        + "".join(f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->\n" for name in names)
+        + "below\n"
+    )
+    written = SCRIPT["with_tables"](page, tmp_path)
+    assert written.startswith("above\n<!-- bench: begin -->\n| network")
+    assert written.endswith("<!-- cost-model: begin -->\n<!-- cost-model: end -->\nbelow\n")
+    assert "old" not in written
+    assert "| shipped, sentences | ctranslate2 | int8 | beam 4 | - | *1.20* | - | - |" in written
+    assert "batch 8: 1.20 of 1.3; encoder 90%" in written
+    assert "7 of 8 (int8, beam 4)" in written
+    assert SCRIPT["with_tables"](written, tmp_path) == written
+
+
+def test_live_load_and_cost_are_told_in_a_line_each() -> None:
+    window = {"rate": 28.0, "p50_ms": 60.0}
+    load = {
+        "facts": FACTS, "bound_ms": 1000.0, "rate_ratios": {"ctranslate2": 1.6}, "calm_p50_ratio": 0.5,
+        "servers": {"verto": {"rate": 80.0}, "ctranslate2": {"rate": 50.0}},
+        "calm": {"verto": [window], "ctranslate2": [window | {"p50_ms": 120.0}]},
+    }  # fmt: skip
+    text = "\n".join(SCRIPT["live_load"](load))
+    assert "| ctranslate2 | 50.0 requests/s | 1.60 |" in text
+    assert "verto 60 ms, ctranslate2 120 ms: 0.50 of the peer's." in text
+    found = {"coefficients": dict.fromkeys("abcdef", 1e-6), "median_error": 0.04}
+    cost = {"facts": FACTS | {"formula": "step = ..."}, "float32": found, "int8": found}
+    assert "| int8 | 1.00 | 1000.00 | 1.00 | 1000.00 | 1000.00 | 1000.00 | 4 % |" in "\n".join(
+        SCRIPT["cost_model"](cost)
+    )
