@@ -1,7 +1,7 @@
 """The tokenizers of M2M-100, NLLB, mBART and mBART-50 folders, and how each is told its languages.
 
-Knows: `sentencepiece.bpe.model`, `vocab.json`, `tokenizer_config.json` and the families' conventions. Must
-not know: weights.
+Knows: `sentencepiece.bpe.model`, `tokenizer.json`, `vocab.json`, `tokenizer_config.json` and the families'
+conventions. Must not know: weights.
 
                 source text               target begins with
     M2M-100     [__en__] tokens </s>      </s> [__de__]
@@ -12,7 +12,7 @@ not know: weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,10 +20,16 @@ from model.config import ModelConfig
 from model.dictionary_vocabulary import Dictionary
 from model.directions import Directions
 from model.importers.fairseq_languages import M2M100, MBART25, MBART50, NLLB200, WMT21
-from model.importers.fairseq_vocabulary import language_token, m2m_dictionary, sentencepiece_dictionary
+from model.importers.fairseq_vocabulary import (
+    language_token,
+    m2m_dictionary,
+    numbered_dictionary,
+    sentencepiece_dictionary,
+)
 from model.importers.foreign import ForeignFolder
 from model.importers.generation import GENERATION_CONFIG
 from model.importers.mapping import Wanted
+from model.importers.tokenizers_json import TOKENIZER_JSON, read_tokenizers_json
 from model.language_signals import LanguageSignals, SourceSignal, TargetSignal
 from model.manifest import BundleError
 from model.tokenizer import Tokenizer, TokenizerError
@@ -46,6 +52,17 @@ class Languages:
     signals: LanguageSignals
 
 
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """What cuts a text, and the ids of what comes of it."""
+
+    dictionary: Dictionary
+    model: bytes
+
+    def tokenizer(self) -> Tokenizer:
+        return Tokenizer.with_dictionary(self.dictionary, self.model)
+
+
 def read_m2m_tokenizer(folder: ForeignFolder, config: ModelConfig, wanted: Wanted) -> Languages:
     """Of M2M-100 or NLLB, as the tokenizer's class says, or whether there is a `vocab.json`. Raises
     BundleError."""
@@ -56,12 +73,11 @@ def read_m2m_tokenizer(folder: ForeignFolder, config: ModelConfig, wanted: Wante
         dictionary = _named(
             folder, VOCAB, lambda: m2m_dictionary(folder.json(VOCAB), codes, config.source_vocab_size)
         )
-        tokens = [language_token(code) for code in codes]
-        return _told(folder, dictionary, dict(zip(codes, tokens, strict=True)), wanted, source="prefix")
-    dictionary = _numbered_by_fairseq(folder, NLLB200, config)
+        pieces = _Pieces(dictionary, folder.read(SENTENCEPIECE))
+        return _told(folder, pieces, {code: language_token(code) for code in codes}, wanted, source="prefix")
+    pieces = _numbered(folder, NLLB200, config)
     legacy = settings.flag("legacy_behaviour", False)
-    tokens_of = {code: code for code in NLLB200}
-    return _told(folder, dictionary, tokens_of, wanted, source="suffix" if legacy else "prefix")
+    return _told(folder, pieces, _own_names(NLLB200), wanted, source="suffix" if legacy else "prefix")
 
 
 def read_mbart_tokenizer(folder: ForeignFolder, config: ModelConfig, wanted: Wanted) -> Languages:
@@ -70,16 +86,14 @@ def read_mbart_tokenizer(folder: ForeignFolder, config: ModelConfig, wanted: Wan
     usual = "MBart50Tokenizer" if config.decoder_start_id == config.eos_id else "MBartTokenizer"
     settings = folder.settings(TOKENIZER_CONFIG)
     if settings.choice("tokenizer_class", names, folder.config.text("tokenizer_class", usual)) == "50":
-        dictionary = _numbered_by_fairseq(folder, MBART50, config)
-        return _told(folder, dictionary, {code: code for code in MBART50}, wanted, source="prefix")
-    return _one_target(folder, _numbered_by_fairseq(folder, MBART25, config), config, wanted)
+        pieces = _numbered(folder, MBART50, config)
+        return _told(folder, pieces, _own_names(MBART50), wanted, source="prefix")
+    return _one_target(folder, _numbered(folder, MBART25, config), config, wanted)
 
 
-def _one_target(
-    folder: ForeignFolder, dictionary: Dictionary, config: ModelConfig, wanted: Wanted
-) -> Languages:
+def _one_target(folder: ForeignFolder, pieces: _Pieces, config: ModelConfig, wanted: Wanted) -> Languages:
     """mBART of 25 languages, tuned to one target: the decoder starts with its token."""
-    start = dictionary.target[config.decoder_start_id]
+    start = pieces.dictionary.target[config.decoder_start_id]
     if start not in MBART25:
         raise folder.config.fault(
             "decoder_start_token_id", "the token of the target language, as in a tuned mBART"
@@ -88,8 +102,7 @@ def _one_target(
         fault = f"decoder_start_token_id says {start}; the target {wanted.targets[0]} is not there"
         raise BundleError(folder.config.path, fault)
     wanted = Wanted(name=wanted.name, sources=wanted.sources or _said_source(folder), targets=(start,))
-    tokens = {code: code for code in MBART25}
-    return _told(folder, dictionary, tokens, wanted, source="suffix", target="none")
+    return _told(folder, pieces, _own_names(MBART25), wanted, source="suffix", target="none")
 
 
 def _said_source(folder: ForeignFolder) -> tuple[str, ...]:
@@ -101,33 +114,32 @@ def _said_source(folder: ForeignFolder) -> tuple[str, ...]:
 
 def _told(
     folder: ForeignFolder,
-    dictionary: Dictionary,
-    tokens: dict[str, str],
+    pieces: _Pieces,
+    tokens: Mapping[str, str],
     wanted: Wanted,
     *,
     source: SourceSignal,
     target: TargetSignal = "forced_token",
 ) -> Languages:
     """`tokens`: code -> its piece. All languages in both directions, unless fewer are wanted or forced."""
-    model = folder.read(SENTENCEPIECE)
-    tokenizer = _named(folder, SENTENCEPIECE, lambda: Tokenizer.with_dictionary(dictionary, model))
-    id_of = {piece: token_id for token_id, piece in enumerate(dictionary.source)}
-    ids = {code: id_of[piece] for code, piece in tokens.items()}
-    sources = _chosen(folder, wanted.sources, tokens)
-    targets = _chosen(folder, wanted.targets or _forced(folder, ids), tokens)
+    tokenizer = _named(folder, SENTENCEPIECE, pieces.tokenizer)
+    id_of = {piece: token_id for token_id, piece in enumerate(pieces.dictionary.source)}
+    ids = {code: id_of[piece] for code, piece in tokens.items() if piece in id_of}
+    sources = _chosen(folder, wanted.sources, ids)
+    targets = _chosen(folder, wanted.targets or _forced(folder, ids), ids)
     used = {code: token_id for code, token_id in ids.items() if code in (*sources, *targets)}
-    directions = _directions(folder, sources, targets)
+    directions = _directions(sources, targets)
     signals = LanguageSignals(target=target, source=source, token_ids=used)
     return Languages(tokenizer=tokenizer, directions=directions, signals=signals)
 
 
-def _directions(folder: ForeignFolder, sources: Sequence[str], targets: Sequence[str]) -> Directions:
+def _directions(sources: Sequence[str], targets: Sequence[str]) -> Directions:
     if len(sources) == 1 and len(targets) == 1 and sources != targets:
         return Directions([(sources[0], targets[0])])
     return Directions.product(sources, targets)
 
 
-def _forced(folder: ForeignFolder, ids: dict[str, int]) -> tuple[str, ...]:
+def _forced(folder: ForeignFolder, ids: Mapping[str, int]) -> tuple[str, ...]:
     """The one target that the folder forces, as many-to-one models do."""
     key = "forced_bos_token_id"
     settings = folder.settings(GENERATION_CONFIG)
@@ -136,14 +148,29 @@ def _forced(folder: ForeignFolder, ids: dict[str, int]) -> tuple[str, ...]:
     return tuple(code for code, token_id in ids.items() if token_id == forced)
 
 
-def _chosen(folder: ForeignFolder, wanted: Sequence[str], tokens: dict[str, str]) -> tuple[str, ...]:
+def _chosen(folder: ForeignFolder, wanted: Sequence[str], ids: Mapping[str, int]) -> tuple[str, ...]:
     for code in wanted:
-        if code not in tokens:
-            raise BundleError(folder.path, f"the model has no language {code!r}; it has {', '.join(tokens)}")
-    return tuple(dict.fromkeys(wanted)) or tuple(tokens)
+        if code not in ids:
+            raise BundleError(folder.path, f"the model has no language {code!r}; it has {', '.join(ids)}")
+    return tuple(dict.fromkeys(wanted)) or tuple(ids)
 
 
-def _numbered_by_fairseq(folder: ForeignFolder, codes: Sequence[str], config: ModelConfig) -> Dictionary:
+def _own_names(codes: Sequence[str]) -> dict[str, str]:
+    """Where a language's token is its code."""
+    return {code: code for code in codes}
+
+
+def _numbered(folder: ForeignFolder, codes: Sequence[str], config: ModelConfig) -> _Pieces:
+    """The ids that `tokenizer.json` says, or else fairseq's; SentencePiece's own model, or else what that
+    file says of it."""
+    if folder.has(TOKENIZER_JSON):
+        said = read_tokenizers_json(folder)
+        size = config.source_vocab_size
+        dictionary = _named(
+            folder, TOKENIZER_JSON, lambda: numbered_dictionary(said.ids, said.special, codes, size)
+        )
+        own = folder.has(SENTENCEPIECE)
+        return _Pieces(dictionary, folder.read(SENTENCEPIECE) if own else said.sentencepiece_model(codes))
     model = folder.read(SENTENCEPIECE)
 
     def read() -> Dictionary:
@@ -151,7 +178,7 @@ def _numbered_by_fairseq(folder: ForeignFolder, codes: Sequence[str], config: Mo
         own = [processor.id_to_piece(number) for number in range(processor.get_piece_size())]
         return sentencepiece_dictionary(own, codes, config.source_vocab_size)
 
-    return _named(folder, SENTENCEPIECE, read)
+    return _Pieces(_named(folder, SENTENCEPIECE, read), model)
 
 
 def _named(folder: ForeignFolder, file: str, read: Callable[[], T]) -> T:

@@ -38,6 +38,27 @@ def sentencepiece_dictionary(own: Sequence[str], codes: Sequence[str], size: int
     return _dictionary([*_FAIRSEQ_ORDER, *own[3:], *codes, _MASK], [*codes, _MASK], size)
 
 
+def numbered_dictionary(
+    ids: Mapping[str, int], special: frozenset[str], codes: Sequence[str], size: int
+) -> Dictionary:
+    """Every id is said; what is not is filling. Raises TokenizerError for an id that the network lacks, for
+    one of two pieces, and where not one of the languages is there."""
+    pieces: list[str | None] = [None] * size
+    for piece, token_id in ids.items():
+        if not 0 <= token_id < size or pieces[token_id] is not None:
+            raise TokenizerError(
+                f"piece {piece!r} must have an id of its own in 0..{size - 1}, got {token_id}"
+            )
+        pieces[token_id] = piece
+    tokens = [code for code in codes if code in ids]
+    if not tokens:
+        raise TokenizerError(f"no piece is a language such as {codes[0]}")
+    every = tuple(piece or f"<filling:{number}>" for number, piece in enumerate(pieces))
+    filling = set(every) - ids.keys()
+    control = frozenset([*SPECIAL.values(), *special, *tokens, _MASK, *filling])
+    return Dictionary(source=every, target=every, special=dict(SPECIAL), control=control)
+
+
 def numbered(ids: Mapping[str, int]) -> list[str]:
     """Pieces by id. Raises TokenizerError where ids are not 0 to their number, each once."""
     pieces = [""] * len(ids)
