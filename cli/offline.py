@@ -12,14 +12,15 @@ from typing import Any
 from cli.line_translation import TranslatedLine
 from cli.line_window import WindowSize
 from cli.model_choice import Choice
-from model.checkpoint import load_bundle
+from model.bundle_head import load_bundle_head
 from model.decoding import DecodingOptions, Hypothesis
-from model.devices import choose_device
 from service.answers import translate_answer
 from service.engine import EngineConfig
 from service.engine.event_stream import EventStream
+from service.engine.network_start import start_network
 from service.engine.request import SegmentRequest, SegmentTimings
 from service.engine.thread_engine import ThreadEngine
+from service.engine_start import network_plan
 from service.jobs import TranslationJob
 from service.languages import DetectedLanguage
 from service.planning import Limits, Planner
@@ -101,28 +102,35 @@ class _PatientEngine(ThreadEngine):
 
 
 def _load(folder: Path, settings: Settings) -> ServedModel:
-    bundle = load_bundle(folder, device=choose_device(settings.device))
+    head = load_bundle_head(folder)
+    limits = (settings.num_threads, settings.cache_bytes_limit, settings.max_rows)
+    started = start_network(folder, network_plan(settings), *limits)
     config = EngineConfig(
         max_rows=settings.max_rows,
         max_queue_tokens=_NO_LIMIT,
         cache_bytes_limit=settings.cache_bytes_limit,
         num_threads=settings.num_threads,
     )
-    parameter = next(bundle.model.parameters())
+    engine = _PatientEngine(
+        started.network,
+        config,
+        bytes_per_position=started.bytes_per_position,
+        make_faster=started.make_faster,
+    )
     return ServedModel(
-        name=bundle.info.name,
-        version=bundle.info.version,
-        directions=bundle.info.directions,
-        dtype=str(parameter.dtype).removeprefix("torch."),
-        device=str(parameter.device),
+        name=head.info.name,
+        version=head.info.version,
+        directions=head.info.directions,
+        dtype=started.network.precision,
+        device=str(started.network.device),
         created=0,
         load_seconds=0.0,
-        max_source_length=bundle.model.config.max_source_length,
-        alignment_layer=bundle.model.config.alignment_layer,
-        defaults=bundle.info.decoding,
-        tokenizer=bundle.tokenizer,
-        engine=_PatientEngine(bundle, config),
-        signals=bundle.info.signals,
+        max_source_length=head.config.max_source_length,
+        alignment_layer=head.config.alignment_layer,
+        defaults=head.info.decoding,
+        tokenizer=head.tokenizer,
+        engine=engine,
+        signals=head.info.signals,
     )
 
 

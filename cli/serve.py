@@ -22,6 +22,13 @@ def run(
     device: Annotated[
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", show_default="auto")
     ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or int8.", show_default="float32")
+    ] = None,
+    kernels: Annotated[
+        str | None,
+        typer.Option(help="auto, native or eager: see `verto prepare`.", show_default="auto"),
+    ] = None,
     engine: Annotated[
         str | None,
         typer.Option(help="process or thread: where a model runs.", show_default="process"),
@@ -57,6 +64,7 @@ def run(
     Examples:
       verto serve
       verto serve --host 0.0.0.0 --port 9000
+      verto serve --precision int8
       VERTO_MAX_TEXT_CHARACTERS=5000 verto serve --models-dir ./my-bundles
       verto serve --show-settings
     """

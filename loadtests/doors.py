@@ -16,6 +16,7 @@ from loadtests.http_client import JsonClient
 from loadtests.peers.static_batching import Batching, StaticBatcher
 from loadtests.subject import Subject
 from model.decoding import DecodingOptions
+from model.network import EagerNetwork
 from service.engine import EngineConfig, FinishedEvent, SegmentRequest
 from service.engine.thread_engine import ThreadEngine
 
@@ -41,7 +42,7 @@ async def engine_doors(
         max_queue_tokens=UNBOUNDED,
         cache_bytes_limit=UNBOUNDED,
     )
-    engine, ids = ThreadEngine(what.bundle, config, watch), itertools.count()
+    engine, ids = ThreadEngine(EagerNetwork(what.bundle.model), config, watch), itertools.count()
 
     def door(options: DecodingOptions) -> Door:
         async def translate(index: int) -> int:

@@ -38,11 +38,6 @@ class Asked:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class _HasModel:
-    model: Transformer
-
-
 @torch.inference_mode()
 def alone(model: Transformer, asked: Sequence[Asked], done: Done) -> Answers:
     """Each in a batch of its own."""
@@ -162,7 +157,7 @@ def _through_an_engine(
         config = EngineConfig(
             max_queue_tokens=UNBOUNDED, cache_bytes_limit=UNBOUNDED, num_threads=num_threads
         )
-        engine = ThreadEngine(_HasModel(model), config)
+        engine = ThreadEngine(EagerNetwork(model), config)
         try:
             return await scenario(engine)
         finally:

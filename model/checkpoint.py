@@ -131,13 +131,14 @@ def save_bundle(
 
 
 def load_bundle(
-    folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = torch.float32
 ) -> Bundle:
     """Verify and load. Raises BundleError naming file and fault: checksums, shapes, types, values, agreement.
 
-    `dtype` is that of the weights in memory, whatever they are on disk.
+    `dtype` is that of the weights in memory, whatever they are on disk. None leaves them on disk, on the CPU
+    and as they are stored: for who reads each of them once, and ends before the files may change.
     """
-    if not dtype.is_floating_point:
+    if dtype is not None and not dtype.is_floating_point:
         raise ValueError(f"dtype must be a floating-point type, got {dtype}")
     manifest = verified(folder)
     info, config = parse_config(folder / CONFIG_FILE, read_bytes(folder / CONFIG_FILE))

@@ -98,26 +98,22 @@ class EagerNetwork:
 
     path = "eager"
 
-    def __init__(self, model: Transformer) -> None:
+    def __init__(self, model: Transformer, precision: str | None = None) -> None:
+        """`precision` of the products, where the weights' type does not say it (see `model.int8`)."""
         self.model = model
+        weight = model.output.weight  # looked at once: quantised weights are made anew whenever asked for
+        self.device = weight.device
+        self.precision = precision or str(weight.dtype).removeprefix("torch.")
+        self._itemsize = weight.element_size()
 
     @property
     def config(self) -> ModelConfig:
         return self.model.config
 
     @property
-    def device(self) -> torch.device:
-        return self.model.output.weight.device
-
-    @property
-    def precision(self) -> str:
-        return str(self.model.output.weight.dtype).removeprefix("torch.")
-
-    @property
     def bytes_per_position(self) -> int:
         """A key and a value of width D in every decoder layer."""
-        itemsize = self.model.output.weight.element_size()
-        return 2 * self.config.num_decoder_layers * self.config.d_model * itemsize
+        return 2 * self.config.num_decoder_layers * self.config.d_model * self._itemsize
 
     def open(
         self, source_ids: Sequence[Sequence[int]], rows_per_segment: Sequence[int], capacity: Sequence[int]

@@ -6,6 +6,7 @@ Tensors that the network shares (tied embeddings) are stored once, under the fir
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,9 +55,16 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor], max_shard_bytes: 
 
 
 def read_model(
-    folder: Path, files: frozenset[str], config: ModelConfig, device: torch.device, dtype: torch.dtype
+    folder: Path,
+    files: frozenset[str],
+    config: ModelConfig,
+    device: torch.device,
+    dtype: torch.dtype | None,
 ) -> Transformer:
-    """The network of `config`, in eval mode, with the weights among these files. Raises BundleError."""
+    """The network of `config`, in eval mode, with the weights among these files. Raises BundleError.
+
+    `dtype` None: as they are stored, and not copied: what is not looked at takes no memory.
+    """
     model = empty_model(config)
     expected = named_tensors(model)
     tensors: dict[str, Tensor] = {}
@@ -67,7 +75,16 @@ def read_model(
                 _check_header(path, name, file.get_slice(name), expected[name])
                 tensors[name] = _checked(path, name, file.get_tensor(name), device, dtype)
     put_tensors(model, tensors)
-    return model.to(device=device, dtype=dtype).eval()
+    return (model if dtype is None else model.to(device=device, dtype=dtype)).eval()
+
+
+def num_stored_weights(folder: Path) -> int:
+    """Numbers in all safetensors files of a folder, as their headers say. Raises BundleError."""
+    total = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with _open(path) as file:
+            total += sum(math.prod(file.get_slice(name).get_shape()) for name in list(file.keys()))
+    return total
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:
@@ -152,9 +169,13 @@ def _check_header(path: Path, name: str, header: Any, expected: Tensor) -> None:
         raise BundleError(path, f"tensor {name} is of type {header.get_dtype()}; weights are one of {known}")
 
 
-def _checked(path: Path, name: str, tensor: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+def _checked(
+    path: Path, name: str, tensor: Tensor, device: torch.device, dtype: torch.dtype | None
+) -> Tensor:
     if not _is_finite(tensor):
         raise BundleError(path, f"tensor {name} has values that are not finite (NaN or infinity)")
+    if dtype is None:
+        return tensor
     # A copy always: what safetensors gives is the mapped file, and a file may change under a running server.
     converted = tensor.to(device=device, dtype=dtype, copy=True)
     if not _is_finite(converted):

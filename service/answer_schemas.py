@@ -145,8 +145,9 @@ class ModelAnswer(BaseModel):
         description="Pairs of source and target; of a many-to-many model its sources and its targets."
     )
     version: str
-    dtype: str
+    dtype: str = Field(description="Numbers of its matrix products: float32, bfloat16, int8.")
     device: str
+    path: str = Field(description="What computes them at present: native kernels, or eager (PyTorch).")
 
 
 class ModelsAnswer(BaseModel):

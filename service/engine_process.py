@@ -4,18 +4,15 @@ Knows: how to end with the parent, where the log goes. Must not know: what is as
 slow to import is imported once the process is tied to its parent.
 """
 
-import contextlib
-import ctypes
 import os
-import signal
 import sys
 from multiprocessing.connection import Connection
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
     """Serve one engine until its parent is gone."""
+    from service.engine.parent_death import end_with_parent
+
     parent_pid, descriptor, log_format, log_level = sys.argv[1:]
     end_with_parent(int(parent_pid))
     from service.engine.worker import work
@@ -25,11 +22,3 @@ def main() -> None:
     os.set_inheritable(int(descriptor), False)  # a process of this one's would keep the pipe from ending
     with Connection(int(descriptor)) as connection:
         work(connection)
-
-
-def end_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process once its parent is gone. Elsewhere than on Linux the pipe must do."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent_pid:  # it was gone before
-        sys.exit(1)

@@ -10,6 +10,7 @@ from model.bundle_head import load_bundle_head
 from model.manifest import BundleError
 from service.engine import EngineConfig, EngineObserver
 from service.engine.child import EngineProcess
+from service.engine.network_plan import NetworkPlan
 from service.engine.process_engine import ProcessEngine
 from service.engine.wire import Start
 from service.metrics import Stopwatch
@@ -19,6 +20,7 @@ from service.started_engine import StartedEngine, StartingEngine
 
 def start_engine(folder: Path, settings: Settings, observer: EngineObserver) -> StartingEngine:
     """In the backing that the settings ask for."""
+    plan = network_plan(settings)
     config = EngineConfig(
         max_rows=settings.max_rows,
         max_queue_tokens=settings.max_queue_tokens,
@@ -26,20 +28,36 @@ def start_engine(folder: Path, settings: Settings, observer: EngineObserver) -> 
         num_threads=settings.num_threads,
     )
     if settings.engine == "process":
-        return _StartingProcess(folder, config, settings, observer)
+        return _StartingProcess(folder, plan, config, settings, observer)
     from service.engine_thread import StartingThread  # torch, which the other backing leaves to its child
 
-    return StartingThread(folder, settings.device, config, observer)
+    return StartingThread(folder, plan, config, observer)
+
+
+def network_plan(settings: Settings) -> NetworkPlan:
+    """How a model is to be run, as the settings say."""
+    return NetworkPlan(
+        device=settings.device,
+        precision=settings.precision,
+        kernels=settings.kernels,
+        cache_dir=settings.cache_dir,
+        compiler=settings.cxx,
+    )
 
 
 class _StartingProcess:
     """The child reads the weights, while this process reads the rest of the bundle."""
 
     def __init__(
-        self, folder: Path, config: EngineConfig, settings: Settings, observer: EngineObserver
+        self,
+        folder: Path,
+        plan: NetworkPlan,
+        config: EngineConfig,
+        settings: Settings,
+        observer: EngineObserver,
     ) -> None:
         self._folder, self._stopwatch = folder, Stopwatch()
-        start = Start(bundle=folder, device=settings.device, config=config)
+        start = Start(bundle=folder, plan=plan, config=config)
         log = (settings.log_format, settings.log_level)
         self._engine = ProcessEngine(
             lambda: EngineProcess(start, log), config, observer, stuck_seconds=settings.engine_stuck_seconds

@@ -89,8 +89,19 @@ def _serve(started: StartedEngine, joins: EngineMetrics | None) -> ServedModel:
         engine=engine,
         signals=head.info.signals,
     )
-    logger.info("model loaded", extra={"model": model.name, "seconds": round(model.load_seconds, 2)})
+    logger.info("model loaded", extra=_description(model))
     return model
+
+
+def _description(model: ServedModel) -> dict[str, str | float]:
+    """For the log: what runs, in which numbers, by which path."""
+    return {
+        "model": model.name,
+        "seconds": round(model.load_seconds, 2),
+        "device": model.device,
+        "precision": model.dtype,
+        "path": model.path,
+    }
 
 
 def _created(folder: Path) -> int:

@@ -5,7 +5,7 @@ closed sets (served pairs, declared routes, codes of errors), never from what a 
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -130,10 +130,6 @@ class Metrics:
         )
 
     def _define_models(self) -> None:
-        labels = ("model", "version", "dtype", "device")
-        self.model_info = Gauge(
-            "verto_model_info", "1 for each loaded model.", labels, registry=self.registry
-        )
         self.model_load = Gauge(
             "verto_model_load_duration_seconds",
             "Time that loading a model took.",
@@ -184,8 +180,8 @@ class Metrics:
         """Show these models, and from now on what their engines hold at each scrape."""
         served = tuple(models)
         for model in served:
-            self.model_info.labels(model.name, model.version, model.dtype, model.device).set(1)
             self.model_load.labels(model.name).set(model.load_seconds)
+        self.registry.register(ModelCollector(served))
         self.registry.register(EngineCollector(lambda: [model.engine.snapshot() for model in served]))
 
     def watch_lifecycle(self, lifecycle: "Lifecycle") -> None:
@@ -236,6 +232,21 @@ class EngineMetrics:
 
     def restarted(self) -> None:
         self._metrics.engine_restarts.inc()
+
+
+class ModelCollector(Collector):
+    """What each model is run as at the moment of a scrape: its path may change while it is served."""
+
+    LABELS = ("model", "version", "dtype", "device", "path")
+
+    def __init__(self, models: Sequence["ServedModel"]) -> None:
+        self._models = models
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily("verto_model_info", "1 for each loaded model.", labels=self.LABELS)
+        for model in self._models:
+            family.add_metric((model.name, model.version, model.dtype, model.device, model.path), 1)
+        yield family
 
 
 class EngineCollector(Collector):

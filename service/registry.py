@@ -42,6 +42,12 @@ class ServedModel:
     tokenizer: Tokenizer
     engine: EngineHandle
     alignment_layer: int = -1
+
+    @property
+    def path(self) -> str:
+        """How its network computes now: `eager`, `native` (`model.network.Network.path`)."""
+        return self.engine.snapshot().path
+
     signals: LanguageSignals = field(default_factory=LanguageSignals)
 
     def __post_init__(self) -> None:

@@ -102,7 +102,7 @@ async def detect(request: Request, context: Context) -> Response:
 
 @router.get("/models", summary="List the loaded models", tags=["models"], responses=PROBLEMS)
 async def models(context: Context) -> ModelsAnswer:
-    """In the shape of OpenAI's list, with fields of our own: directions, version, dtype, device."""
+    """In the shape of OpenAI's list, with fields of our own: directions, version, dtype, device, path."""
     return ModelsAnswer(
         data=[
             ModelAnswer(
@@ -112,6 +112,7 @@ async def models(context: Context) -> ModelsAnswer:
                 version=model.version,
                 dtype=model.dtype,
                 device=model.device,
+                path=model.path,
             )
             for model in _served(context).registry.models
         ]

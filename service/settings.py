@@ -7,6 +7,7 @@ Knows no HTTP and no model; is built once at the entry point, never changed, and
 import difflib
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from service.engine.network_plan import Kernels, Precision
 from service.processors import usable_processors
 
 PREFIX = "VERTO_"
@@ -38,6 +40,17 @@ def default_models_dir() -> Path:
     return beside if beside.is_dir() else Path("checkpoints")
 
 
+def default_cache_dir() -> Path:
+    """`verto` in the user's folder of caches (XDG Base Directory), else in that of temporary files."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(base).is_absolute():
+        return Path(base) / "verto"
+    try:
+        return Path.home() / ".cache" / "verto"
+    except RuntimeError:  # a user without a home folder, as containers may have
+        return Path(tempfile.gettempdir()) / f"verto-{os.getuid()}"
+
+
 class Settings(BaseSettings):
     """The settings of one server. Raises ValidationError; `resolve_settings` makes that readable."""
 
@@ -52,6 +65,20 @@ class Settings(BaseSettings):
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto, cpu, cuda or cuda:N; auto takes a GPU where there is one.",
+    )
+    precision: Precision = Field(
+        "float32",
+        description="float32, bfloat16 or int8: numbers of the matrix products; int8 is for a CPU.",
+    )
+    kernels: Kernels = Field(
+        "auto",
+        description="auto: native kernels as soon as they are built; native: not without; eager: never.",
+    )
+    cache_dir: Path = Field(
+        default_factory=default_cache_dir, description="Folder that built kernels are kept in."
+    )
+    cxx: str = Field(
+        "", description="C++ compiler that builds the kernels; empty: c++, g++ or clang++, which is there."
     )
     engine: EngineBacking = Field(
         "process",

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, settings
 # A developer's own settings must not decide what a test sees. On import: before any session fixture runs.
 for _name in [name for name in os.environ if name.startswith("VERTO_")]:
     del os.environ[_name]
+# Nothing is compiled behind a test's back; those of the native kernels ask for them.
+os.environ["VERTO_KERNELS"] = "eager"
 
 # No deadline and no slowness check: the tests run on shared machines, where time says nothing about the code.
 settings.register_profile(

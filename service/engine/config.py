@@ -45,3 +45,4 @@ class EngineSnapshot:
     heartbeat_seconds: float  # since the loop last turned; 0 while there is nothing to do
     draining: bool
     is_available: bool = True  # false while its process cannot be started
+    path: str = "eager"  # of the network that decodes what joins now (`Network.path`)

@@ -51,6 +51,7 @@ class Dispatch:
         self._retry_after_seconds: float | None = LOADING_SECONDS  # None: work is taken
         self._tokens_per_second = Speedometer().tokens_per_second
         self._last_heard = time.monotonic()
+        self._path = "eager"  # of the present child's network
 
     # Asked by event loops.
 
@@ -119,6 +120,7 @@ class Dispatch:
                 heartbeat_seconds=self._heartbeat_seconds(),
                 draining=self._is_draining,
                 is_available=self._retry_after_seconds is None and not self._is_stopped,
+                path=self._path,
             )
 
     def _backlog_seconds(self) -> float:
@@ -149,8 +151,13 @@ class Dispatch:
                 self._ledger = Ledger(self._config, ready.bytes_per_position)
                 self.ready.set_result(ready)
             self._outbox, self._retry_after_seconds = outbox, None
+            self._path = ready.path
             self._last_heard = time.monotonic()
             self._tell()
+
+    def changed(self, path: str) -> None:
+        with self._lock:
+            self._path = path
 
     def heard(self, report: Joined | Stepped) -> bool:
         if isinstance(report, Joined):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from model.decoding import Hypothesis, Selection
+from service.engine.change_over import TwoRunners
 from service.engine.config import EngineConfig, EngineSnapshot
 from service.engine.errors import EngineDraining, EngineError, SegmentCancelled, StepFailed
 from service.engine.observer import EngineObserver, Phase, SilentObserver
@@ -44,7 +45,8 @@ class Engine:
         observer: EngineObserver | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._runner, self._clock = runner, clock
+        self._runner: Runner | TwoRunners = runner
+        self._clock = clock
         self._observer: EngineObserver = observer or SilentObserver()
         self._scheduler = Scheduler(config, runner.bytes_per_position)
         self._speed = Speedometer()
@@ -124,6 +126,7 @@ class Engine:
                 backlog_seconds=self._backlog_seconds(),
                 heartbeat_seconds=0.0 if self._scheduler.is_idle else self._clock() - self._last_turn,
                 draining=self._draining,
+                path=self.path,
             )
 
     @property
@@ -135,10 +138,21 @@ class Engine:
     def _backlog_seconds(self) -> float:
         return self._speed.seconds_for(self._scheduler.waiting.num_tokens)
 
+    @property
+    def path(self) -> str:
+        """`Network.path` of the network that decodes what joins now."""
+        return self._runner.path
+
     # Turned by one thread.
+
+    def change_over(self, runner: Runner) -> None:
+        """What joins from now on is run by `runner`, of the same model; what runs is left where it is."""
+        self._runner = TwoRunners(self._runner, runner)
 
     def step(self) -> list[Emission]:
         """Free what leaves, encode what joins, one position for all rows, tell what came of it."""
+        if isinstance(self._runner, TwoRunners) and self._runner.is_done:
+            self._runner = self._runner.new
         started, self._device_seconds = self._clock(), 0.0
         with self._lock:
             self._last_turn = started

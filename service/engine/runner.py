@@ -23,10 +23,16 @@ MAX_GROUP_PADDING = 40
 class Runner:
     """The running batch on the device. The caller holds `torch.inference_mode`."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, bytes_per_position: int | None = None) -> None:
+        """`bytes_per_position`: to be reserved, where that is more than this network takes."""
         self._network, self._config = network, network.config
         self._search = Search(network)
-        self.bytes_per_position = network.bytes_per_position
+        self.bytes_per_position = bytes_per_position or network.bytes_per_position
+
+    @property
+    def path(self) -> str:
+        """How the network computes: `Network.path`."""
+        return self._network.path
 
     @property
     def keys(self) -> Sequence[int]:

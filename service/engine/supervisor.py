@@ -21,7 +21,7 @@ from typing import Protocol
 from service.engine.child import Child
 from service.engine.outbox import Outbox
 from service.engine.restart_policy import RestartPolicy
-from service.engine.wire import Failed, Joined, Ready, Report, Stepped, Stop, receive
+from service.engine.wire import Changed, Failed, Joined, Ready, Report, Stepped, Stop, receive
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,9 @@ class Owner(Protocol):
 
     def heard(self, report: Joined | Stepped) -> bool:
         """It has reported. Whether a segment was finished."""
+
+    def changed(self, path: str) -> None:
+        """Another network decodes now."""
 
     def died(self) -> bool:
         """It is gone, after it had started. Whether anything was running."""
@@ -176,6 +179,8 @@ class Supervisor:
                 self._welcome(life, report)
             case Failed(error):
                 life.failure = error
+            case Changed(path):
+                self._owner.changed(path)
             case Joined() | Stepped():
                 if self._owner.heard(report):
                     self._policy.served()

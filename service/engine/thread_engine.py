@@ -14,15 +14,13 @@ import asyncio
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 
-from model.network import EagerNetwork
-from model.transformer import Transformer
+from model.network import Network
 from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig, EngineSnapshot
 from service.engine.engine import Engine
@@ -31,24 +29,28 @@ from service.engine.event_stream import EventStream, Mailbox, post
 from service.engine.observer import EngineObserver
 from service.engine.request import Emission, SegmentRequest
 from service.engine.runner import Runner
+from service.engine.upgrade import LOOK_SECONDS, Upgrade
 
 logger = logging.getLogger(__name__)
 
 
-class HasModel(Protocol):
-    """A bundle, as far as an engine cares."""
-
-    @property
-    def model(self) -> Transformer: ...
-
-
 class ThreadEngine:
-    """An `EngineHandle` whose engine runs in a thread of this process, started at once."""
+    """An `EngineHandle` whose engine runs in a thread of this process, started at once.
+
+    `bytes_per_position` as `Runner` takes it. `make_faster` makes a network to change over to.
+    """
 
     def __init__(
-        self, bundle: HasModel, config: EngineConfig, observer: EngineObserver | None = None
+        self,
+        network: Network,
+        config: EngineConfig,
+        observer: EngineObserver | None = None,
+        *,
+        bytes_per_position: int | None = None,
+        make_faster: Callable[[], Network] | None = None,
     ) -> None:
-        self._engine = Engine(Runner(EagerNetwork(bundle.model)), config, observer)
+        self._engine = Engine(Runner(network, bytes_per_position), config, observer)
+        self._upgrade = None if make_faster is None else Upgrade(make_faster)
         self._num_threads = config.num_threads
         self._wake = threading.Condition()
         self._mailboxes: dict[int, Mailbox] = {}  # by segment key; under _wake
@@ -113,6 +115,7 @@ class ThreadEngine:
         try:
             with torch.inference_mode():
                 while self._wait_for_work():
+                    self._change_over()
                     self._deliver(self._turn())
                 self._deliver(self._engine.fail_all(EngineDraining()))
         finally:
@@ -125,8 +128,22 @@ class ThreadEngine:
         with self._wake:
             while self._engine.is_idle and not self._closing:
                 self._tell_drained()
-                self._wake.wait()
+                self._wake.wait(None if self._upgrade is None else LOOK_SECONDS)
+                self._change_over()
             return not self._closing
+
+    def _change_over(self) -> None:
+        """To the faster network as soon as there is one; what runs goes on where it is."""
+        if self._upgrade is None:
+            return
+        is_over = not self._upgrade.is_pending
+        if (network := self._upgrade.take()) is not None:
+            logger.info(
+                "changing over: what joins now is decoded by another network", extra={"path": network.path}
+            )
+            self._engine.change_over(Runner(network))
+        if is_over:
+            self._upgrade = None
 
     def _turn(self) -> list[Emission]:
         try:

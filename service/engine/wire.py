@@ -3,7 +3,7 @@
 Knows: the messages, pickle. Must not know: who sends when, processes, threads.
 
     parent -> child    Start, then batches of Submit and Cancel, at last Stop (or the end of the pipe)
-    child -> parent    Ready or Failed, then Joined and Stepped as the work goes on
+    child -> parent    Ready or Failed, then Joined and Stepped as the work goes on, Changed at most once
 
 Both sides are this program, of one version, and nobody else holds an end of the pipe: that is why pickle will
 do. Times are `time.monotonic` of the parent. Its zero is the machine's start (Linux, macOS), the same for
@@ -13,13 +13,14 @@ all processes, so that the child can compare deadlines with its own clock.
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from model.config import ModelConfig
 from service.engine.config import EngineConfig
+from service.engine.network_plan import NetworkPlan
 from service.engine.request import Event, SegmentRequest
 
 # The first that has buffers out of band; fixed, so that it does not change with the interpreter.
@@ -33,7 +34,7 @@ class Start:
     """What the child is to load, and under which limits."""
 
     bundle: Path
-    device: str
+    plan: NetworkPlan
     config: EngineConfig
 
 
@@ -63,13 +64,17 @@ Command = Submit | Cancel | Stop
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """The model is in memory. Equal for every process that has loaded the same bundle in the same way."""
+    """The model is in memory. Equal for every process that has loaded the same bundle in the same way.
+
+    `path` is `Network.path` of the network that decodes now; the next process may begin with another one.
+    """
 
     config: ModelConfig
     dtype: str
     device: str
     bytes_per_position: int
     manifest_digest: str
+    path: str = field(default="eager", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,14 @@ class Stepped:
     tokens_per_second: float
 
 
-Report = Ready | Failed | Joined | Stepped
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """From now on another network decodes what joins: its `Network.path`."""
+
+    path: str
+
+
+Report = Ready | Failed | Joined | Stepped | Changed
 
 
 def send(connection: Connection, message: Start | tuple[Command, ...] | Report) -> None:

@@ -20,14 +20,16 @@ from typing import Any
 
 import torch
 
-from model.checkpoint import BundleError, load_bundle
 from model.decoding import FinishReason
-from model.devices import DeviceError, choose_device
-from model.network import EagerNetwork, Network
+from model.devices import DeviceError
+from model.manifest import BundleError
+from model.network import Network
 from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig
 from service.engine.engine import Engine
 from service.engine.errors import EngineError, StepFailed
+from service.engine.network_plan import PlanError
+from service.engine.network_start import StartedNetwork, start_network
 from service.engine.observer import Phase
 from service.engine.request import (
     Emission,
@@ -39,8 +41,10 @@ from service.engine.request import (
     Stage,
 )
 from service.engine.runner import Runner
+from service.engine.upgrade import LOOK_SECONDS, Upgrade
 from service.engine.wire import (
     Cancel,
+    Changed,
     Command,
     FactName,
     Failed,
@@ -71,33 +75,37 @@ def work(connection: Connection) -> None:
 
 def _load_and_serve(connection: Connection) -> None:
     start: Start = receive(connection)
+    config = start.config
     keep_freed_memory()
-    torch.set_num_threads(start.config.num_threads)  # loading is to take no more than decoding may
+    torch.set_num_threads(config.num_threads)  # loading is to take no more than decoding may
     try:
-        bundle = load_bundle(start.bundle, device=choose_device(start.device))
-    except (BundleError, DeviceError) as error:
+        started = start_network(
+            start.bundle, start.plan, config.num_threads, config.cache_bytes_limit, config.max_rows
+        )
+    except (BundleError, DeviceError, PlanError) as error:
         send(connection, Failed(error))
         return
     # What is loaded stays for good: a full search through it would hold up a step for a tenth of a second.
     gc.collect()
     gc.freeze()
-    serve_network(connection, EagerNetwork(bundle.model), start.config, bundle.manifest_digest)
+    serve_network(connection, started, config)
 
 
-def serve_network(
-    connection: Connection, network: Network, config: EngineConfig, manifest_digest: str = ""
-) -> None:
+def serve_network(connection: Connection, started: StartedNetwork, config: EngineConfig) -> None:
     """Say that the network is there, and decode until told to stop. Raises as `Worker.run` does."""
     torch.set_num_threads(config.num_threads)
-    worker = Worker(connection, network, config)
+    network = started.network
+    worker = Worker(connection, started, config)
     ready = Ready(
         config=network.config,
         dtype=network.precision,
         device=str(network.device),
-        bytes_per_position=worker.bytes_per_position,
-        manifest_digest=manifest_digest,
+        bytes_per_position=started.bytes_per_position,
+        manifest_digest=started.manifest_digest,
+        path=network.path,
     )
     send(connection, ready)
+    del started, network  # when another one has taken over, nothing is to keep it in memory
     with torch.inference_mode():
         worker.run()
 
@@ -105,31 +113,53 @@ def serve_network(
 class Worker:
     """Turns one engine. The caller holds `torch.inference_mode`."""
 
-    def __init__(self, connection: Connection, network: Network, config: EngineConfig) -> None:
+    def __init__(self, connection: Connection, started: StartedNetwork, config: EngineConfig) -> None:
         self._connection = connection
         self._news = select.poll()  # registered once: `connection.poll` would do that for each step
         self._news.register(connection.fileno(), select.POLLIN)
         self._reported_at = time.monotonic()
         self._ear = _Ear()
         self._refused: list[tuple[int, Event]] = []  # since the last step
-        runner = _AnnouncingRunner(network, self._announce)
-        self.bytes_per_position = runner.bytes_per_position
+        runner = _AnnouncingRunner(self._announce, started.network, started.bytes_per_position)
         self._engine = Engine(runner, replace(config, max_queue_tokens=NO_LIMIT), self._ear)
+        self._upgrade = None if started.make_faster is None else Upgrade(started.make_faster)
 
     def run(self) -> None:
         """Until told to stop. Raises `EOFError` or `OSError` once the other side is gone."""
         while self._take():
-            self._report(self._turn())
+            self._change_over()
+            if not self._is_idle:
+                self._report(self._turn())
 
     def _take(self) -> bool:
         """All that has arrived; sleep as long as there is nothing to do. False: it is time to stop."""
-        while self._news.poll(None if self._is_idle else 0):
+        while self._news.poll(self._patience_milliseconds()):
             commands: tuple[Command, ...] = receive(self._connection)
             for command in commands:
                 if isinstance(command, Stop):
                     return False
                 self._obey(command)
         return True
+
+    def _patience_milliseconds(self) -> float | None:
+        """How long to wait for what may arrive; None: for ever."""
+        if not self._is_idle:
+            return 0
+        return None if self._upgrade is None else 1000 * LOOK_SECONDS
+
+    def _change_over(self) -> None:
+        """To the faster network as soon as there is one; what runs goes on where it is."""
+        if self._upgrade is None:
+            return
+        is_over = not self._upgrade.is_pending
+        if (network := self._upgrade.take()) is not None:
+            logger.info(
+                "changing over: what joins now is decoded by another network", extra={"path": network.path}
+            )
+            self._engine.change_over(_AnnouncingRunner(self._announce, network))
+            send(self._connection, Changed(network.path))
+        if is_over:
+            self._upgrade = None
 
     @property
     def _is_idle(self) -> bool:
@@ -176,8 +206,13 @@ class Worker:
 class _AnnouncingRunner(Runner):
     """Says who is about to be encoded, before anything can go wrong with it."""
 
-    def __init__(self, network: Network, announce: Callable[[Sequence[Segment]], None]) -> None:
-        super().__init__(network)
+    def __init__(
+        self,
+        announce: Callable[[Sequence[Segment]], None],
+        network: Network,
+        bytes_per_position: int | None = None,
+    ) -> None:
+        super().__init__(network, bytes_per_position)
         self._announce = announce
 
     def join(self, segments: Sequence[Segment]) -> None:

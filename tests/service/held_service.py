@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from model.checkpoint import Bundle
+from model.network import EagerNetwork
 from service.app import create_app
 from service.engine import CoalescingEngine, EngineConfig, EngineHandle
 from service.engine.thread_engine import ThreadEngine
@@ -54,7 +55,9 @@ def held_service(folder: Path, *, coalesce: bool = True, **limits: Any) -> Itera
     """Until the block is left. `limits` are the engine's."""
     metrics, bundle = Metrics(), tiny_bundle(folder)
     gate, observer = Gate(bundle.model), EngineMetrics(metrics)
-    engine: EngineHandle = ThreadEngine(bundle, EngineConfig(**{"max_rows": 8, **limits}), observer)
+    engine: EngineHandle = ThreadEngine(
+        EagerNetwork(bundle.model), EngineConfig(**{"max_rows": 8, **limits}), observer
+    )
     if coalesce:
         engine = CoalescingEngine(engine, observer.coalesced)
     registry, detector = ModelRegistry([_served(bundle, engine)]), FakeDetector()

@@ -61,5 +61,5 @@ def test_what_is_wrong_with_the_weights_is_said_by_the_process_that_reads_them(f
 
 
 def test_a_process_whose_parent_is_gone_already_does_not_start() -> None:
-    code = "from service.engine_process import end_with_parent; end_with_parent(1 << 30)"
+    code = "from service.engine.parent_death import end_with_parent; end_with_parent(1 << 30)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 1

@@ -48,7 +48,7 @@ LABELS = {
     "cancelled_total": {"stage"},
     "coalesced_total": set(),
     "engine_restarts_total": set(),
-    "model_info": {"model", "version", "dtype", "device"},
+    "model_info": {"model", "version", "dtype", "device", "path"},
     "model_load_duration_seconds": {"model"},
     "ready": set(),
     "draining": set(),
@@ -281,7 +281,7 @@ def test_padding_is_what_shorter_sources_and_rows_lack() -> None:
 
 
 def test_models_and_restarts_are_shown(service: HeldService) -> None:
-    labels = {"model": "tiny", "version": "1", "dtype": "float32", "device": "cpu"}
+    labels = {"model": "tiny", "version": "1", "dtype": "float32", "device": "cpu", "path": "eager"}
     assert service.value("model_info", **labels) == 1
     assert service.value("model_load_duration_seconds", model="tiny") == 0.25
     assert (service.value("ready"), service.value("draining")) == (1, 0)

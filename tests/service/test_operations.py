@@ -74,6 +74,7 @@ def test_models_are_listed_as_openai_does_with_our_fields_added(client: TestClie
                 "version": "1.0",
                 "dtype": "float32",
                 "device": "cpu",
+                "path": "eager",
             }
         ],
     }
@@ -132,14 +133,14 @@ def test_known_work_gives_known_metrics() -> None:
         "verto_backlog_seconds": 0.0002,
         "verto_ready": 1,
         "verto_draining": 0,
-        'verto_model_info{device="cpu",dtype="float32",model="en-de",version="1.0"}': 1,
+        'verto_model_info{device="cpu",dtype="float32",model="en-de",path="eager",version="1.0"}': 1,
         'verto_model_load_duration_seconds{model="en-de"}': 0.5,
     }
     assert {name: metric(client, name) for name in expected} == pytest.approx(expected)
 
 
 ALLOWED_LABELS = {"model", "pair", "route", "code", "reason", "phase", "finish_reason", "priority", "stage"}
-ALLOWED_LABELS |= {"version", "dtype", "device", "le"}
+ALLOWED_LABELS |= {"version", "dtype", "device", "path", "le"}
 
 
 def test_metrics_have_our_prefix_base_units_and_no_label_that_a_client_could_fill() -> None:

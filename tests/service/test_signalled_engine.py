@@ -16,6 +16,7 @@ from model.checkpoint import Bundle, load_bundle, save_bundle
 from model.decoding import DecodingOptions, Hypothesis
 from model.directions import Directions
 from model.language_signals import LanguageSignals, Signal
+from model.network import EagerNetwork
 from model.reference import translate
 from model.tokenizer import Tokenizer
 from service.app import create_app
@@ -60,7 +61,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClien
     folder = tmp_path_factory.mktemp("models")
     bundles = {name: save_signalled(folder / name, name, **signals) for name, signals in SIGNALS.items()}
     models = [
-        served_model(ThreadEngine(bundle, EngineConfig(max_rows=8)), bundle) for bundle in bundles.values()
+        served_model(ThreadEngine(EagerNetwork(bundle.model), EngineConfig(max_rows=8)), bundle)
+        for bundle in bundles.values()
     ]
     translator = fake_translator(*models)
     with TestClient(create_app(translator, Settings())) as client:

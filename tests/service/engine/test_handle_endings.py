@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from model.network import EagerNetwork
 from service.engine import (
     DeadlineExceeded,
     EngineConfig,
@@ -152,7 +152,7 @@ def test_a_defect_in_the_loop_fails_who_waits_instead_of_hanging() -> None:
             return lambda *_: None
 
     async def scenario() -> None:
-        engine = ThreadEngine(SimpleNamespace(model=tiny_model(1)), EngineConfig(), Broken())
+        engine = ThreadEngine(EagerNetwork(tiny_model(1)), EngineConfig(), Broken())
         try:
             assert isinstance(failure_of(await collect(engine.submit(request()))), StepFailed)
             assert isinstance(failure_of(await collect(engine.submit(request()))), StepFailed)

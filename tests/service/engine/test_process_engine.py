@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from model import reference
 from model.decoding import DecodingOptions
+from model.network import EagerNetwork
 from service.engine import (
     DeadlineExceeded,
     EngineConfig,
@@ -298,7 +298,7 @@ def test_the_observer_hears_the_same_facts_as_from_a_thread() -> None:
         return [fact[:4] for fact in kept]
 
     async def scenario() -> None:
-        thread = ThreadEngine(SimpleNamespace(model=model), EngineConfig(max_rows=8), thread_ear)
+        thread = ThreadEngine(EagerNetwork(model), EngineConfig(max_rows=8), thread_ear)
         await ask(thread)
         thread.close()
         with nursed(model, process_ear) as (engine, _):

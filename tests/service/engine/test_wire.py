@@ -28,7 +28,19 @@ from service.engine import (
     StreamBroken,
     TokensEvent,
 )
-from service.engine.wire import Cancel, Joined, Observed, Ready, Start, Stepped, Stop, Submit, receive, send
+from service.engine.network_plan import NetworkPlan
+from service.engine.wire import (
+    Cancel,
+    Joined,
+    Observed,
+    Ready,
+    Start,
+    Stepped,
+    Stop,
+    Submit,
+    receive,
+    send,
+)
 from tests.builders import tiny_config
 from tests.service.engine.segments import request
 
@@ -83,7 +95,7 @@ def test_commands_and_reports_arrive_as_they_were_sent() -> None:
         (1, FinishedEvent((hypothesis,), timings)),
     )
     for message in (
-        Start(bundle=Path("folder"), device="cpu", config=EngineConfig()),
+        Start(bundle=Path("folder"), plan=NetworkPlan(), config=EngineConfig()),
         (Submit(1, asked, 12.5), Cancel(1), Stop()),
         Ready(config=tiny_config(), dtype="float32", device="cpu", bytes_per_position=1, manifest_digest="d"),
         Joined((1, 2)),

@@ -18,7 +18,7 @@ from service.engine.worker import serve_network
 from tests.builders import tiny_model
 from tests.service.engine.segments import request
 from tests.service.engine.thread_door import BEAM, ENDLESS, SECONDS, SHORT
-from tests.service.engine.worker_door import ThreadChild
+from tests.service.engine.worker_door import ThreadChild, started_with
 
 MODEL = tiny_model(1)
 
@@ -26,7 +26,7 @@ MODEL = tiny_model(1)
 @contextmanager
 def worker(**limits: Any) -> Iterator[Connection]:
     config = EngineConfig(**{"max_rows": 8, **limits})
-    child = ThreadChild(lambda child: serve_network(child.theirs, EagerNetwork(MODEL), config, "digest"))
+    child = ThreadChild(lambda child: serve_network(child.theirs, started_with(EagerNetwork(MODEL)), config))
     try:
         yield child.connection
     finally:
@@ -143,7 +143,7 @@ def test_cancelling_what_it_does_not_have_changes_nothing() -> None:
 
 def test_told_to_stop_it_ends_though_there_is_work_left() -> None:
     config = EngineConfig(max_rows=8)
-    child = ThreadChild(lambda child: serve_network(child.theirs, EagerNetwork(MODEL), config))
+    child = ThreadChild(lambda child: serve_network(child.theirs, started_with(EagerNetwork(MODEL)), config))
     receive(child.connection)
     asked = [Submit(key, request(options=ENDLESS), time.monotonic()) for key in range(3)]
     send(child.connection, (*asked, Stop()))

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from model.decoding import DecodingOptions
+from model.network import EagerNetwork
 from model.transformer import Transformer
 from service.engine import (
     EngineConfig,
@@ -73,7 +73,7 @@ class Gate:
 @contextlib.contextmanager
 def running(model: Transformer | None = None, **limits: Any) -> Iterator[ThreadEngine]:
     config = EngineConfig(**{"max_rows": 8, **limits})
-    engine = ThreadEngine(SimpleNamespace(model=model or tiny_model(1)), config)
+    engine = ThreadEngine(EagerNetwork(model or tiny_model(1)), config)
     try:
         yield engine
     finally:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from typing import Any
 
-from model.network import EagerNetwork
+from model.network import EagerNetwork, Network
 from model.transformer import Transformer
 from service.engine import EngineConfig
+from service.engine.network_start import StartedNetwork
 from service.engine.observer import EngineObserver
 from service.engine.process_engine import ProcessEngine
 from service.engine.worker import serve_network
@@ -55,6 +56,14 @@ class ThreadChild:
         return self._dead.wait(timeout_seconds)
 
 
+def started_with(network: Network, digest: str = "digest", **others: Any) -> StartedNetwork:
+    """A network that has started, from a bundle of that digest."""
+    bytes_per_position = others.pop("bytes_per_position", network.bytes_per_position)
+    return StartedNetwork(
+        network=network, manifest_digest=digest, bytes_per_position=bytes_per_position, **others
+    )
+
+
 class Nursery:
     """Starts the children of one engine. What a test changes here is so for the next child."""
 
@@ -72,7 +81,7 @@ class Nursery:
     def _work(self, child: ThreadChild) -> None:
         assert self.may_load.wait(SECONDS)
         if not self.is_failing:
-            serve_network(child.theirs, EagerNetwork(self.model), self.config, self.digest)
+            serve_network(child.theirs, started_with(EagerNetwork(self.model), self.digest), self.config)
 
     def kill(self) -> None:
         """The present child."""

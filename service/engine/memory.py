@@ -1,0 +1,64 @@
+"""How much memory this process may still take: what the machine has free, and what a container allows.
+
+Knows Linux's control groups (both versions) and /proc/meminfo. Must not know what it is wanted for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+MEMORY_INFO = Path("/proc/meminfo")
+
+# Limit, use, and in `memory.stat` what the kernel would give back: versions 2 and 1.
+_FILES = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+    ),
+)
+
+
+def available_memory(cgroup_root: Path = CGROUP_ROOT, memory_info: Path = MEMORY_INFO) -> int | None:
+    """Bytes; the smaller of both bounds. None where neither can be read."""
+    bounds = [_of_machine(memory_info), *(_of_group(cgroup_root, *names) for names in _FILES)]
+    known = [bound for bound in bounds if bound is not None]
+    return min(known) if known else None
+
+
+def _of_machine(memory_info: Path) -> int | None:
+    kilobytes = _fields(memory_info).get("MemAvailable:")
+    return None if kilobytes is None else kilobytes * 1024
+
+
+def _of_group(root: Path, limit: str, use: str, stat: str, given_back: str) -> int | None:
+    allowed, used = _number(root / limit), _number(root / use)
+    if allowed is None or used is None:  # `max` means no limit
+        return None
+    return max(0, allowed - used + _fields(root / stat).get(given_back, 0))
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """Name and number at the beginning of every line."""
+    found = {}
+    for line in _read(path).splitlines():
+        name, _, rest = line.partition(" ")
+        number = rest.split()
+        if number and number[0].isdigit():
+            found[name] = int(number[0])
+    return found
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,145 @@
+"""From a bundle's folder and a plan to a network that decodes: the native one where it can be had.
+
+Knows: bundles, devices, precisions, the kernels' library. Must not know: the engine, pipes, requests.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from model.checkpoint import Bundle, load_bundle
+from model.devices import choose_device
+from model.int8 import int8_copy
+from model.native.binding import Library, NativeError
+from model.native.library import BuildSettings, NativeUnavailable, open_library
+from model.native.network import NativeNetwork
+from model.network import EagerNetwork, Network
+from service.engine.kernel_build import build_in_background
+from service.engine.network_plan import NetworkPlan, PlanError
+from service.engine.weight_memory import check_memory, native_bytes_per_position
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedNetwork:
+    """A network that decodes now. `make_faster` makes the one to change over to; it takes its time, and
+    raises `NativeUnavailable`. `bytes_per_position`: the most that either takes."""
+
+    network: Network
+    manifest_digest: str
+    bytes_per_position: int
+    make_faster: Callable[[], Network] | None = None
+
+
+def start_network(
+    folder: Path, plan: NetworkPlan, num_threads: int, cache_bytes: int, max_rows: int
+) -> StartedNetwork:
+    """Raises `BundleError`, `DeviceError`, and `PlanError` for what cannot be had.
+
+    `cache_bytes` and `max_rows` bound what keys and values will take besides.
+    """
+    device = choose_device(plan.device)
+    plan.check(device.type)
+    if device.type == "cpu":
+        check_memory(folder, plan.precision, cache_bytes, max_rows)
+    library = _library_at_once(plan) if device.type == "cpu" else None
+    if library is not None:
+        try:
+            return _native(folder, plan, num_threads, library)
+        except NativeUnavailable as error:
+            _refuse_where_it_must_be(plan, error)
+            logger.warning("the native kernels do not run this model; it runs without them: %s", error)
+            return _eager(folder, plan, device)
+    started = _eager(folder, plan, device)
+    if plan.kernels == "eager" or device.type != "cpu":
+        return started
+    return _with_prospects(started, folder, plan, num_threads)
+
+
+def _library_at_once(plan: NetworkPlan) -> Library | None:
+    """The library, as far as the plan wants one that is there; None: to begin without."""
+    if plan.kernels == "eager":
+        return None
+    try:
+        return _open(plan, build=plan.kernels == "native")
+    except NativeUnavailable as error:
+        _refuse_where_it_must_be(plan, error)
+        log = logger.info if error.is_missing else logger.warning
+        log("beginning without the native kernels, which are built meanwhile: %s", error)
+        return None
+
+
+def _refuse_where_it_must_be(plan: NetworkPlan, error: NativeUnavailable) -> None:
+    if plan.kernels == "native":
+        raise PlanError(f"kernels must be auto or eager here, got 'native': {error}") from error
+
+
+def _open(plan: NetworkPlan, *, build: bool) -> Library:
+    """Raises `NativeUnavailable`."""
+    settings = BuildSettings(cache_dir=plan.cache_dir, compiler=plan.compiler)
+    opened = open_library(settings, build=build)
+    try:
+        return Library(opened.functions)
+    except NativeError as error:
+        raise NativeUnavailable(str(error)) from error
+
+
+def _native(folder: Path, plan: NetworkPlan, num_threads: int, library: Library) -> StartedNetwork:
+    """Raises `BundleError`, `NativeUnavailable`."""
+    bundle = load_bundle(
+        folder, dtype=None
+    )  # every weight is read once, on its way into the library's memory
+    try:
+        network = NativeNetwork.from_model(bundle.model, plan.precision, num_threads, library)
+    except (NativeError, ValueError) as error:
+        raise NativeUnavailable(str(error)) from error
+    return StartedNetwork(
+        network=network,
+        manifest_digest=bundle.manifest_digest,
+        # The same whether it is there at once or is changed over to.
+        bytes_per_position=max(network.bytes_per_position, native_bytes_per_position(network.config)),
+    )
+
+
+def _eager(folder: Path, plan: NetworkPlan, device: torch.device) -> StartedNetwork:
+    dtype = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
+    bundle = load_bundle(folder, device=device, dtype=dtype)
+    network = _int8(bundle) if plan.precision == "int8" else EagerNetwork(bundle.model)
+    return StartedNetwork(
+        network=network,
+        manifest_digest=bundle.manifest_digest,
+        bytes_per_position=network.bytes_per_position,
+    )
+
+
+def _int8(bundle: Bundle) -> EagerNetwork:
+    try:
+        return EagerNetwork(int8_copy(bundle.model), "int8")
+    except (RuntimeError, AttributeError) as error:  # a build of torch without the integer product
+        reason = f"this build of torch has no integer product ({error})"
+        raise PlanError(f"precision must be float32 or bfloat16 here, got 'int8': {reason}") from error
+
+
+def _with_prospects(
+    started: StartedNetwork, folder: Path, plan: NetworkPlan, num_threads: int
+) -> StartedNetwork:
+    def make() -> Network:
+        build_in_background(plan.cache_dir, plan.compiler)
+        faster = _native(folder, plan, num_threads, _open(plan, build=False))
+        if faster.manifest_digest != started.manifest_digest:
+            raise NativeUnavailable(f"{folder}: was changed after it had been loaded")
+        return faster.network
+
+    most = max(started.bytes_per_position, native_bytes_per_position(started.network.config))
+    return StartedNetwork(
+        network=started.network,
+        manifest_digest=started.manifest_digest,
+        bytes_per_position=most,
+        make_faster=make,
+    )
