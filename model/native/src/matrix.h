@@ -38,6 +38,17 @@ struct Matrix {
 
   // Packs `weights` [N, K] and `bias` [N] (or null).
   static Matrix pack(Numbers numbers, int outputs, int inputs, const float* weights, const float* bias);
+  // Weights of a panel that lie together: of one k, or for int8 of four; how many such steps; where they begin.
+  size_t steps() const { return numbers == Numbers::int8 ? depth / 4 : depth; }
+  size_t bytes_per_panel() const {
+    return depth * PANEL * (numbers == Numbers::float32 ? 4 : numbers == Numbers::bfloat16 ? 2 : 1);
+  }
+  const char* panel_start(int panel) const {
+    const void* start = numbers == Numbers::float32 ? static_cast<const void*>(floats.data())
+                        : numbers == Numbers::bfloat16 ? static_cast<const void*>(halves.data())
+                                                       : static_cast<const void*>(bytes.data());
+    return static_cast<const char*>(start) + panel * bytes_per_panel();
+  }
   size_t num_bytes() const { return floats.num_bytes() + halves.num_bytes() + bytes.num_bytes(); }
 };
 

@@ -6,30 +6,47 @@ namespace verto {
 
 namespace {
 
-F16 activate(Activation activation, F16 x) {
-  switch (activation) {
-    case Activation::relu: return max(zero(), x);  // x second: not-a-number passes through
-    case Activation::gelu: return splat(0.5f) * x * (splat(1.0f) + erf(x * splat(0.70710678118654752f)));
-    case Activation::silu: return x / (splat(1.0f) + exp(zero() - x));
-    case Activation::none: break;
-  }
-  return x;
-}
+inline F16 relu(F16 x) { return max(zero(), x); }  // x second: not-a-number passes through
+inline F16 gelu(F16 x) { return splat(0.5f) * x * (splat(1.0f) + erf(x * splat(0.70710678118654752f))); }
+inline F16 silu(F16 x) { return x / (splat(1.0f) + exp(zero() - x)); }
 
 inline F16 load_weights(const float* p) { return load(p); }
 inline F16 load_weights(const uint16_t* p) { return load_bf16(p); }
 
-// Sums of M rows and V vectors of outputs. `Prefetch` bytes ahead, since a few rows wait for memory, not for
-// products, and the processor's own prefetching stops at every page.
+// The sums of M rows and V vectors of outputs. Where they are made they are local and copied at the end: what
+// is looked at by a variable index later is else written to memory at every k.
+template <int M, int V, class Sum>
+struct Tile {
+  Sum sums[M][V];
+  void take(const Sum (&from)[M][V]) {
+    for (int i = 0; i < M; ++i)
+      for (int v = 0; v < V; ++v) sums[i][v] = from[i][v];
+  }
+};
+
+// What is asked of memory while a tile is computed: some lines of 64 bytes at every k. One at a time goes well to
+// the nearest cache, several better to the second (measured; so is the choice of when, see `fetched_by`).
+struct Ahead {
+  const char* next;
+  int lines;
+};
+
+inline void prefetch_some(Ahead& ahead) {
+  if (ahead.lines == 1) {
+    prefetch(ahead.next), ahead.next += 64;
+  } else {
+    for (int line = 0; line < ahead.lines; ++line, ahead.next += 64) prefetch_far(ahead.next);
+  }
+}
+
 template <int M, int V, class T>
-inline void add_tile(const T* weights, size_t depth, const float* rows, size_t pitch, F16 (&sums)[M][V]) {
-  constexpr size_t ahead = 4096 / sizeof(T);
+inline void tile_sums(const T* weights, size_t depth, const float* rows, size_t pitch, Ahead ahead,
+                      Tile<M, V, F16>& tile) {
+  F16 sums[M][V];
   for (int i = 0; i < M; ++i)
     for (int v = 0; v < V; ++v) sums[i][v] = zero();
   for (size_t k = 0; k < depth; ++k, weights += PANEL) {
-    if constexpr (V == PANEL / LANES && M <= 4)
-      for (size_t line = 0; line < PANEL * sizeof(T); line += 64)
-        prefetch(reinterpret_cast<const char*>(weights + ahead) + line);
+    prefetch_some(ahead);
     F16 w[V];
     for (int v = 0; v < V; ++v) w[v] = load_weights(weights + v * LANES);
     for (int i = 0; i < M; ++i) {
@@ -37,122 +54,173 @@ inline void add_tile(const T* weights, size_t depth, const float* rows, size_t p
       for (int v = 0; v < V; ++v) sums[i][v] = fma(x, w[v], sums[i][v]);
     }
   }
+  tile.take(sums);
 }
 
 template <int M, int V>
-inline void add_tile(const int8_t* weights, size_t depth, const uint8_t* rows, size_t pitch, Sums (&sums)[M][V]) {
+inline void tile_sums(const int8_t* weights, size_t depth, const uint8_t* rows, size_t pitch, Ahead ahead,
+                      Tile<M, V, Sums>& tile) {
+  Sums sums[M][V];
   for (int i = 0; i < M; ++i)
     for (int v = 0; v < V; ++v) sums[i][v] = no_sums();
   for (size_t k = 0; k < depth; k += 4, weights += PANEL * 4) {
-    if constexpr (V == PANEL / LANES && M <= 4)
-      for (int line = 0; line < PANEL * 4; line += 64) prefetch(weights + 4096 + line);
+    prefetch_some(ahead);
     for (int i = 0; i < M; ++i) {
       const FourBytes x = splat_bytes(rows + static_cast<size_t>(i) * pitch + k);
       for (int v = 0; v < V; ++v) sums[i][v] = add_products(sums[i][v], x, weights + v * LANES * 4);
     }
   }
+  tile.take(sums);
+}
+
+template <int M, int V>
+inline void activate(Activation activation, Tile<M, V, F16>& tile) {
+  const auto each = [&](auto function) {
+    for (int i = 0; i < M; ++i)
+      for (int v = 0; v < V; ++v) tile.sums[i][v] = function(tile.sums[i][v]);
+  };
+  switch (activation) {
+    case Activation::relu: each(relu); break;
+    case Activation::gelu: each(gelu); break;
+    case Activation::silu: each(silu); break;
+    case Activation::none: break;
+  }
 }
 
 // Bias, activation, residual; then to memory.
-inline void finish(const Matrix& m, const Result& result, F16 value, int row, int column) {
-  const size_t place = static_cast<size_t>(row) * result.pitch + column;
-  value = activate(result.activation, value + load(m.bias.data() + column));
-  const int count = result.columns - column;
-  if (count >= LANES) {
-    store(result.out + place, result.residual == nullptr ? value : load(result.residual + place) + value);
-  } else if (count > 0) {
-    if (result.residual != nullptr) value = load_some(result.residual + place, count) + value;
-    store_some(result.out + place, value, count);
+template <int M, int V>
+void finish(const Matrix& m, const Result& result, int row, int column, Tile<M, V, F16>& tile) {
+  for (int v = 0; v < V; ++v) {
+    const F16 bias = load(m.bias.data() + column + v * LANES);
+    for (int i = 0; i < M; ++i) tile.sums[i][v] = tile.sums[i][v] + bias;
+  }
+  activate(result.activation, tile);
+  for (int i = 0; i < M; ++i)
+    for (int v = 0; v < V; ++v) {
+      const int count = result.columns - column - v * LANES;
+      const size_t place = static_cast<size_t>(row + i) * result.pitch + column + v * LANES;
+      F16 value = tile.sums[i][v];
+      if (count >= LANES) {
+        if (result.residual != nullptr) value = load(result.residual + place) + value;
+        store(result.out + place, value);
+      } else if (count > 0) {
+        if (result.residual != nullptr) value = load_some(result.residual + place, count) + value;
+        store_some(result.out + place, value, count);
+      }
+    }
+}
+
+// Of each of M rows the largest of 64 values and the sum of e^(value - largest), from what was just stored. Step
+// by step over all rows, since within a row every step waits for the one before.
+template <int M>
+inline void summarise(const Result& result, int panels, int row, int panel) {
+  constexpr int V = PANEL / LANES;
+  const int count = result.columns - panel * PANEL < PANEL ? result.columns - panel * PANEL : PANEL;
+  const float* values = result.out + static_cast<size_t>(row) * result.pitch + panel * PANEL;
+  const F16 least = splat(-3.402823466e38f);
+  F16 parts[M][V], most[M], totals[M];
+  float top[M];
+  for (int i = 0; i < M; ++i, values += result.pitch) {
+    for (int v = 0; v < V; ++v) {
+      const int left = count - v * LANES;
+      if (left >= LANES) parts[i][v] = load(values + v * LANES);
+      else parts[i][v] = left > 0 ? keep_first(load_some(values + v * LANES, left), left, least) : least;
+    }
+    most[i] = max(max(parts[i][0], parts[i][1]), max(parts[i][2], max(parts[i][3], least)));
+  }
+  for (int i = 0; i < M; ++i) top[i] = largest(most[i]);
+  for (int i = 0; i < M; ++i) {
+    totals[i] = zero();
+    for (int v = 0; v < V; ++v) {
+      const int left = count - v * LANES;
+      const F16 share = exp_below_zero(parts[i][v] - splat(top[i]));
+      totals[i] = totals[i] + (left >= LANES ? share : keep_first(share, left > 0 ? left : 0, zero()));
+    }
+  }
+  for (int i = 0; i < M; ++i) {
+    const size_t place = static_cast<size_t>(row + i) * panels + panel;
+    result.block_max[place] = top[i];
+    result.block_sum[place] = sum(totals[i]);
   }
 }
 
-// The largest of a row's 64 values and the sum of e^(value - largest), from what was just stored.
-inline void summarise(const Result& result, int panels, int row, int panel) {
-  const float* values = result.out + static_cast<size_t>(row) * result.pitch + panel * PANEL;
-  const int count = result.columns - panel * PANEL < PANEL ? result.columns - panel * PANEL : PANEL;
-  const F16 least = splat(-3.402823466e38f);
-  F16 parts[PANEL / LANES], most = least;
-  for (int v = 0; v < PANEL / LANES; ++v) {
-    const int left = count - v * LANES;
-    if (left >= LANES) parts[v] = load(values + v * LANES);
-    else parts[v] = left > 0 ? keep_first(load_some(values + v * LANES, left), left, least) : least;
-    most = max(parts[v], most);
-  }
-  const float top = largest(most);
-  F16 total = zero();
-  for (int v = 0; v < PANEL / LANES; ++v) {
-    const int left = count - v * LANES;
-    if (left <= 0) break;
-    const F16 share = exp(parts[v] - splat(top));
-    total = total + (left >= LANES ? share : keep_first(share, left, zero()));
-  }
-  const size_t place = static_cast<size_t>(row) * panels + panel;
-  result.block_max[place] = top;
-  result.block_sum[place] = sum(total);
-}
+// Rows `row`.. of the result, outputs of one panel.
+struct Place {
+  int row, panel;
+  Ahead ahead;
+};
 
 // One tile of M rows: the whole panel, V vectors at a time.
 template <int M, int V, class T>
-void float_tile(const Matrix& m, const T* weights, const Rows& rows, const Result& result, int row, int panel) {
-  const float* x = rows.floats + static_cast<size_t>(row) * rows.pitch;
-  for (int first = 0; first < PANEL && panel * PANEL + first < result.columns; first += V * LANES) {
-    F16 sums[M][V];
-    add_tile<M, V>(weights + first, m.depth, x, rows.pitch, sums);
-    for (int i = 0; i < M; ++i)
-      for (int v = 0; v < V; ++v) finish(m, result, sums[i][v], row + i, panel * PANEL + first + v * LANES);
+void float_tile(const Matrix& m, const T* weights, const Rows& rows, const Result& result, Place place) {
+  const float* x = rows.floats + static_cast<size_t>(place.row) * rows.pitch;
+  for (int first = 0; first < PANEL && place.panel * PANEL + first < result.columns; first += V * LANES) {
+    Tile<M, V, F16> tile;
+    tile_sums(weights + first, m.depth, x, rows.pitch, place.ahead, tile);
+    finish(m, result, place.row, place.panel * PANEL + first, tile);
   }
 }
 
 template <int M, int V>
-void byte_tile(const Matrix& m, const int8_t* weights, const Rows& rows, const Result& result, int row, int panel) {
-  const uint8_t* x = rows.bytes + static_cast<size_t>(row) * rows.pitch;
-  for (int first = 0; first < PANEL && panel * PANEL + first < result.columns; first += V * LANES) {
-    Sums sums[M][V];
-    add_tile<M, V>(weights + static_cast<size_t>(first) * 4, m.depth, x, rows.pitch, sums);
+void byte_tile(const Matrix& m, const int8_t* weights, const Rows& rows, const Result& result, Place place) {
+  const uint8_t* x = rows.bytes + static_cast<size_t>(place.row) * rows.pitch;
+  for (int first = 0; first < PANEL && place.panel * PANEL + first < result.columns; first += V * LANES) {
+    Tile<M, V, Sums> sums;
+    tile_sums(weights + static_cast<size_t>(first) * 4, m.depth, x, rows.pitch, place.ahead, sums);
+    Tile<M, V, F16> tile;
+    const int column = place.panel * PANEL + first;
     for (int v = 0; v < V; ++v) {
-      const int column = panel * PANEL + first + v * LANES;
-      const F16 scales = load(m.scales.data() + column);
+      const F16 scales = load(m.scales.data() + column + v * LANES);
       for (int i = 0; i < M; ++i) {
-        const F16 whole = less_as_floats(sums[i][v], m.offsets.data() + column);
-        finish(m, result, whole * scales * splat(rows.scales[row + i]), row + i, column);
+        const F16 whole = less_as_floats(sums.sums[i][v], m.offsets.data() + column + v * LANES);
+        tile.sums[i][v] = whole * scales * splat(rows.scales[place.row + i]);
       }
     }
+    finish(m, result, place.row, column, tile);
   }
 }
 
 template <int M>
-inline void tile_of(const Matrix& m, const Rows& rows, const Result& result, int row, int panel) {
-  const size_t start = static_cast<size_t>(panel) * m.depth * PANEL;
+inline void tile_of(const Matrix& m, const Rows& rows, const Result& result, Place place) {
+  const size_t start = static_cast<size_t>(place.panel) * m.depth * PANEL;
   if (m.numbers == Numbers::int8) {
-    if constexpr (M <= BYTE_ROWS) byte_tile<M, BYTE_VECTORS>(m, m.bytes.data() + start, rows, result, row, panel);
+    if constexpr (M <= BYTE_ROWS) byte_tile<M, BYTE_VECTORS>(m, m.bytes.data() + start, rows, result, place);
   } else if constexpr (M <= FLOAT_ROWS) {
     if (m.numbers == Numbers::bfloat16)
-      float_tile<M, FLOAT_VECTORS>(m, m.halves.data() + start, rows, result, row, panel);
+      float_tile<M, FLOAT_VECTORS>(m, m.halves.data() + start, rows, result, place);
     else
-      float_tile<M, FLOAT_VECTORS>(m, m.floats.data() + start, rows, result, row, panel);
+      float_tile<M, FLOAT_VECTORS>(m, m.floats.data() + start, rows, result, place);
+  }
+  if (result.block_max != nullptr) summarise<M>(result, m.panels, place.row, place.panel);
+}
+
+void tile(const Matrix& m, const Rows& rows, const Result& result, int count, Place place) {
+  switch (count) {
+    case 1: return tile_of<1>(m, rows, result, place);
+    case 2: return tile_of<2>(m, rows, result, place);
+    case 3: return tile_of<3>(m, rows, result, place);
+    case 4: return tile_of<4>(m, rows, result, place);
+    case 5: return tile_of<5>(m, rows, result, place);
+    default: return tile_of<6>(m, rows, result, place);
   }
 }
 
-void tile(const Matrix& m, const Rows& rows, const Result& result, int row, int count, int panel) {
-  switch (count) {
-    case 1: tile_of<1>(m, rows, result, row, panel); break;
-    case 2: tile_of<2>(m, rows, result, row, panel); break;
-    case 3: tile_of<3>(m, rows, result, row, panel); break;
-    case 4: tile_of<4>(m, rows, result, row, panel); break;
-    case 5: tile_of<5>(m, rows, result, row, panel); break;
-    default: tile_of<6>(m, rows, result, row, panel); break;
-  }
-  if (result.block_max != nullptr)
-    for (int i = 0; i < count; ++i) summarise(result, m.panels, row + i, panel);
+// While tile `number` of `tiles` is computed, its share of the next panel is fetched. A tile that is alone with its
+// panel reads it but once, as fast as the processor fetches it by itself.
+Ahead fetched_by(const Matrix& m, int panel, int number, int tiles) {
+  const int lines = static_cast<int>(m.bytes_per_panel() / m.steps() / 64), share = (lines + tiles - 1) / tiles;
+  const size_t first = static_cast<size_t>(number) * share * m.steps() * 64;
+  if (tiles == 1 || panel + 1 == m.panels || first >= m.bytes_per_panel()) return {nullptr, 0};
+  return {m.panel_start(panel + 1) + first, share};
 }
 
 // All rows of one panel, in tiles as even as can be: 8 rows are 4 and 4 rather than 6 and 2.
 void panel_product(const Matrix& m, const Rows& rows, const Result& result, int panel) {
   const int most = m.numbers == Numbers::int8 ? BYTE_ROWS : FLOAT_ROWS;
   const int tiles = (rows.count + most - 1) / most;
-  for (int t = 0, row = 0; t < tiles; ++t) {
-    const int count = (rows.count - row + tiles - t - 1) / (tiles - t);
-    tile(m, rows, result, row, count, panel);
+  for (int number = 0, row = 0; number < tiles; ++number) {
+    const int count = (rows.count - row + tiles - number - 1) / (tiles - number);
+    tile(m, rows, result, count, {row, panel, fetched_by(m, panel, number, tiles)});
     row += count;
   }
 }

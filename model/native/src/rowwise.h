@@ -63,7 +63,7 @@ inline void softmax(float* x, int count) {
   const F16 top = splat(largest(most));
   F16 total = zero();
   for (int i = 0; i < count; i += LANES) {
-    F16 share = exp(load(x + i) - top);
+    F16 share = exp_below_zero(load(x + i) - top);
     if (count - i < LANES) share = keep_first(share, count - i, zero());
     store(x + i, share);
     total = total + share;

@@ -59,6 +59,17 @@ inline F16 exp(F16 x) {
   return scale_by_power(p, n);
 }
 
+// e^x for the x <= 0 of softmax, to 2e-7 of its larger results: fewer steps than `exp`. Not-a-number stays so.
+inline F16 exp_below_zero(F16 x) {
+  const F16 t = max(splat(-125.0f), x * splat(1.44269504088896341f));  // t second: not-a-number passes through
+  const F16 n = round(t), f = t - n;
+  F16 p = fma(splat(1.3264727272e-03f), f, splat(9.6715127561e-03f));
+  p = fma(p, f, splat(5.5507337441e-02f));
+  p = fma(p, f, splat(2.4022242084e-01f));
+  p = fma(p, f, splat(6.9314697760e-01f));
+  return scale_by_power(fma(p, f, splat(1.0f)), n);
+}
+
 // The error function to 1.5e-7 (Abramowitz and Stegun 7.1.26).
 inline F16 erf(F16 x) {
   const F16 size = abs(x);
