@@ -86,7 +86,7 @@ def grouped(cells: Sequence[Cell]) -> Iterator[tuple[str, str, str, list[Cell]]]
 
 
 def main(
-    minutes: Annotated[float, typer.Option(help="Time for all rounds; loading comes on top.")] = 13.0,
+    minutes: Annotated[float, typer.Option(help="Time for all rounds; loading comes on top.")] = 12.0,
     rounds: Annotated[int, typer.Option(help="Rounds of each side in every cell.")] = ROUNDS,
     batch: Annotated[list[int] | None, typer.Option(help="Sentences at once; may be repeated.")] = None,
     shape: Annotated[

@@ -17,6 +17,7 @@ from loadtests.bench.sides import Ask, Side, Tokens
 ROUNDS = 7
 FEWEST_TOKENS = 7  # a target is not cut shorter than that to save time
 WARM_UP_TOKENS = 2  # of a cell with forced lengths, so that what is allocated once is no part of a round
+CHEAP_SECONDS = 2.0  # within which a cell may have more rounds than it must
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,37 +72,59 @@ class Budget:
 def time_cell(
     cell: Cell, verto: Side, peer: Side, sources: Sequence[Tokens], seconds: float, rounds: int = ROUNDS
 ) -> Timed:
-    """`rounds` of both. Where those would take longer than `seconds`, forced targets are made shorter."""
-    batches = [sources[start : start + cell.batch] for start in range(0, len(sources), cell.batch)]
-
-    def once(side: Side, length: int | None) -> tuple[float, list[Tokens]]:
-        began = time.perf_counter()
-        answers = [one for batch in batches for one in side.translate(batch, Ask(cell.strategy, length))]
-        return time.perf_counter() - began, answers
-
+    """At least `rounds` of both. Where those would take longer than `seconds`, forced targets are made
+    shorter; where they take hardly any time, there are up to three times as many."""
+    turns = _Turns(cell, (verto, peer), sources)
     length = FORCED_LENGTH if cell.text == "forced" else None
-    for side in (verto, peer):
-        once(side, length and WARM_UP_TOKENS)
-    first = [once(side, length) for side in (verto, peer)]
-    shorter = _fitting(length, seconds, rounds * sum(one for one, _ in first))
+    turns.both(length and WARM_UP_TOKENS)
+    first = turns.both(length)
+    shorter = _fitting(length, seconds, rounds * first.seconds)
     if shorter != length:
-        length, first = shorter, [once(side, shorter) for side in (verto, peer)]
-    times = [[one] for one, _ in first]
-    for _ in range(rounds - 1):
-        for side, taken in zip((verto, peer), times, strict=True):
-            taken.append(once(side, length)[0])
-    ours, theirs = (answers for _, answers in first)
-    identical = sum(a == b for a, b in zip(ours, theirs, strict=True))
+        length, first = shorter, turns.both(shorter)
+    many = max(rounds, min(3 * rounds, int(min(seconds, CHEAP_SECONDS) / first.seconds)))
+    taken = [first, *(turns.both(length) for _ in range(many - 1))]
+    pairs = zip(first.verto_answers, first.peer_answers, strict=True)
     return Timed(
         cell,
         length,
-        verto_seconds=tuple(times[0]),
-        peer_seconds=tuple(times[1]),
-        verto_tokens=_count(ours, length),
-        peer_tokens=_count(theirs, length),
-        sentences=len(ours),
-        identical=identical,
+        verto_seconds=tuple(one.verto_seconds for one in taken),
+        peer_seconds=tuple(one.peer_seconds for one in taken),
+        verto_tokens=_count(first.verto_answers, length),
+        peer_tokens=_count(first.peer_answers, length),
+        sentences=len(first.verto_answers),
+        identical=sum(ours == theirs for ours, theirs in pairs),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One turn of each."""
+
+    verto_seconds: float
+    peer_seconds: float
+    verto_answers: Sequence[Tokens]
+    peer_answers: Sequence[Tokens]
+
+    @property
+    def seconds(self) -> float:
+        return self.verto_seconds + self.peer_seconds
+
+
+class _Turns:
+    """All of a cell's sentences, batch by batch, to one side and then to the other."""
+
+    def __init__(self, cell: Cell, sides: tuple[Side, Side], sources: Sequence[Tokens]) -> None:
+        self._strategy, self._sides = cell.strategy, sides
+        self._batches = [sources[start : start + cell.batch] for start in range(0, len(sources), cell.batch)]
+
+    def both(self, length: int | None) -> _Round:
+        ours, theirs = (self._one(side, Ask(self._strategy, length)) for side in self._sides)
+        return _Round(ours[0], theirs[0], ours[1], theirs[1])
+
+    def _one(self, side: Side, ask: Ask) -> tuple[float, list[Tokens]]:
+        began = time.perf_counter()
+        answers = [one for batch in self._batches for one in side.translate(batch, ask)]
+        return time.perf_counter() - began, answers
 
 
 def _fitting(length: int | None, seconds: float, expected: float) -> int | None:

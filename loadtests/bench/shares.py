@@ -98,8 +98,8 @@ def _parts_of_steps(shape: Shape, cell: Cell, make: Callable[[Transformer], Netw
     full, small = seconds(make(shape.model)), seconds(make(_small(shape.model.config)))
     whole = mean(full)
     output = max(0.0, whole - mean(small)) / whole
-    history = max(0.0, whole - min(full[1:4])) / whole
-    rest = max(0.0, 1.0 - output - history)
+    history = min(1.0 - output, max(0.0, whole - min(full[1:4])) / whole)
+    rest = 1.0 - output - history
     return {"output projection": output, "history": history, "other products and cross-attention": rest}
 
 

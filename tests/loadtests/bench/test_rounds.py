@@ -32,9 +32,11 @@ class Echo:
 
 def test_both_sides_take_turns_after_a_short_warm_up() -> None:
     calls: list[tuple[str, int | None]] = []
-    timed = time_cell(FORCED, Echo("a", calls), Echo("b", calls), SOURCES[:2], 60.0, rounds=3)
-    assert calls == [("a", 2), ("b", 2), *[("a", 25), ("b", 25)] * 3]
-    assert (len(timed.verto_seconds), len(timed.peer_seconds)) == (3, 3)
+    sides = [Echo(name, calls, seconds_per_token=0.01) for name in "ab"]
+    timed = time_cell(FORCED, *sides, SOURCES[:2], 60.0, rounds=3)
+    assert calls[:4] == [("a", 2), ("b", 2), ("a", 25), ("b", 25)]
+    assert calls[4:] == [("a", 25), ("b", 25)] * (len(timed.verto_seconds) - 1)
+    assert 3 <= len(timed.verto_seconds) == len(timed.peer_seconds) <= 4
     assert (timed.verto_tokens, timed.sentences, timed.identical) == (50, 2, 2)
 
 
@@ -43,6 +45,11 @@ def test_sentences_are_asked_in_batches_and_never_cut() -> None:
     timed = time_cell(REAL, Echo("a", calls), Echo("b", calls), SOURCES, 0.0, rounds=1)
     assert calls == [*[("a", None)] * 2, *[("b", None)] * 2] * 2
     assert (timed.length, timed.verto_tokens, timed.sentences) == (None, 12, 4)
+
+
+def test_cells_that_take_no_time_have_more_rounds() -> None:
+    timed = time_cell(FORCED, Echo("a", []), Echo("b", []), SOURCES[:2], 60.0, rounds=3)
+    assert len(timed.verto_seconds) == 9
 
 
 def test_a_forced_target_is_made_shorter_where_time_is_short() -> None:
