@@ -12,22 +12,16 @@ from collections.abc import Sequence
 from typing import Any
 
 
-class JsonClient:
-    """One pool of connections to one server. Raises `ConnectionError` for any status but 200."""
+class Connections:
+    """One pool to one server; as many are made as are needed at once."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def post(self, path: str, content: dict[str, Any]) -> Any:
-        """The answer's JSON."""
-        status, answer = await self._exchange(post_request(self._host, path, content))
-        if status != 200:
-            raise ConnectionError(f"status {status}: {answer.decode(errors='replace')[:200]}")
-        return json.loads(answer)
-
-    async def _exchange(self, request: bytes) -> tuple[int, bytes]:
-        """Over an idle connection, or a new one where the server has closed that meanwhile."""
+    async def exchange(self, request: bytes) -> tuple[int, bytes]:
+        """Status and content, over an idle connection, or a new one where the server has closed that
+        meanwhile. Raises `ConnectionError`."""
         while self._idle:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 return await self._over(self._idle.pop(), request)
@@ -49,7 +43,7 @@ class JsonClient:
         self._idle.append(connection)
         return answer
 
-    async def close(self) -> None:
+    def close(self) -> None:
         for _, writer in self._idle:
             writer.close()
         self._idle.clear()
@@ -71,28 +65,33 @@ def post_request(host: str, path: str, content: dict[str, Any]) -> bytes:
     return head.encode() + body
 
 
-class PreparedClient:
-    """Sends requests that were made beforehand and reads nothing of an answer but its status.
+class JsonClient:
+    """Questions to one server. Raises `ConnectionError` for any status but 200."""
 
-    Connections are kept open, and as many made as are needed at once.
-    """
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._connections = host, Connections(host, port)
+
+    async def post(self, path: str, content: dict[str, Any]) -> Any:
+        """The answer's JSON."""
+        status, answer = await self._connections.exchange(post_request(self._host, path, content))
+        if status != 200:
+            raise ConnectionError(f"status {status}: {answer.decode(errors='replace')[:200]}")
+        return json.loads(answer)
+
+    async def close(self) -> None:
+        self._connections.close()
+
+
+class PreparedClient:
+    """Sends requests that were made beforehand and looks at nothing of an answer but its status."""
 
     def __init__(self, host: str, port: int, requests: Sequence[bytes]) -> None:
-        self._host, self._port, self._requests = host, port, requests
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._connections, self._requests = Connections(host, port), requests
 
     async def status(self, number: int) -> int:
-        """Send the request with this number, counted round, and read its answer."""
-        reader, writer = self._idle.pop() if self._idle else await self._connect()
-        writer.write(self._requests[number % len(self._requests)])
-        status, _ = await _read(reader)
-        self._idle.append((reader, writer))
+        """Of the request with this number, counted round. Raises `ConnectionError`."""
+        status, _ = await self._connections.exchange(self._requests[number % len(self._requests)])
         return status
 
     def close(self) -> None:
-        for _, writer in self._idle:
-            writer.close()
-        self._idle.clear()
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self._host, self._port)
+        self._connections.close()

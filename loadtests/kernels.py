@@ -5,24 +5,24 @@ Knows: settings, the library, both kinds of network. Must not know: what is meas
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from model.int8 import int8_copy
 from model.native.binding import Library
 from model.native.library import BuildSettings, open_library
 from model.native.network import NativeNetwork
 from model.network import EagerNetwork, Network
 from model.transformer import Transformer
+from service.settings import resolve_settings
 
 
 def serving_library() -> Library:
     """From the server's cache, built into it where it is not there. Raises NativeUnavailable."""
-    settings = BuildSettings(cache_dir=Path.home() / ".cache" / "verto")
-    return Library(open_library(settings).functions)
+    settings = resolve_settings().settings
+    build = BuildSettings(cache_dir=settings.cache_dir, compiler=settings.cxx)
+    return Library(open_library(build).functions)
 
 
 def served(model: Transformer, precision: str, threads: int, library: Library | None) -> Network:
     """What a server with this setting decodes with; without a library, what it does where there is none."""
     if library is not None:
         return NativeNetwork.from_model(model, precision, threads, library)
-    return EagerNetwork(int8_copy(model) if precision == "int8" else model)
+    return EagerNetwork(int8_copy(model), "int8") if precision == "int8" else EagerNetwork(model)

@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from loadtests.http_client import PreparedClient
+from loadtests.kernels import serving_library
 from loadtests.live_load.rate_search import MOST_WINDOWS, RateSearch, rate_at
 from loadtests.live_load.report import (
     CALM_SHARE,
@@ -137,6 +138,7 @@ def main(
     """Find the highest rate of each server, and compare waiting times at a calmer one."""
     plan, alike = Plan(seconds, calm_rounds, bound_ms), Alike(bundle, precision, threads)
     asked, tuning = workload(sentences, NUM_SENTENCES), tuned(results)
+    library = serving_library()  # built beforehand, as an image has it
     names = [VERTO, CTRANSLATE2, *([SEQUENTIAL] if sequential else [])]
     with (
         opened(names, alike, tuning, asked) as clients,
@@ -144,6 +146,7 @@ def main(
     ):
         found = asyncio.run(measure(clients, plan, done))
     facts = run_facts(threads) | {"ctranslate2": version("ctranslate2"), "precision": precision}
+    facts["kernels"] = library.level
     facts |= {"workload": asked.name, "settings of the peer": " ".join(tuning.options())}
     tables = [rates_table(found), calm_table(found)]
     pictures = {"live-load.png": picture(found)}

@@ -41,7 +41,9 @@ async def window(
     """Requests that were due within the warm-up do not count, the rest all do."""
     most_waiting = max(FEWEST_WAITING, round(LOST_SECONDS * rate))
     outcomes = await offered(door, rate, warm_up_seconds + seconds, seed, most_waiting)
-    await asyncio.sleep(0.2)  # what a server does behind its last answer is not the next window's
+    await asyncio.sleep(
+        min(0.2, warm_up_seconds)
+    )  # what a server does behind its last answer is not the next window's
     last_due = max((one.due for one in outcomes), default=0.0)
     given_up = last_due < warm_up_seconds + seconds - max(1.0, 20.0 / rate)
     return summary(rate, [one for one in outcomes if one.due >= warm_up_seconds], given_up)

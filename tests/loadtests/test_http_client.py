@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from loadtests.http_client import JsonClient
+from loadtests.http_client import JsonClient, PreparedClient, post_request
 
 
 class Server:
@@ -74,3 +74,19 @@ def test_another_status_is_an_error_that_quotes_the_answer() -> None:
             await client.post("/", {"text": json.dumps("hello")})
 
     with_client(Server(status=503), scenario)
+
+
+def test_prepared_requests_go_round_and_outlive_closed_connections() -> None:
+    server = Server(per_connection=2, status=429)
+
+    async def run() -> None:
+        listener = await asyncio.start_server(server.handle, "127.0.0.1", 0)
+        requests = [post_request("127.0.0.1", "/", {"number": number}) for number in range(3)]
+        client = PreparedClient("127.0.0.1", listener.sockets[0].getsockname()[1], requests)
+        assert [await client.status(number) for number in range(5)] == [429] * 5
+        assert server.connections == 3
+        client.close()
+        listener.close()
+        await listener.wait_closed()
+
+    asyncio.run(asyncio.wait_for(run(), 20))

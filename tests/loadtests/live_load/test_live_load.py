@@ -32,13 +32,13 @@ class OneAtATime:
 
 def test_a_server_twice_as_fast_keeps_up_with_about_twice_the_rate() -> None:
     async def run() -> Finding:
-        doors = {VERTO: OneAtATime(0.005), CTRANSLATE2: OneAtATime(0.01)}
+        doors = {VERTO: OneAtATime(0.004), CTRANSLATE2: OneAtATime(0.008)}
         clients = cast(dict[str, PreparedClient], doors)
-        plan = Plan(seconds=0.4, calm_rounds=2, bound_ms=100.0, warm_up_seconds=0.1)
+        plan = Plan(seconds=0.25, calm_rounds=2, bound_ms=100.0, warm_up_seconds=0.02)
         return await measure(clients, plan, lambda *_: None)
 
     found = asyncio.run(run())
-    assert 1.2 < found.rate_ratio(CTRANSLATE2) < 4.0
+    assert 1.1 < found.rate_ratio(CTRANSLATE2) < 5.0
     assert [len(windows) for windows in found.calm.values()] == [2, 2]
     assert found.calm_ratio < 1.0
 
