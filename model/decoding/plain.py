@@ -15,9 +15,10 @@ from model.decoding.options import DecodingOptions
 
 
 def is_plain(options: DecodingOptions) -> bool:
-    """Greedy or beam search whose choice looks at nothing but sums of log-probabilities and the length."""
+    """Greedy or beam search whose choice, behind its prefix, looks at nothing but sums of log-probabilities
+    and the length."""
     looks_back = options.repetition_penalty != 1.0 or options.no_repeat_ngram_size or options.banned_ids
-    steers = options.prefix_ids or options.required_ids or options.coverage_penalty
+    steers = options.required_ids or options.coverage_penalty
     is_search = options.strategy in ("greedy", "beam")
     return is_search and not looks_back and not steers and options.diversity_groups == 1
 

@@ -18,6 +18,7 @@ from model.decoding.beam_segment import BeamSegment, Ending
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.options import DecodingOptions
 from model.decoding.plain import Bars
+from model.decoding.prefix import Begun
 from model.decoding.stable_prefix import same_beginning
 from model.decoding.strategy import Hypothesis, Selection, check_new
 from model.decoding.trails import Trail, common_beginning, last_tokens, written
@@ -62,6 +63,20 @@ class PlainBeamStrategy:
         self._trails += [None] * options.rows
         self._rows_changed()
         return options.rows
+
+    def resume(self, key: int, begun: Begun) -> None:
+        """Go on behind a prefix, which all rows have written; one of them is on a beam."""
+        options, num_steps = begun.options, len(begun.log_probs)
+        trail: Trail | None = None
+        for token_id, log_prob in zip(begun.token_ids, begun.log_probs, strict=True):
+            trail = (trail, token_id, log_prob)
+        told = begun.stream and not begun.draft
+        segment = BeamSegment(key, options, begun.max_length, told, begun.draft, begun.source_length)
+        segment.num_steps, segment.num_sent = num_steps, begun.num_sent
+        self._segments[key] = segment
+        self._totals += [sum(begun.log_probs), *[NEVER] * (options.rows - 1)]
+        self._trails += [trail, *[None] * (options.rows - 1)]
+        self._rows_changed()
 
     def remove(self, keys: Sequence[int]) -> None:
         gone = set(keys) & self._segments.keys()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import torch
@@ -20,24 +21,26 @@ from model.decoding.options import DecodingOptions, StrategyKind
 from model.decoding.plain import is_plain
 from model.decoding.plain_beam import PlainBeamStrategy
 from model.decoding.plain_greedy import PlainGreedyStrategy
+from model.decoding.prefix import PrefixStrategy
 from model.decoding.sampling import SampleStrategy
 from model.decoding.strategy import Hypothesis, Selection, Strategy, check_new
 from model.step_scores import StepScores
 
-Kind = Literal["beam", "greedy", "sample", "plain beam", "plain greedy"]
+Kind = Literal["beam", "greedy", "sample", "plain beam", "plain greedy", "prefix"]
 
-KINDS: dict[Kind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
+RULED: dict[Kind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
     "beam": BeamStrategy,
     "greedy": GreedyStrategy,
     "sample": SampleStrategy,
-    "plain beam": PlainBeamStrategy,
-    "plain greedy": PlainGreedyStrategy,
 }
 PLAIN: dict[StrategyKind, Kind] = {"beam": "plain beam", "greedy": "plain greedy"}
 
 
-def kind_of(options: DecodingOptions) -> Kind:
-    return PLAIN[options.strategy] if is_plain(options) else options.strategy
+def kind_of(options: DecodingOptions, max_length: int) -> Kind:
+    """Where a segment begins; one of kind "prefix" goes on as a plain one."""
+    if not is_plain(options) or len(options.prefix_ids) >= max_length:
+        return options.strategy
+    return "prefix" if options.prefix_ids else PLAIN[options.strategy]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,20 @@ class StrategySet:
     """A `Strategy` over mixed kinds. Rows of the batch stand in the order in which segments were added."""
 
     def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
-        self._strategies = {kind: create(vocabulary, device) for kind, create in KINDS.items()}
+        self._prefixes = PrefixStrategy(vocabulary, device)
+        self._plain: dict[Kind, PlainBeamStrategy | PlainGreedyStrategy] = {
+            "plain beam": PlainBeamStrategy(vocabulary, device),
+            "plain greedy": PlainGreedyStrategy(vocabulary, device),
+        }
+        self._strategies: dict[Kind, Strategy] = {
+            **{kind: create(vocabulary, device) for kind, create in RULED.items()},
+            **self._plain,
+            "prefix": self._prefixes,
+        }
         self._members: dict[int, _Member] = {}
         self._device = device
         self._rows_of_kind: dict[Kind, Tensor] = {}
+        self._is_one_in_order = False  # one kind, whose strategy has the rows in the batch's order
 
     @property
     def keys(self) -> Sequence[int]:
@@ -70,7 +83,7 @@ class StrategySet:
         source_length: int = 0,
     ) -> int:
         check_new(key, self._members, options, max_length)
-        kind = kind_of(options)
+        kind = kind_of(options, max_length)
         rows = self._strategies[kind].add(
             key, options, max_length, stream=stream, draft=draft, source_length=source_length
         )
@@ -94,7 +107,7 @@ class StrategySet:
 
     def select(self, scores: StepScores) -> Selection:
         rows_of_kind = self._rows_of_kind or self._index_rows()
-        if len(rows_of_kind) == 1:
+        if self._is_one_in_order:
             (kind,) = rows_of_kind
             selection = self._strategies[kind].select(scores)
         else:
@@ -105,13 +118,33 @@ class StrategySet:
             selection = _merged(sum(len(rows) for rows, _ in parts), parts)
         if selection.finished or selection.failed:
             self._forget([*selection.finished, *selection.failed])
+        if "prefix" in rows_of_kind:
+            self._hand_over()
         return selection
 
+    def _hand_over(self) -> None:
+        """What is through its prefix is a plain search from now on, on the same rows."""
+        for key, begun in self._prefixes.take_begun().items():
+            kind = PLAIN[begun.options.strategy]
+            self._plain[kind].resume(key, begun)
+            self._members[key] = _Member(kind, begun.options.rows)
+            self._rows_of_kind = {}
+
     def _index_rows(self) -> dict[Kind, Tensor]:
-        """The rows of each kind that has any, in the order that its own strategy has them."""
-        kinds = [member.kind for member in self._members.values() for _ in range(member.rows)]
-        rows = {kind: [row for row, other in enumerate(kinds) if other == kind] for kind in KINDS}
+        """The rows of each kind that has any, in the order that its own strategy has them: not always that of
+        the batch, since a segment may come to its strategy later than others."""
+        lasts = accumulate(member.rows for member in self._members.values())
+        places = {
+            key: range(last - member.rows, last)
+            for (key, member), last in zip(self._members.items(), lasts, strict=True)
+        }
+        rows = {
+            kind: [row for key in strategy.keys for row in places[key]]
+            for kind, strategy in self._strategies.items()
+        }
         self._rows_of_kind = {k: torch.tensor(r, device=self._device) for k, r in rows.items() if r}
+        (first, *others) = [of_kind for of_kind in rows.values() if of_kind]
+        self._is_one_in_order = not others and first == list(range(len(first)))
         return self._rows_of_kind
 
 

@@ -23,7 +23,7 @@ from model.decoding.plain import Bars, is_plain
 from model.decoding.plain_beam import PlainBeamStrategy
 from model.decoding.plain_greedy import PlainGreedyStrategy
 from model.decoding.strategy import Selection, Strategy
-from model.decoding.strategy_set import kind_of
+from model.decoding.strategy_set import StrategySet, kind_of
 from model.step_scores import DenseScores
 from tests.model.decoding.tables import CPU, EOS
 
@@ -89,6 +89,7 @@ class Duel:
 
     def __init__(self, plain: Strategy, ruled: Strategy, num_tokens: int, seed: int) -> None:
         self.both, self.num_tokens, self.rng = (plain, ruled), num_tokens, random.Random(seed)
+        self.nan_share = 0.02
         self.rows: dict[int, int] = {}
 
     def add(self, key: int, options: DecodingOptions, max_length: int) -> None:
@@ -103,7 +104,7 @@ class Duel:
 
     def step(self) -> None:
         log_probs = tied(self.rng, sum(self.rows.values()), self.num_tokens)
-        if self.rng.random() < 0.02:
+        if self.rng.random() < self.nan_share:
             log_probs[self.rng.randrange(len(log_probs))] = math.nan
         plain, ruled = (strategy.select(DenseScores(log_probs.clone())) for strategy in self.both)
         gone = {*ruled.finished, *ruled.failed}
@@ -129,7 +130,7 @@ def fight(duel: Duel, asked: Sequence[DecodingOptions]) -> None:
     while waiting or duel.rows:
         while waiting and (not duel.rows or rng.random() < 0.4):
             options = waiting.pop()
-            duel.add(key, options, rng.randint(max(1, options.min_length), 12))
+            duel.add(key, options, rng.randint(max(1, options.min_length, len(options.prefix_ids)), 12))
             key += 1
         if rng.random() < 0.05:
             duel.remove([rng.choice(list(duel.rows)), 999])
@@ -146,6 +147,12 @@ def beams(rng: random.Random) -> DecodingOptions:
         patience=rng.choice((0.5, 1.0, 2.0)),
         min_length=rng.choice((0, 0, 1, 3)),
     )
+
+
+def with_prefix(options: DecodingOptions, rng: random.Random, num_tokens: int) -> DecodingOptions:
+    """Behind a prefix, or none, of tokens that may be text."""
+    texts = [token_id for token_id in range(num_tokens) if token_id != EOS]
+    return dataclasses.replace(options, prefix_ids=tuple(rng.choices(texts, k=rng.choice((0, 1, 1, 3)))))
 
 
 NEVER_IDS = st.sampled_from(((), (1,), (1, 4)))
@@ -174,13 +181,38 @@ def test_plain_greedy_search_is_greedy_search(seed: int, num_tokens: int, never_
     fight(duel, asked)
 
 
+@settings(max_examples=150)
+@given(st.integers(0, 10**6), st.integers(5, 12), st.booleans())
+def test_behind_a_prefix_a_search_is_plain_and_answers_the_same(
+    seed: int, num_tokens: int, is_beam: bool
+) -> None:
+    rng, vocabulary = random.Random(seed), TargetVocabulary(EOS, ())
+    ruled = BeamStrategy(vocabulary, CPU) if is_beam else GreedyStrategy(vocabulary, CPU)
+    duel = Duel(StrategySet(vocabulary, CPU), ruled, num_tokens, seed)
+    duel.nan_share = 0.0  # on one row of a beam: where all are equal, only the first is looked at
+    greedy = DecodingOptions(strategy="greedy", min_length=rng.choice((0, 1, 3)))
+    asked = [beams(rng) if is_beam else greedy for _ in range(rng.randint(1, 8))]
+    fight(duel, [with_prefix(options, rng, num_tokens) for options in asked])
+
+
+def test_a_prefix_looks_at_one_row_of_each_beam_and_a_number_that_is_none_fails_it() -> None:
+    both = StrategySet(TargetVocabulary(EOS, ()), CPU)
+    asked = DecodingOptions(beam_size=3, prefix_ids=(1, 2))
+    for key in (0, 1):
+        both.add(key, asked, 9)
+    log_probs = torch.log(torch.full((6, 5), 0.2))
+    log_probs[3, 1] = math.nan
+    selection = both.select(DenseScores(log_probs))
+    assert (selection.failed, list(both.keys)) == ((1,), [0])
+    assert selection.token_ids.tolist() == [1, EOS, EOS, 1, EOS, EOS]
+
+
 @pytest.mark.parametrize(
     "rule",
     [
         {"repetition_penalty": 1.2},
         {"no_repeat_ngram_size": 3},
         {"banned_ids": ((5,),)},
-        {"prefix_ids": (5,)},
         {"required_ids": ((5,),)},
         {"coverage_penalty": 0.2},
         {"diversity_groups": 2},
@@ -190,14 +222,16 @@ def test_plain_greedy_search_is_greedy_search(seed: int, num_tokens: int, never_
 )
 def test_a_search_that_some_rule_watches_is_not_plain(rule: dict[str, object]) -> None:
     options = dataclasses.replace(DecodingOptions(), **rule)  # type: ignore[arg-type]
-    assert (is_plain(options), kind_of(options)) == (False, "beam")
+    assert (is_plain(options), kind_of(options, 9)) == (False, "beam")
 
 
 def test_searches_with_lengths_and_penalties_of_their_own_are_plain_and_samples_are_not() -> None:
     plain = DecodingOptions(length_penalty=0.3, patience=2.0, min_length=3, max_length=9, num_hypotheses=2)
-    assert kind_of(plain) == "plain beam"
-    assert kind_of(DecodingOptions(strategy="greedy", min_length=2)) == "plain greedy"
-    assert kind_of(DecodingOptions(strategy="sample")) == "sample"
+    assert kind_of(plain, 9) == "plain beam"
+    assert kind_of(DecodingOptions(strategy="greedy", min_length=2), 9) == "plain greedy"
+    assert kind_of(DecodingOptions(strategy="sample"), 9) == "sample"
+    begun = DecodingOptions(prefix_ids=(5, 6))
+    assert (kind_of(begun, 3), kind_of(begun, 2)) == ("prefix", "beam")
 
 
 def test_bars_are_the_tokens_that_are_never_text_and_the_end_while_it_is_too_soon() -> None:
