@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "import": "Read a public model and write a bundle.",
     "export": "Write a bundle in the format of other programs.",
     "models": "List the bundles that are found on disk.",
+    "prepare": "Build the native kernels, and try them on bundles.",
 }
 
 # A module cannot be called by a word of the language.
@@ -42,10 +43,13 @@ _FILES = {"import": "import_model"}
 # Read from sys.modules, never imported here: an error whose module was not imported cannot have been raised.
 _KNOWN_ERRORS: dict[str, tuple[str, ...]] = {
     "model.manifest": ("BundleError",),
+    "model.native.binding": ("NativeError",),
+    "model.native.library": ("NativeUnavailable",),
     "model.config": ("ConfigError",),
     "model.devices": ("DeviceError",),
     "model.decoding.options": ("OptionError",),
     "service.settings": ("SettingsError",),
+    "service.engine.network_plan": ("PlanError",),
     "service.engine.supervisor": ("StartError",),
     "service.serving": ("ServeError",),
     "cli.hub": ("HubError",),

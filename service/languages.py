@@ -31,7 +31,9 @@ class Detector(Protocol):
     def detect(self, text: str) -> Sequence[DetectedLanguage]: ...
 
 
-class _Identifier(Protocol):
+class Identifier(Protocol):
+    """What knows languages by their bytes (py3langid's, as far as it is used here)."""
+
     labels: list[str]
 
     def set_languages(self, langs: list[str]) -> None: ...
@@ -46,20 +48,15 @@ class LanguageDetector:
     the common ones in 99.7 %.
     """
 
-    def __init__(self, identifier: _Identifier, served: Iterable[str]) -> None:
+    def __init__(self, identifier: Identifier, served: Iterable[str]) -> None:
         wanted = {_label(code) for code in [*NAMES, *served]}
         identifier.set_languages([label for label in identifier.labels if label in wanted])
         self._identifier = identifier
 
     @classmethod
     def load(cls, served: Iterable[str]) -> "LanguageDetector":
-        """Read the identifier's model from its package: about half a second, 75 MB in memory."""
-        from py3langid.langid import (  # type: ignore[import-untyped]
-            MODEL_FILE,
-            LanguageIdentifier,
-        )
-
-        return cls(LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True), served)
+        """With an identifier of its own, since `served` narrows it down for good."""
+        return cls(load_identifier(), served)
 
     def detect(self, text: str) -> list[DetectedLanguage]:
         """Every considered language, best first; nothing for a text without letters."""
@@ -68,6 +65,17 @@ class LanguageDetector:
             return []
         ranked = self._identifier.rank(sample)
         return [DetectedLanguage(language, round(float(share), 4)) for language, share in ranked]
+
+
+def load_identifier() -> Identifier:
+    """Read the identifier's model from its package: about half a second, 75 MB in memory."""
+    from py3langid.langid import (  # type: ignore[import-untyped]
+        MODEL_FILE,
+        LanguageIdentifier,
+    )
+
+    identifier: Identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return identifier
 
 
 def best_of(detected: Sequence[DetectedLanguage], served: Iterable[str]) -> tuple[str, float] | None:

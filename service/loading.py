@@ -13,7 +13,7 @@ from model.bundle_head import list_bundles
 from model.manifest import BundleError
 from service.engine import CoalescingEngine, EngineHandle
 from service.engine_start import start_engine
-from service.languages import LanguageDetector
+from service.languages import LanguageDetector, load_identifier
 from service.metrics import EngineMetrics, Metrics
 from service.planning import Limits, Planner
 from service.registry import ModelRegistry, ServedModel
@@ -30,8 +30,9 @@ def load_translator(settings: Settings, metrics: Metrics) -> Translator:
     folders = require_bundles(settings.models_dir)
     engines = [start_engine(folder, settings, observer) for folder in folders]
     try:
+        identifier = load_identifier()  # while engines load in processes of their own
         registry = ModelRegistry(_serve_all(engines, observer if settings.coalesce else None))
-        detector = LanguageDetector.load(registry.languages)
+        detector = LanguageDetector(identifier, registry.languages)
     except BaseException:
         for engine in engines:
             engine.close()

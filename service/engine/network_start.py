@@ -55,8 +55,8 @@ def start_network(
         except NativeUnavailable as error:
             _refuse_where_it_must_be(plan, error)
             logger.warning("the native kernels do not run this model; it runs without them: %s", error)
-            return _eager(folder, plan, device)
-    started = _eager(folder, plan, device)
+            return _eager(folder, plan, num_threads, device)
+    started = _eager(folder, plan, num_threads, device)
     if plan.kernels == "eager" or device.type != "cpu":
         return started
     return _with_prospects(started, folder, plan, num_threads)
@@ -99,6 +99,8 @@ def _native(folder: Path, plan: NetworkPlan, num_threads: int, library: Library)
         network = NativeNetwork.from_model(bundle.model, plan.precision, num_threads, library)
     except (NativeError, ValueError) as error:
         raise NativeUnavailable(str(error)) from error
+    told = {"level": library.level, "precision": plan.precision, "threads": num_threads}
+    logger.info("native kernels", extra={**told, "path": network.path, "device": "cpu"})
     return StartedNetwork(
         network=network,
         manifest_digest=bundle.manifest_digest,
@@ -107,10 +109,12 @@ def _native(folder: Path, plan: NetworkPlan, num_threads: int, library: Library)
     )
 
 
-def _eager(folder: Path, plan: NetworkPlan, device: torch.device) -> StartedNetwork:
+def _eager(folder: Path, plan: NetworkPlan, num_threads: int, device: torch.device) -> StartedNetwork:
     dtype = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
     bundle = load_bundle(folder, device=device, dtype=dtype)
     network = _int8(bundle) if plan.precision == "int8" else EagerNetwork(bundle.model)
+    told = {"precision": plan.precision, "threads": num_threads, "path": network.path}
+    logger.info("no native kernels", extra={**told, "device": str(device)})
     return StartedNetwork(
         network=network,
         manifest_digest=bundle.manifest_digest,
