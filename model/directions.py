@@ -100,7 +100,9 @@ class Directions(Sequence[Pair]):
     def __contains__(self, pair: object) -> bool:
         if not isinstance(pair, tuple) or len(pair) != 2:
             return False
-        return pair[1] in self.targets_of(pair[0])
+        if self._listed is not None:
+            return pair[1] in self._targets_of.get(pair[0], ())
+        return pair[0] != pair[1] and pair[0] in self.sources and pair[1] in self.targets
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Directions):

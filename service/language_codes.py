@@ -4,9 +4,11 @@ Knows codes and names; must not know models, texts or HTTP.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from service.iso_languages import two_letters
+from service.rarer_languages import RARER_NAMES
 
 # code: (English name, own name). A code that is not here is shown as its own name.
 NAMES: dict[str, tuple[str, str]] = {
@@ -107,6 +109,12 @@ def match(wanted: str, served: Iterable[str]) -> str | None:
     `pt-BR` if that is the only Portuguese, `en-US` means `eng_Latn`, `zh-TW` means `zho_Hant`. Of variants
     that differ in the script alone the usual script is meant. Two others to choose from are no match.
     """
+    return _match(wanted, tuple(served))
+
+
+# Every request asks, and models may have hundreds of codes.
+@lru_cache(maxsize=1024)
+def _match(wanted: str, served: tuple[str, ...]) -> str | None:
     by_normal = {normalise(code): code for code in served}
     shorter = normalise(wanted)
     while shorter:
@@ -155,4 +163,5 @@ def own_name(code: str) -> str:
 
 def _names(code: str) -> tuple[str, str]:
     tag = _tag(code)
-    return NAMES.get(normalise(code)) or _BY_SCRIPT.get(tag[:2]) or NAMES.get(tag.language, (code, code))
+    by_script = NAMES.get(normalise(code)) or _BY_SCRIPT.get(tag[:2])
+    return by_script or NAMES.get(tag.language) or RARER_NAMES.get(tag.language, (code, code))

@@ -75,6 +75,12 @@ def test_names_are_found_for_codes_of_any_standard_and_tell_scripts_apart() -> N
         "English",
         "Swahili",
     ]
+    assert [english_name(code) for code in ("te_IN", "tel_Telu", "yue_Hant")] == [
+        "Telugu",
+        "Telugu",
+        "Cantonese",
+    ]
+    assert own_name("cym_Latn") == "Cymraeg"
     assert [english_name(code) for code in ("zho_Hant", "zh_CN", "zh")] == [
         "Chinese (Traditional)",
         "Chinese (Simplified)",
