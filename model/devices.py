@@ -16,5 +16,16 @@ def choose_device(wanted: str) -> torch.device:
     device = torch.device(wanted)
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.type == "cuda" and (device.index or 0) >= num_gpus:
-        raise DeviceError(f"device must be one that is there: cpu and {num_gpus} GPUs, got {wanted!r}")
+        raise DeviceError(
+            f"device must be one that is there: cpu and {num_gpus} GPUs, got {wanted!r}{_why()}"
+        )
     return device
+
+
+def _why() -> str:
+    """What a build of torch without CUDA, or a missing driver, has to do with it."""
+    if torch.version.cuda is None:
+        return f"; torch {torch.__version__} is built without CUDA: install one with it, or use --device cpu"
+    if not torch.cuda.is_available():
+        return f"; torch {torch.__version__} finds no driver and GPU for CUDA {torch.version.cuda}"
+    return ""

@@ -200,6 +200,7 @@ class DecoderCache:
 
         Raises `ValueError` when it does not: another segment's row has another source and another length.
         """
+        parents = parents.to(self.segment_of_row.device)
         if not torch.equal(self.segment_of_row[parents], self.segment_of_row):
             raise ValueError("parents must be rows of the same segment")
         if not torch.equal(parents, torch.arange(self.num_rows, device=parents.device)):

@@ -8,7 +8,7 @@ Shapes: R rows, G segments, S source, T target, L decoder layers, H heads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Self, cast
+from typing import Protocol, Self, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -51,6 +51,19 @@ class Cache(Protocol):
         """Append another cache's segments and rows after these. `other` must not be used afterwards."""
 
 
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A cache whose network computes steps before they are asked for, where it knows what they will be."""
+
+    @property
+    def num_ahead(self) -> int:
+        """Steps computed and not asked for yet. Who joins before they are has them computed anew."""
+
+    def foresee(self, least: Sequence[int | None]) -> None:
+        """How each segment [G] will be searched: plainly, `</s>` barred before so many tokens; None: by
+        rules."""
+
+
 class Network(Protocol):
     """An encoder-decoder that decodes step by step. Not thread-safe; callers hold `torch.inference_mode`.
 
@@ -62,7 +75,8 @@ class Network(Protocol):
     def config(self) -> ModelConfig: ...
 
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where scores lie that rules look at. Tokens, parents and rows are on the host."""
 
     @property
     def precision(self) -> str: ...
@@ -124,6 +138,7 @@ class EagerNetwork:
 
     def step(self, token_ids: Tensor, cache: Cache, *, watch: bool = False) -> DenseScores:
         own = cast(DecoderCache, cache)  # `open` made it
+        token_ids = token_ids.to(self.device)
         if not watch:
             return DenseScores(next_log_probs(self.model.decode_step(token_ids, own)))
         logits, attention = self.model.decode_step_watched(token_ids, own)

@@ -14,6 +14,7 @@ FOLDERS = (
     "model",
     "model/decoding",
     "model/native",
+    "model/cuda",
     "model/exporters",
     "model/importers",
     "training",

@@ -15,9 +15,10 @@ from model.config import ModelConfig
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.demands import check_room, target_limit
 from model.decoding.options import DecodingOptions
+from model.decoding.plain import is_plain
 from model.decoding.strategy import Hypothesis, Selection
 from model.decoding.strategy_set import StrategySet
-from model.network import Cache, EagerNetwork, Network
+from model.network import Cache, EagerNetwork, LooksAhead, Network
 from model.transformer import Transformer
 
 
@@ -41,15 +42,16 @@ class Search:
     """
 
     def __init__(self, network: Network) -> None:
-        self._network, self._device = network, network.device
+        self._network = network
         self.clear()
 
     def clear(self) -> None:
         """Forget everything; the way on after a step that failed midway."""
         vocabulary = TargetVocabulary.of(self._network.config)
-        self._strategies = StrategySet(vocabulary, self._device)
+        self._strategies = StrategySet(vocabulary, self._network.device)
         self._cache: Cache | None = None
-        self._token_ids = torch.zeros(0, dtype=torch.long, device=self._device)
+        self._ahead: LooksAhead | None = None  # the cache, where it is such a one
+        self._token_ids = torch.zeros(0, dtype=torch.long)
 
     @property
     def keys(self) -> Sequence[int]:
@@ -59,6 +61,11 @@ class Search:
     @property
     def num_rows(self) -> int:
         return len(self._token_ids)
+
+    @property
+    def num_ahead(self) -> int:
+        """Steps that the network has computed before they are asked for: a good time to join is at 0."""
+        return 0 if self._ahead is None else self._ahead.num_ahead
 
     @property
     def num_bytes(self) -> int:
@@ -81,10 +88,11 @@ class Search:
             raise
 
     def _append(self, segments: Sequence[NewSegment], cache: Cache) -> None:
-        start = torch.full((cache.num_rows,), self._network.config.decoder_start_id, device=self._device)
+        start = torch.full((cache.num_rows,), self._network.config.decoder_start_id)
         self._token_ids = torch.cat((self._token_ids, start))
         if self._cache is None:
             self._cache = cache
+            self._ahead = cache if isinstance(cache, LooksAhead) else None
         else:
             self._cache.join(cache)
         for new in segments:
@@ -98,11 +106,15 @@ class Search:
             )
 
     def _encode(self, segments: Sequence[NewSegment]) -> Cache:
-        return self._network.open(
+        cache = self._network.open(
             [segment.source_ids for segment in segments],
             [segment.options.rows for segment in segments],
             [segment.max_length for segment in segments],
         )
+        if isinstance(cache, LooksAhead):
+            asked = [segment.options for segment in segments]
+            cache.foresee([options.min_length if is_plain(options) else None for options in asked])
+        return cache
 
     def step(self) -> Selection:
         """One position for every live row. Finished and failed segments are gone afterwards.
@@ -118,7 +130,7 @@ class Search:
         selection = self._strategies.select(scores)
         if selection.parents is not None:
             self._cache.reorder(selection.parents)
-        self._token_ids = selection.token_ids
+        self._token_ids = selection.token_ids.cpu()
         if selection.finished or selection.failed:
             self._leave(before)
         return selection
@@ -135,8 +147,8 @@ class Search:
         live = set(self.keys)
         if self._cache is None or not live:
             return self.clear()
-        kept = torch.tensor([key in live for key in before], device=self._device)
-        self._token_ids = self._token_ids[kept[self._cache.segment_of_row]]
+        kept = torch.tensor([key in live for key in before])
+        self._token_ids = self._token_ids[kept[self._cache.segment_of_row.cpu()]]
         self._cache.keep(kept)
 
 

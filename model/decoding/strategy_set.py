@@ -33,6 +33,7 @@ RULED: dict[Kind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
     "greedy": GreedyStrategy,
     "sample": SampleStrategy,
 }
+HOST = torch.device("cpu")
 PLAIN: dict[StrategyKind, Kind] = {"beam": "plain beam", "greedy": "plain greedy"}
 
 
@@ -54,9 +55,10 @@ class StrategySet:
 
     def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
         self._prefixes = PrefixStrategy(vocabulary, device)
+        # What is plain needs no tensors of all tokens, and so nothing on the device.
         self._plain: dict[Kind, PlainBeamStrategy | PlainGreedyStrategy] = {
-            "plain beam": PlainBeamStrategy(vocabulary, device),
-            "plain greedy": PlainGreedyStrategy(vocabulary, device),
+            "plain beam": PlainBeamStrategy(vocabulary, HOST),
+            "plain greedy": PlainGreedyStrategy(vocabulary, HOST),
         }
         self._strategies: dict[Kind, Strategy] = {
             **{kind: create(vocabulary, device) for kind, create in RULED.items()},
@@ -64,7 +66,6 @@ class StrategySet:
             "prefix": self._prefixes,
         }
         self._members: dict[int, _Member] = {}
-        self._device = device
         self._rows_of_kind: dict[Kind, Tensor] = {}
         self._is_one_in_order = False  # one kind, whose strategy has the rows in the batch's order
 
@@ -142,24 +143,23 @@ class StrategySet:
             kind: [row for key in strategy.keys for row in places[key]]
             for kind, strategy in self._strategies.items()
         }
-        self._rows_of_kind = {k: torch.tensor(r, device=self._device) for k, r in rows.items() if r}
+        self._rows_of_kind = {k: torch.tensor(r) for k, r in rows.items() if r}
         (first, *others) = [of_kind for of_kind in rows.values() if of_kind]
         self._is_one_in_order = not others and first == list(range(len(first)))
         return self._rows_of_kind
 
 
 def _merged(num_rows: int, parts: Sequence[tuple[Tensor, Selection]]) -> Selection:
-    """Selections over some rows each, as one selection over all."""
-    device = parts[0][0].device
-    parents = torch.arange(num_rows, device=device)
-    token_ids = torch.empty(num_rows, dtype=torch.long, device=device)
+    """Selections over some rows each, as one selection over all, on the host."""
+    parents = torch.arange(num_rows)
+    token_ids = torch.empty(num_rows, dtype=torch.long)
     finished: dict[int, tuple[Hypothesis, ...]] = {}
     stable: dict[int, tuple[int, ...]] = {}
     drafts: dict[int, tuple[int, ...]] = {}
     for rows, part in parts:
-        token_ids[rows] = part.token_ids
+        token_ids[rows] = part.token_ids.cpu()
         if part.parents is not None:
-            parents[rows] = rows[part.parents]
+            parents[rows] = rows[part.parents.cpu()]
         finished |= part.finished
         stable |= part.stable
         drafts |= part.drafts

@@ -156,7 +156,7 @@ class Engine:
         started, self._device_seconds = self._clock(), 0.0
         with self._lock:
             self._last_turn = started
-            plan = self._scheduler.plan(started)
+            plan = self._scheduler.plan(started, may_join=self._runner.num_ahead == 0)
             is_full = bool(self._scheduler.waiting)
         self._drop(plan.leaving)
         emissions = [self._leave(leaving) for leaving in plan.leaving]

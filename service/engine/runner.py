@@ -43,6 +43,12 @@ class Runner:
         return self._search.num_rows
 
     @property
+    def num_ahead(self) -> int:
+        """Steps that the network has computed already: who joins before they are told makes it compute
+        anew."""
+        return self._search.num_ahead
+
+    @property
     def bytes_held(self) -> int:
         """Bytes of keys and values on the device; never more than is reserved."""
         return self._search.num_bytes

@@ -77,12 +77,13 @@ class Scheduler:
         elif (running := self.running.get(key)) is not None:
             running.is_cancelled = True  # its rows may be in use until the next plan
 
-    def plan(self, now: float) -> Plan:
-        """Sweep out the cancelled and the late, then let in whose turn it is and what fits."""
+    def plan(self, now: float, *, may_join: bool = True) -> Plan:
+        """Sweep out the cancelled and the late, then let in whose turn it is and what fits, if any may
+        join."""
         late = [Leaving(s, DeadlineExceeded("queued"), "queued") for s in self.waiting.remove_late(now)]
         leaving = (*self._left_queue, *late, *self._sweep_running(now))
         self._left_queue = []
-        return Plan(leaving, tuple(self._admit()))
+        return Plan(leaving, tuple(self._admit()) if may_join else ())
 
     def _sweep_running(self, now: float) -> list[Leaving]:
         cancelled = [s for s in self.running.segments if s.is_cancelled]

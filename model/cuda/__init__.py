@@ -1,0 +1,1 @@
+"""Decoding on a GPU: steps as captured graphs, several of them ahead of the search."""

@@ -1,0 +1,76 @@
+"""Attention of one new position per row over keys and values that lie in places.
+
+Knows: pools, places, ancestors. Must not know: weights, layers, searches. This is the plain way, of tensors
+that are gathered first: what faster ways (see kernels.py) are held against.
+Shapes: R rows, G segments, W rows of the widest segment, H heads, K head width, N places, T and S positions.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.attention import attention_weights
+from model.cuda.shapes import StepShape
+from model.cuda.state import StateView
+
+
+class Attend(Protocol):
+    """One way to attend. `any_room`: it reads what is filled and no more, whatever room the shape has."""
+
+    any_room: bool
+
+    def to_target(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+        """`query` [R, H, K] over the `length` + 1 positions of each row, that `ancestors` finds in `pool`
+        [2, N, T, H, K] -> [R, H, K]."""
+
+    def to_source(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+        """`query` [R, H, K] over the sources of the rows' segments in `pool` [2, N, S, H, K] -> [R, H, K]."""
+
+
+class GatheredAttend:
+    """See `Attend`. The rows of a segment are queries of one attention over its source."""
+
+    any_room = False
+
+    def to_target(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+        positions = torch.arange(shape.target_room, device=query.device)
+        places = state.ancestors[:, : shape.target_room].long()
+        keys, values = pool[0][places, positions], pool[1][places, positions]  # [R, T, H, K]
+        mask = positions <= state.length[:, None]
+        out = F.scaled_dot_product_attention(
+            query[:, :, None], keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask[:, None, None]
+        )
+        return out[:, :, 0]
+
+    def to_source(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+        grid = query.new_zeros(shape.segments + 1, shape.width, *query.shape[1:])
+        grid[state.segment, state.member] = query
+        keys, values = _sources(pool, state, shape)
+        mask = _source_mask(state, shape)
+        out = F.scaled_dot_product_attention(grid.transpose(1, 2), keys, values, attn_mask=mask)
+        return out.transpose(1, 2)[state.segment, state.member]
+
+
+def source_weights(query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+    """How much each row's `query` [R, H, K] attends to each source position, averaged over the heads [R,
+    S]."""
+    keys, _ = _sources(pool, state, shape)
+    mask = _source_mask(state, shape)
+    weights = attention_weights(query[:, :, None], keys[state.segment], mask[state.segment])
+    return weights[:, :, 0].mean(dim=1)
+
+
+def _sources(pool: Tensor, state: StateView, shape: StepShape) -> tuple[Tensor, Tensor]:
+    """Keys and values of all segments [G + 1, H, S, K]."""
+    found = pool[:, state.source, : shape.source_room].transpose(2, 3)
+    return found[0], found[1]
+
+
+def _source_mask(state: StateView, shape: StepShape) -> Tensor:
+    """[G + 1, 1, 1, S]"""
+    positions = torch.arange(shape.source_room, device=state.source.device)
+    return (positions < state.source_length[:, None])[:, None, None]

@@ -1,0 +1,62 @@
+"""Work on fixed tensors that is captured once for each shape, and replayed ever after.
+
+Knows: the device's streams and graphs. Must not know: what the work is. Where a device has no graphs, the
+work is called instead: so that the rest of this package runs, and is tested, without a GPU.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+WARM_UPS = 2  # libraries choose and set up their kernels in the first calls, which cannot be captured
+
+
+class Graphs:
+    """Replays by key. What a function answers must be tensors that its replays write, or None.
+
+    All graphs share one pool of memory: an answer is valid until another graph is replayed.
+    """
+
+    def __init__(self, device: torch.device, *, capture: bool = True) -> None:
+        self._device, self.captures = device, capture and device.type == "cuda"
+        self._captured: dict[Hashable, tuple[Any, Any]] = {}
+        self._pool = torch.cuda.graph_pool_handle() if self.captures else None
+        self.seconds = 0.0  # spent on capturing, all together
+
+    def __len__(self) -> int:
+        return len(self._captured)
+
+    def wants(self, key: Hashable) -> bool:
+        """Whether `run` would have to capture first, with the tensors as they are."""
+        return self.captures and key not in self._captured
+
+    def capture(self, key: Hashable, work: Callable[[], object]) -> None:
+        """Runs `work` a few times: the caller has laid the tensors out so that this harms nobody."""
+        started = time.perf_counter()
+        here = torch.cuda.current_stream(self._device)
+        aside = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        aside.wait_stream(here)
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UPS):
+                work()
+        here.wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            answer = work()
+        self._captured[key] = (graph, answer)
+        self.seconds += time.perf_counter() - started
+
+    def run(self, key: Hashable, work: Callable[[], T]) -> T:
+        """What `work` answers."""
+        if not self.captures:
+            return work()
+        graph, answer = self._captured[key]
+        graph.replay()
+        result: T = answer
+        return result

@@ -1,0 +1,147 @@
+"""Steps computed ahead are told as if each had been computed when it was asked for, whatever happens in
+between."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.cuda.network import CudaNetwork
+from model.decoding import DecodingOptions
+from model.decoding.search import NewSegment, Search
+from tests.builders import tiny_model
+from tests.model.cuda.scenarios import (
+    Scenario,
+    Told,
+    ahead,
+    assert_same,
+    eager,
+    plain_options,
+    random_model,
+    run,
+    scenarios,
+)
+
+SOURCE = (1, 4, 2, 0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(scenarios(plain_only=True), st.integers(0, 2), st.integers(2, 5))
+def test_plain_searches_are_told_what_they_would_have_found(
+    scenario: Scenario, seed: int, steps: int
+) -> None:
+    assert_same(run(ahead(seed, steps), scenario), run(eager(seed), scenario))
+
+
+@settings(max_examples=25, deadline=None)
+@given(scenarios(), st.integers(0, 2))
+def test_beside_any_other_search_too(scenario: Scenario, seed: int) -> None:
+    assert_same(run(ahead(seed, 4), scenario), run(eager(seed), scenario))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(plain_options(), min_size=1, max_size=4))
+def test_the_host_waits_once_for_so_many_steps(asked: list[DecodingOptions]) -> None:
+    network = ahead(0, 4)
+    before, search, num_steps = network.num_waits, Search(network), 0
+    with torch.inference_mode():
+        search.join([NewSegment(key, SOURCE, options, 16) for key, options in enumerate(asked)])
+        while search.keys:
+            search.step()
+            num_steps += 1
+    assert network.num_waits - before == -(-num_steps // 4)
+
+
+@torch.inference_mode()
+def test_two_searches_take_turns_on_one_network() -> None:
+    network, options = ahead(1, 4), DecodingOptions(beam_size=3, num_hypotheses=3, min_length=6)
+    sources = [SOURCE, (3, 3, 1, 5, 0)]
+    alone = [Scenario({0: [NewSegment(0, source, options, 16)]}, {}) for source in sources]
+    searches = [Search(network), Search(network)]
+    for search, scenario in zip(searches, alone, strict=True):
+        search.join(scenario.joining[0])
+    found = [Told(), Told()]
+    while any(search.keys for search in searches):
+        for search, told in zip(searches, found, strict=True):
+            if search.keys:
+                told.finished |= search.step().finished
+    for scenario, told in zip(alone, found, strict=True):
+        assert_same(told, run(eager(1), scenario))
+
+
+@torch.inference_mode()
+def test_who_joins_has_steps_computed_anew_and_the_search_says_when_none_would_be() -> None:
+    search = Search(ahead(0, 4))
+    search.join([NewSegment(0, SOURCE, DecodingOptions(strategy="greedy", min_length=12), 16)])
+    left = []
+    for _ in range(5):
+        search.step()
+        left.append(search.num_ahead)
+    assert left == [3, 2, 1, 0, 3]
+    search.join([NewSegment(1, SOURCE, DecodingOptions(strategy="greedy"), 16)])
+    assert search.num_ahead == 0
+
+
+@pytest.mark.parametrize("parents", [[0], [1, 0]])
+@torch.inference_mode()
+def test_a_search_that_does_something_else_is_followed(parents: list[int]) -> None:
+    """As if it had not been foreseen at all: tokens of the caller's own choice, rows of its own order."""
+    network, slow, rows = ahead(1, 4), eager(1), len(parents)
+    cache, expected = network.open([SOURCE], [rows], [12]), slow.open([SOURCE], [rows], [12])
+    cache.foresee([0])
+    tokens = torch.tensor([6] * rows)
+    for step in range(6):
+        told, true = network.step(tokens, cache), slow.step(tokens, expected)
+        if step:
+            torch.testing.assert_close(told.log_probs(), true.log_probs())
+        if rows > 1:
+            cache.reorder(torch.tensor(parents))
+            expected.reorder(torch.tensor(parents))
+        likeliest = true.top(1)[1][:, 0]
+        tokens = torch.where(likeliest == 4, 2, 4) - torch.arange(rows)
+
+
+@torch.inference_mode()
+def test_places_are_free_again_when_a_search_ends_or_is_forgotten() -> None:
+    network = CudaNetwork(tiny_model(0), device="cpu", dtype=torch.float32, max_rows=4)
+    source = (5, 9, 7, 3)
+    for _ in range(3):
+        search = Search(network)
+        search.join([NewSegment(0, source, DecodingOptions(), 16)])
+        search.step()
+        search.clear()
+    search.join([NewSegment(0, source, DecodingOptions(), 8)])
+    with pytest.raises(RuntimeError, match="4 rows asked for, 0 of 4 are free"):
+        search.join([NewSegment(1, source, DecodingOptions(), 8)])
+    while search.keys:
+        search.step()
+    search.join([NewSegment(1, source, DecodingOptions(), 8)])
+
+
+@torch.inference_mode()
+def test_a_row_of_numbers_that_are_none_fails_alone() -> None:
+    model = tiny_model(0)
+    model.source_embedding.tokens.weight[20] = float("nan")
+    network = CudaNetwork(model, device="cpu", dtype=torch.float32, max_rows=12)
+    for options in (DecodingOptions(), DecodingOptions(strategy="greedy")):
+        sick, well = NewSegment(0, (20, 3), options, 8), NewSegment(1, (5, 9, 7, 3), options, 8)
+        told = run(network, Scenario({0: [sick, well]}, {}))
+        assert told.failed == {0: 0}
+        assert told.finished.keys() == {1}
+
+
+def test_models_of_the_scenarios_end_at_different_lengths() -> None:
+    """Else the properties above would say little."""
+    lengths = set()
+    for seed in range(3):
+        sources = [(a, b, 0) for a in range(1, 6) for b in (1, 4)]
+        segments = [
+            NewSegment(key, source, DecodingOptions(strategy="greedy"), 20)
+            for key, source in enumerate(sources)
+        ]
+        told = run(eager(seed), Scenario({0: segments}, {}))
+        lengths |= {len(answer[0].token_ids) for answer in told.finished.values()}
+    assert len(lengths) >= 5, lengths
+    assert random_model(0).config.norm != random_model(1).config.norm
