@@ -23,7 +23,7 @@ def run(
         str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", show_default="auto")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="float32, bfloat16 or int8.", show_default="float32")
+        str | None, typer.Option(help="float32, bfloat16, int8 or float16.", show_default="float32")
     ] = None,
     kernels: Annotated[
         str | None,

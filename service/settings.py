@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     )
     precision: Precision = Field(
         "float32",
-        description="float32, bfloat16 or int8: numbers of the matrix products; int8 is for a CPU.",
+        description="float32, bfloat16, int8 (CPU) or float16 (GPU): numbers of the matrix products.",
     )
     kernels: Kernels = Field(
         "auto",

@@ -40,6 +40,11 @@ class TwoRunners:
         return self._old.num_rows + self.new.num_rows
 
     @property
+    def num_ahead(self) -> int:
+        """See `Runner.num_ahead`. Who joins goes to the new one, whatever the old one is at."""
+        return self.new.num_ahead
+
+    @property
     def bytes_held(self) -> int:
         """See `Runner.bytes_held`."""
         return self._old.bytes_held + self.new.bytes_held

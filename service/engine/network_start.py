@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from model.checkpoint import Bundle, load_bundle
+from model.cuda.network import CudaNetwork
 from model.devices import choose_device
 from model.int8 import int8_copy
 from model.native.binding import Library, NativeError
@@ -46,6 +47,8 @@ def start_network(
     """
     device = choose_device(plan.device)
     plan.check(device.type)
+    if device.type != "cpu" and plan.kernels == "auto":
+        return _ahead(folder, plan, device, max_rows)
     if device.type == "cpu":
         check_memory(folder, plan.precision, cache_bytes, max_rows)
     library = _library_at_once(plan) if device.type == "cpu" else None
@@ -115,6 +118,23 @@ def _eager(folder: Path, plan: NetworkPlan, num_threads: int, device: torch.devi
     network = _int8(bundle) if plan.precision == "int8" else EagerNetwork(bundle.model)
     told = {"precision": plan.precision, "threads": num_threads, "path": network.path}
     logger.info("no native kernels", extra={**told, "device": str(device)})
+    return StartedNetwork(
+        network=network,
+        manifest_digest=bundle.manifest_digest,
+        bytes_per_position=network.bytes_per_position,
+    )
+
+
+def _ahead(folder: Path, plan: NetworkPlan, device: torch.device, max_rows: int) -> StartedNetwork:
+    """Steps of the bundle's own kind of search are captured here, others when they are first asked for.
+
+    Raises `BundleError`, `DeviceError`.
+    """
+    bundle = load_bundle(folder, dtype=None)  # the network makes a copy, which is all that the GPU holds
+    dtype = getattr(torch, plan.precision)
+    network = CudaNetwork(bundle.model, device=device, dtype=dtype, max_rows=max_rows)
+    num_graphs = network.prepare(sorted({1, bundle.info.decoding.rows}))
+    logger.info("graphs captured", extra={"graphs": num_graphs, "seconds": round(network.capture_seconds, 2)})
     return StartedNetwork(
         network=network,
         manifest_digest=bundle.manifest_digest,

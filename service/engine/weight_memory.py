@@ -15,7 +15,7 @@ from service.engine.memory import available_memory
 from service.engine.network_plan import PlanError, Precision
 
 LANES = 16  # floats of a vector, which every head of the native network is filled up to
-BYTES_OF_WEIGHT: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "int8": 1}
+BYTES_OF_WEIGHT: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
 
 
 def check_memory(folder: Path, precision: Precision, cache_bytes: int, max_rows: int) -> None:

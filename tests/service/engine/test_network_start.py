@@ -215,3 +215,22 @@ def test_what_is_reserved_is_what_the_native_network_takes(folder: Path) -> None
     library_of_this_processor()
     network = start(folder, kernels="native").network
     assert network.bytes_per_position == native_bytes_per_position(network.config)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_elsewhere_than_on_a_processor_steps_are_computed_ahead(folder: Path, precision: Any) -> None:
+    plan = NetworkPlan(precision=precision, kernels="auto")
+    started = network_start._ahead(folder, plan, torch.device("cpu"), 32)  # the same code, without a GPU
+    assert kind(started.network) == ("direct", precision)
+    assert started.bytes_per_position == started.network.bytes_per_position
+    assert started.manifest_digest == load_bundle(folder).manifest_digest
+    if precision == "float32":
+        sources, options = [(5, 9, 7, 3), (8, 3)], DecodingOptions()
+        expected = decode_batch(load_bundle(folder).model, sources, options)
+        found = decode_batch(started.network, sources, options, max_rows=32)
+        assert [one[0].token_ids for one in found] == [one[0].token_ids for one in expected]
+
+
+def test_half_precision_without_a_gpu_is_refused(folder: Path) -> None:
+    with pytest.raises(PlanError, match="on cpu, got 'float16'; float16 is for --device cuda"):
+        start(folder, precision="float16")
