@@ -8,7 +8,7 @@ Shapes: R rows, G segments, S source, T target, L decoder layers, H heads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Self, cast, runtime_checkable
+from typing import NamedTuple, Protocol, Self, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -51,6 +51,14 @@ class Cache(Protocol):
         """Append another cache's segments and rows after these. `other` must not be used afterwards."""
 
 
+class Foreseen(NamedTuple):
+    """A search that is plain (see `model.decoding.plain`) once it has taken `from_step` steps: `</s>` is
+    barred before `least_tokens`, and nothing else is asked."""
+
+    least_tokens: int
+    from_step: int = 0
+
+
 @runtime_checkable
 class LooksAhead(Protocol):
     """A cache whose network computes steps before they are asked for, where it knows what they will be."""
@@ -59,9 +67,8 @@ class LooksAhead(Protocol):
     def num_ahead(self) -> int:
         """Steps computed and not asked for yet. Who joins before they are has them computed anew."""
 
-    def foresee(self, least: Sequence[int | None]) -> None:
-        """How each segment [G] will be searched: plainly, `</s>` barred before so many tokens; None: by
-        rules."""
+    def foresee(self, segments: Sequence[Foreseen | None]) -> None:
+        """How each segment [G] will be searched; None: by rules that only its strategy knows."""
 
 
 class Network(Protocol):

@@ -21,20 +21,20 @@ from torch import Tensor
 from model.cuda.places import Lease
 from model.cuda.record import Block
 from model.kv_cache import CacheOverflow
+from model.network import Foreseen
 
 NEVER = float("-inf")
 
 
 @dataclass(slots=True)
 class CachedSegment:
-    """One segment: rows, positions reserved and filled, source tokens. `least` tokens stand before `</s>`;
-    None: its search is none that can be foreseen."""
+    """One segment: rows, positions reserved and filled, source tokens; how it is searched, if known."""
 
     rows: int
     capacity: int
     source_length: int
     filled: int = 0
-    least: int | None = None
+    foreseen: Foreseen | None = None
 
 
 class AheadCache:
@@ -86,11 +86,14 @@ class AheadCache:
 
     @property
     def is_foreseen(self) -> bool:
-        return all(segment.least is not None for segment in self.segments)
+        """Whether what every search does next is known."""
+        asked = [(one.foreseen, one.filled) for one in self.segments]
+        return all(foreseen is not None and foreseen.from_step <= filled for foreseen, filled in asked)
 
-    def foresee(self, least: Sequence[int | None]) -> None:
-        for segment, tokens in zip(self.segments, least, strict=True):
-            segment.least = tokens
+    def foresee(self, segments: Sequence[Foreseen | None]) -> None:
+        """See `LooksAhead.foresee`."""
+        for segment, foreseen in zip(self.segments, segments, strict=True):
+            segment.foreseen = foreseen
 
     def check(self, num_tokens: int) -> None:
         """Raises as `Network.step` promises."""
@@ -140,7 +143,7 @@ class AheadCache:
         """The search did something else than was computed: what it does is not foreseen any more."""
         self.forget_ahead(moved=moved)
         for segment in self.segments:
-            segment.least = None
+            segment.foreseen = None
 
     def close_block(self) -> None:
         """All its steps were told, and the search did what they said: the device stands where the search

@@ -298,7 +298,7 @@ def _row_fields(cache: AheadCache, tokens: list[int]) -> dict[str, list[int]]:
         "place": cache.lease.rows,
         "segment": [index for index, _, _ in rows],
         "member": [member for _, _, member in rows],
-        "least": [one.least or 0 for _, one, _ in rows],
+        "least": [one.foreseen.least_tokens if one.foreseen else 0 for _, one, _ in rows],
     }
 
 

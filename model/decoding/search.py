@@ -18,7 +18,7 @@ from model.decoding.options import DecodingOptions
 from model.decoding.plain import is_plain
 from model.decoding.strategy import Hypothesis, Selection
 from model.decoding.strategy_set import StrategySet
-from model.network import Cache, EagerNetwork, LooksAhead, Network
+from model.network import Cache, EagerNetwork, Foreseen, LooksAhead, Network
 from model.transformer import Transformer
 
 
@@ -112,8 +112,7 @@ class Search:
             [segment.max_length for segment in segments],
         )
         if isinstance(cache, LooksAhead):
-            asked = [segment.options for segment in segments]
-            cache.foresee([options.min_length if is_plain(options) else None for options in asked])
+            cache.foresee([_foreseen(segment) for segment in segments])
         return cache
 
     def step(self) -> Selection:
@@ -150,6 +149,14 @@ class Search:
         kept = torch.tensor([key in live for key in before])
         self._token_ids = self._token_ids[kept[self._cache.segment_of_row.cpu()]]
         self._cache.keep(kept)
+
+
+def _foreseen(segment: NewSegment) -> Foreseen | None:
+    options, num_forced = segment.options, len(segment.options.prefix_ids)
+    if not is_plain(options) or num_forced >= segment.max_length:
+        return None
+    # The sums that a prefix leaves are heard of in the first step behind it.
+    return Foreseen(options.min_length, num_forced + 1 if num_forced else 0)
 
 
 @torch.inference_mode()

@@ -100,7 +100,10 @@ def ahead(seed: int, steps: int) -> CudaNetwork:
 
 
 def plain_options() -> st.SearchStrategy[DecodingOptions]:
-    greedy = st.builds(DecodingOptions, strategy=st.just("greedy"), min_length=st.integers(0, 6))
+    prefix = st.lists(TEXT, max_size=2).map(tuple)
+    greedy = st.builds(
+        DecodingOptions, strategy=st.just("greedy"), min_length=st.integers(0, 6), prefix_ids=prefix
+    )
     beam = st.integers(1, 5).flatmap(
         lambda size: st.builds(
             DecodingOptions,
@@ -109,6 +112,7 @@ def plain_options() -> st.SearchStrategy[DecodingOptions]:
             min_length=st.integers(0, 6),
             length_penalty=st.sampled_from([0.0, 0.6, 3.0]),
             patience=st.sampled_from([0.25, 1.0, 2.0]),
+            prefix_ids=prefix,
         )
     )
     return greedy | beam

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from model.cuda.network import CudaNetwork
 from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment, Search
+from model.network import Foreseen
 from tests.builders import tiny_model
 from tests.model.cuda.scenarios import (
     Scenario,
@@ -45,13 +46,16 @@ def test_beside_any_other_search_too(scenario: Scenario, seed: int) -> None:
 @given(st.lists(plain_options(), min_size=1, max_size=4))
 def test_the_host_waits_once_for_so_many_steps(asked: list[DecodingOptions]) -> None:
     network = ahead(0, 4)
-    before, search, num_steps = network.num_waits, Search(network), 0
+    search, waits, num_steps = Search(network), network.num_waits, 0
     with torch.inference_mode():
         search.join([NewSegment(key, SOURCE, options, 16) for key, options in enumerate(asked)])
         while search.keys:
             search.step()
             num_steps += 1
-    assert network.num_waits - before == -(-num_steps // 4)
+    if any(options.prefix_ids for options in asked):  # and twice without any for a prefix
+        assert network.num_waits - waits <= -(-num_steps // 4)
+    else:
+        assert network.num_waits - waits == -(-num_steps // 4)
 
 
 @torch.inference_mode()
@@ -90,7 +94,7 @@ def test_a_search_that_does_something_else_is_followed(parents: list[int]) -> No
     """As if it had not been foreseen at all: tokens of the caller's own choice, rows of its own order."""
     network, slow, rows = ahead(1, 4), eager(1), len(parents)
     cache, expected = network.open([SOURCE], [rows], [12]), slow.open([SOURCE], [rows], [12])
-    cache.foresee([0])
+    cache.foresee([Foreseen(0)])
     tokens = torch.tensor([6] * rows)
     for step in range(6):
         told, true = network.step(tokens, cache), slow.step(tokens, expected)
