@@ -102,7 +102,7 @@ def _native(folder: Path, plan: NetworkPlan, num_threads: int, library: Library)
         network = NativeNetwork.from_model(bundle.model, plan.precision, num_threads, library)
     except (NativeError, ValueError) as error:
         raise NativeUnavailable(str(error)) from error
-    told = {"level": library.level, "precision": plan.precision, "threads": num_threads}
+    told = {"kernels": library.level, "precision": plan.precision, "threads": num_threads}
     logger.info("native kernels", extra={**told, "path": network.path, "device": "cpu"})
     return StartedNetwork(
         network=network,
