@@ -1,6 +1,7 @@
 """Same text, same answer: one network's tokens alone, in full batches, among random neighbours, by reference.
 
-`python -m loadtests.same_answer` compares all four and reports every difference with its margin.
+`python -m loadtests.same_answer` compares all four and reports every difference with its margin; with `--kernels
+native` it asks the network of the native kernels, and holds it against the eager one in place of the reference.
 Knows: ways and how answers compare. Must not know: engines, searches.
 """
 
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from loadtests.comparison import Agreement, Judge, compare
+from loadtests.kernels import served, serving_library
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Figures, Report, publish
@@ -20,6 +22,7 @@ from loadtests.subject import SHIPPED, Subject, subject
 from loadtests.ways import Answers, Asked, alone, among_random_neighbours, by_reference, in_full_batches
 from loadtests.workload import workload
 from model.decoding import DecodingOptions
+from model.network import EagerNetwork, Network
 
 # How many of the sentences are asked for in each kind: all, every second ...
 KINDS: dict[str, tuple[int, DecodingOptions]] = {
@@ -31,6 +34,7 @@ KINDS: dict[str, tuple[int, DecodingOptions]] = {
 }
 
 
+Kernels = Literal["eager", "native"]
 OF_REFERENCE = ("beam 4", "greedy")
 
 
@@ -44,22 +48,39 @@ def questions(source_ids: Sequence[tuple[int, ...]]) -> list[Asked]:
     ]
 
 
-def measure(what: Subject, num_threads: int, num_reference: int) -> list[Agreement]:
-    """Every way against each segment alone."""
-    model, asked = what.bundle.model, questions(what.source_ids)
-    expected = _with_bar("alone", len(asked), lambda done: alone(model, asked, done))
-    judge = Judge(model)
-    ways: dict[str, Callable[[Callable[..., None]], Answers]] = {
-        "full batches": lambda done: in_full_batches(model, asked, num_threads, done),
-        "random neighbours": lambda done: among_random_neighbours(model, asked, num_threads, done),
-    }
-    agreements: list[Agreement] = []
-    for way, run in ways.items():
-        agreements += compare(judge, way, asked, expected, _with_bar(way, len(asked), run))
+def measure_eager(what: Subject, num_threads: int, num_reference: int) -> list[Agreement]:
+    """Every way against each segment alone, the reference too."""
+    model, asked, judge = what.bundle.model, questions(what.source_ids), Judge(what.bundle.model)
+    network = EagerNetwork(model)
+    expected = _with_bar("alone", len(asked), lambda done: alone(network, asked, done))
+    agreements = _among_others(network, judge, asked, expected, num_threads)
     first = [i for i, one in enumerate(asked) if one.sentence < num_reference and one.kind in OF_REFERENCE]
     some = [asked[i] for i in first]
     found = _with_bar("reference", len(some), lambda done: by_reference(model, some, done))
     return agreements + compare(judge, "reference", some, [expected[i] for i in first], found)
+
+
+def measure_native(what: Subject, num_threads: int) -> list[Agreement]:
+    """Every way of the native kernels against each segment alone there, and the eager network alone."""
+    model, asked, judge = what.bundle.model, questions(what.source_ids), Judge(what.bundle.model)
+    native = served(model, "float32", num_threads, serving_library())
+    expected = _with_bar("alone", len(asked), lambda done: alone(native, asked, done))
+    agreements = _among_others(native, judge, asked, expected, num_threads)
+    found = _with_bar("eager", len(asked), lambda done: alone(EagerNetwork(model), asked, done))
+    return agreements + compare(judge, "eager network", asked, expected, found)
+
+
+def _among_others(
+    network: Network, judge: Judge, asked: Sequence[Asked], expected: Answers, num_threads: int
+) -> list[Agreement]:
+    ways: dict[str, Callable[[Callable[..., None]], Answers]] = {
+        "full batches": lambda done: in_full_batches(network, asked, num_threads, done),
+        "random neighbours": lambda done: among_random_neighbours(network, asked, num_threads, done),
+    }
+    agreements: list[Agreement] = []
+    for way, run in ways.items():
+        agreements += compare(judge, way, asked, expected, _with_bar(way, len(asked), run))
+    return agreements
 
 
 def _with_bar(way: str, total: int, run: Callable[[Callable[..., None]], Answers]) -> Answers:
@@ -100,11 +121,13 @@ def main(
     bundle: Annotated[Path, typer.Option(help="The bundle to ask.")] = SHIPPED,
     threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
     seed: Annotated[int, typer.Option(help="Of sentences.")] = 0,
+    kernels: Annotated[Kernels, typer.Option(help="Which network is asked.")] = "eager",
     results: Annotated[Path, typer.Option(help="Where the report goes.")] = RESULTS,
 ) -> None:
     """Compare answers alone, in full batches, among random neighbours and by the reference, in float32."""
     what = subject(bundle, workload(sentences, limit, seed), threads)
-    agreements = measure(what, threads, reference)
+    is_native = kernels == "native"
+    agreements = measure_native(what, threads) if is_native else measure_eager(what, threads, reference)
     data = {
         "workload": what.workload.name,
         "agreements": [
@@ -120,7 +143,10 @@ def main(
         ],
     }
     facts = run_facts(threads) | {"bundle": what.bundle.info.name, "workload": what.workload.name}
-    publish(Report("same-answer", "Same text, same answer", facts, [figures(agreements)], data), results)
+    name, title = "same-answer", "Same text, same answer"
+    if is_native:
+        name, title = f"{name}-native", f"{title}: native kernels"
+    publish(Report(name, title, facts, [figures(agreements)], data), results)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from model import reference
 from model.decoding import DecodingOptions, Hypothesis, target_limit
 from model.decoding.search import NewSegment, Search
-from model.network import EagerNetwork
+from model.network import Network
 from model.transformer import Transformer
 from service.engine import EngineConfig, FinishedEvent, SegmentEvents, SegmentRequest
 from service.engine.thread_engine import ThreadEngine
@@ -39,12 +39,12 @@ class Asked:
 
 
 @torch.inference_mode()
-def alone(model: Transformer, asked: Sequence[Asked], done: Done) -> Answers:
+def alone(network: Network, asked: Sequence[Asked], done: Done) -> Answers:
     """Each in a batch of its own."""
     answers: Answers = []
     for one in asked:
-        search = Search(EagerNetwork(model))
-        limit = target_limit(one.options, model.config, len(one.source_ids))
+        search = Search(network)
+        limit = target_limit(one.options, network.config, len(one.source_ids))
         search.join([NewSegment(0, one.source_ids, one.options, limit)])
         while not (finished := search.step().finished):
             pass
@@ -68,25 +68,25 @@ def by_reference(model: Transformer, asked: Sequence[Asked], done: Done) -> Answ
     return answers
 
 
-def in_full_batches(model: Transformer, asked: Sequence[Asked], num_threads: int, done: Done) -> Answers:
+def in_full_batches(network: Network, asked: Sequence[Asked], num_threads: int, done: Done) -> Answers:
     """All at once through the engine's door: its batch is full from the first step to nearly the last."""
 
     async def scenario(engine: ThreadEngine) -> Answers:
         streams = [engine.submit(_request(str(i), one)) for i, one in enumerate(asked)]
         return [await _answer(stream, done) for stream in streams]
 
-    return _through_an_engine(model, num_threads, scenario)
+    return _through_an_engine(network, num_threads, scenario)
 
 
 def among_random_neighbours(
-    model: Transformer, asked: Sequence[Asked], num_threads: int, done: Done, seed: int = 0
+    network: Network, asked: Sequence[Asked], num_threads: int, done: Done, seed: int = 0
 ) -> Answers:
     """In random order and bursts, every kind beside every other, and between them some that are cancelled."""
 
     async def scenario(engine: ThreadEngine) -> Answers:
         return await _Crowd(engine, asked, random.Random(seed), done).answers()
 
-    return _through_an_engine(model, num_threads, scenario)
+    return _through_an_engine(network, num_threads, scenario)
 
 
 class _Crowd:
@@ -151,13 +151,13 @@ async def _answer(stream: SegmentEvents, done: Done) -> Hypothesis:
 
 
 def _through_an_engine(
-    model: Transformer, num_threads: int, scenario: Callable[[ThreadEngine], Awaitable[Answers]]
+    network: Network, num_threads: int, scenario: Callable[[ThreadEngine], Awaitable[Answers]]
 ) -> Answers:
     async def run() -> Answers:
         config = EngineConfig(
             max_queue_tokens=UNBOUNDED, cache_bytes_limit=UNBOUNDED, num_threads=num_threads
         )
-        engine = ThreadEngine(EagerNetwork(model), config)
+        engine = ThreadEngine(network, config)
         try:
             return await scenario(engine)
         finally:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from loadtests.kernels import served, serving_library
 from loadtests.same_answer import questions
 from loadtests.subject import SHIPPED, Subject, subject
 from loadtests.ways import Asked, alone, among_random_neighbours, by_reference, in_full_batches
 from loadtests.workload import made_up
 from model.decoding import Hypothesis
+from model.native.library import NativeUnavailable
+from model.network import EagerNetwork, Network
 
 NUM_SENTENCES, NUM_REFERENCE = 200, 40
 LONGEST_FOR_REFERENCE = 12  # source tokens: its time grows with the square
@@ -28,27 +31,38 @@ def shipped() -> Iterator[Subject]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module", params=["eager", "native"])
+def network(request: pytest.FixtureRequest, shipped: Subject) -> Network:
+    """The two ways to run it on a processor."""
+    if request.param == "eager":
+        return EagerNetwork(shipped.bundle.model)
+    try:
+        return served(shipped.bundle.model, "float32", 1, serving_library())
+    except NativeUnavailable as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="module")
-def expected(shipped: Subject) -> Expected:
+def expected(shipped: Subject, network: Network) -> Expected:
     """Every sentence in every kind of decoding that it is asked in, and its answer alone."""
     asked = questions(shipped.source_ids)
-    return asked, alone(shipped.bundle.model, asked, _ignore)
+    return asked, alone(network, asked, _ignore)
 
 
 @pytest.mark.slow
-def test_full_batches_change_no_bit_of_an_answer(shipped: Subject, expected: Expected) -> None:
+def test_full_batches_change_no_bit_of_an_answer(network: Network, expected: Expected) -> None:
     asked, answers = expected
-    together = in_full_batches(shipped.bundle.model, asked, 1, _ignore)
+    together = in_full_batches(network, asked, 1, _ignore)
     assert differing(asked, answers, together) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_random_arrivals_cancellations_and_mixed_strategies_change_no_bit(
-    shipped: Subject, expected: Expected, seed: int
+    network: Network, expected: Expected, seed: int
 ) -> None:
     asked, answers = expected
-    among = among_random_neighbours(shipped.bundle.model, asked, 1, _ignore, seed)
+    among = among_random_neighbours(network, asked, 1, _ignore, seed)
     assert differing(asked, answers, among) == []
 
 
