@@ -57,6 +57,7 @@ def export_marian_hf(
     """
     config = model.config
     check_expressible(config)
+    _check_signals(info)
     _check_free(destination)
     vocabulary = _vocabulary(model, tokenizer)
     tensors = exported_tensors(model, vocabulary)
@@ -101,6 +102,14 @@ def check_expressible(config: ModelConfig) -> None:
     if config.positions == "learned" and config.max_source_length != config.max_target_length:
         bound = f"{config.max_source_length}, as max_source_length, with learned positions in marian-hf"
         raise ConfigError("max_target_length", bound, config.max_target_length)
+
+
+def _check_signals(info: BundleInfo) -> None:
+    """Raises ConfigError for a model that is told its languages otherwise than Marian's are."""
+    if info.signals.target == "forced_token":
+        raise ConfigError("target_signal", "none or source_tag for format marian-hf", info.signals.target)
+    if info.signals.source != "none":
+        raise ConfigError("source_signal", "none for format marian-hf", info.signals.source)
 
 
 def exported_tensors(model: Transformer, vocabulary: ExportedVocabulary) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from model.config import ConfigError, ModelConfig
 from model.decoding.constraints import TargetVocabulary
+from model.moses_file import MOSES_FILE
 from model.tokenizer import JOINT_FILE, SOURCE_FILE, TARGET_FILE, Tokenizer
 
 PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
@@ -103,6 +104,8 @@ def _renamed(config: ModelConfig, tokenizer: Tokenizer, pieces: Sequence[str], s
 
 def _sentencepiece_files(tokenizer: Tokenizer) -> dict[str, bytes]:
     files = tokenizer.files()
+    if MOSES_FILE in files:
+        raise ConfigError("tokenizer", "SentencePiece's for format marian-hf", MOSES_FILE)
     joint = files.get(JOINT_FILE, b"")
     return {"source.spm": files.get(SOURCE_FILE, joint), "target.spm": files.get(TARGET_FILE, joint)}
 

@@ -29,7 +29,7 @@ ENCODER_TABLE, DECODER_TABLE = "model.encoder.embed_tokens.weight", "model.decod
 OUTPUT = "lm_head.weight"
 BIAS = "final_logits_bias"
 # Computed numbers that older versions stored.
-_SAYS_NOTHING = tuple(
+SAYS_NOTHING = tuple(
     f"model.{side}.{name}"
     for side in ("encoder", "decoder")
     for name in ("version", "embed_positions.weights", "embed_positions._float_tensor")
@@ -55,7 +55,7 @@ def read_m2m(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -> 
         decoding=read_decoding(folder),
         tensors=tables.tensors(config),
         copies=tables.copies,
-        ignored=(*tables.unread, *_SAYS_NOTHING, BIAS),
+        ignored=(*tables.unread, *SAYS_NOTHING, BIAS),
     )
 
 
@@ -86,7 +86,7 @@ def read_mbart(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -
         decoding=read_decoding(folder),
         tensors=tensors,
         copies=tables.copies,
-        ignored=(*tables.unread, *_SAYS_NOTHING, BIAS),
+        ignored=(*tables.unread, *SAYS_NOTHING, BIAS),
     )
 
 

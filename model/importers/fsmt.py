@@ -13,7 +13,15 @@ import torch
 from model.config import ModelConfig
 from model.directions import Directions
 from model.embeddings import sinusoidal_positions
-from model.importers.fairseq import DECODER_TABLE, ENCODER_TABLE, Tables, merged, sinusoids, sizes
+from model.importers.fairseq import (
+    DECODER_TABLE,
+    ENCODER_TABLE,
+    SAYS_NOTHING,
+    Tables,
+    merged,
+    sinusoids,
+    sizes,
+)
 from model.importers.fairseq_vocabulary import numbered
 from model.importers.foreign import ForeignConfig, ForeignFolder
 from model.importers.foreign_weights import ForeignWeights
@@ -51,6 +59,7 @@ def read_fsmt(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) ->
         decoding=read_decoding(folder),
         tensors=tables.tensors(config),
         copies=tables.copies,
+        ignored=SAYS_NOTHING,
     )
 
 

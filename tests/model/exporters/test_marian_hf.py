@@ -13,11 +13,13 @@ from model.config import ConfigError
 from model.decoding.options import DecodingOptions
 from model.decoding.search import decode_batch
 from model.exporters.marian_hf import export_marian_hf, remarks
+from model.language_signals import LanguageSignals
 from model.manifest import BundleError
 from model.masks import pad_batch
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 from tests.builders import dictionary_tokenizer, tiny_info, tiny_model, tiny_sentences, tiny_tokenizer
+from tests.model.byte_pairs import moses_model
 from tests.model.closeness import distance
 from tests.model.peers import ct2_translator, hf_generate, hf_model, hf_tokenizer
 
@@ -175,3 +177,29 @@ def test_other_heads_on_either_side_are_remarked() -> None:
     model = build("post-norm", num_decoder_heads=8)
     assert any("number of heads" in remark for remark in remarks(model, tiny_tokenizer()))
     assert remarks(build("post-norm"), tiny_tokenizer()) == []
+
+
+@pytest.mark.parametrize(
+    ("signals", "field"),
+    [({"target": "forced_token"}, "target_signal"), ({"source": "prefix"}, "source_signal")],
+)
+def test_a_model_that_is_told_its_languages_otherwise_is_refused(
+    tmp_path: Path, signals: dict[str, Any], field: str
+) -> None:
+    told = LanguageSignals(token_ids={"en": 5, "de": 6}, **signals)
+    tokenizer = tiny_tokenizer()
+    size = tokenizer.source_vocab_size
+    model = tiny_model(source_vocab_size=size, target_vocab_size=size)
+    with pytest.raises(ConfigError, match=rf"^{field} must be .*marian-hf"):
+        export_marian_hf(
+            tmp_path / "hf", model=model, tokenizer=tokenizer, info=tiny_info(signals=told), model_card="x"
+        )
+
+
+def test_moses_words_are_refused(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_moses(moses_model(["ba", "de", "fi", "go"]))
+    size = tokenizer.source_vocab_size
+    ids = {"pad_id": 1, "eos_id": 2, "decoder_start_id": 2}
+    model = tiny_model(source_vocab_size=size, target_vocab_size=size, **ids)
+    with pytest.raises(ConfigError, match="tokenizer must be SentencePiece's for format marian-hf"):
+        export_marian_hf(tmp_path / "hf", model=model, tokenizer=tokenizer, info=tiny_info(), model_card="x")
