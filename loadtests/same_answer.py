@@ -1,7 +1,8 @@
 """Same text, same answer: one network's tokens alone, in full batches, among random neighbours, by reference.
 
-`python -m loadtests.same_answer` compares all four and reports every difference with its margin; with `--kernels
-native` it asks the network of the native kernels, and holds it against the eager one in place of the reference.
+`python -m loadtests.same_answer` compares all four and reports every difference with its margin. With
+`--kernels native` it asks the network of the native kernels, and holds it against the eager one in place of
+the reference.
 Knows: ways and how answers compare. Must not know: engines, searches.
 """
 
