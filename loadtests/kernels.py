@@ -5,6 +5,10 @@ Knows: settings, the library, both kinds of network. Must not know: what is meas
 
 from __future__ import annotations
 
+import copy
+
+import torch
+
 from model.int8 import int8_copy
 from model.native.binding import Library
 from model.native.library import BuildSettings, open_library
@@ -25,4 +29,6 @@ def served(model: Transformer, precision: str, threads: int, library: Library | 
     """What a server with this setting decodes with; without a library, what it does where there is none."""
     if library is not None:
         return NativeNetwork.from_model(model, precision, threads, library)
-    return EagerNetwork(int8_copy(model), "int8") if precision == "int8" else EagerNetwork(model)
+    if precision == "int8":
+        return EagerNetwork(int8_copy(model), "int8")
+    return EagerNetwork(copy.deepcopy(model).to(getattr(torch, precision)))

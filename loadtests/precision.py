@@ -1,21 +1,20 @@
-"""How far bf16 and int8 stray from float32: equal answers, BLEU and chrF, side by side on the same sentences.
+"""How far bfloat16 and int8 stray from float32: equal answers, BLEU and chrF, on the same sentences.
 
-`python -m loadtests.precision`. Knows: copies of a network, scores. Must not know: engines, HTTP.
+`python -m loadtests.precision`. Knows: networks as serving has them, scores. Must not know: engines, HTTP.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
+from loadtests.kernels import served, serving_library
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Figures, Report, publish
@@ -23,12 +22,14 @@ from loadtests.subject import SHIPPED, Subject, subject, target_texts
 from loadtests.workload import workload
 from model.decoding import DecodingOptions
 from model.decoding.search import decode_batch
-from model.int8 import int8_copy
+from model.native.binding import Library
+from model.network import Network
 from model.transformer import Transformer
 from training.evaluation import Scores, score
 
 CHUNK = 64  # sentences between two signs of progress
 STRATEGIES = ("beam", "greedy")
+PRECISIONS = ("float32", "bfloat16", "int8")  # of a processor; the first is what the others are held against
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +42,24 @@ class Outcome:
     seconds: float
 
 
-def variants(model: Transformer) -> dict[str, Transformer]:
-    """The same weights in each precision; float32 first, which the others are held against."""
-    return {
-        "float32": model,
-        "bf16": copy.deepcopy(model).to(torch.bfloat16),
-        "int8": int8_copy(model),
-    }
+def variants(model: Transformer, threads: int, library: Library | None) -> dict[str, Network]:
+    """The same weights in each precision, as serving computes with them."""
+    return {name: served(model, name, threads, library) for name in PRECISIONS}
 
 
-def outcomes(what: Subject, done: Callable[..., None]) -> list[Outcome]:
+def outcomes(what: Subject, networks: Mapping[str, Network], done: Callable[..., None]) -> list[Outcome]:
     found: list[Outcome] = []
-    models = variants(what.bundle.model)
     for strategy in STRATEGIES:
         options = DecodingOptions.with_defaults({"strategy": strategy}, what.bundle.info.decoding)
-        for precision, model in models.items():
+        for precision, network in networks.items():
             began = time.process_time()
-            answers = _decode(model, what.source_ids, options, done)
+            answers = _decode(network, what.source_ids, options, done)
             found.append(Outcome(precision, strategy, answers, time.process_time() - began))
     return found
 
 
 def _decode(
-    model: Transformer,
+    network: Network,
     sources: Sequence[tuple[int, ...]],
     options: DecodingOptions,
     done: Callable[..., None],
@@ -71,7 +67,8 @@ def _decode(
     answers: list[tuple[int, ...]] = []
     for start in range(0, len(sources), CHUNK):
         part = sources[start : start + CHUNK]
-        answers += [hypotheses[0].token_ids for hypotheses in decode_batch(model, part, options, max_rows=64)]
+        found = decode_batch(network, part, options, max_rows=64)
+        answers += [hypotheses[0].token_ids for hypotheses in found]
         done(len(part))
     return answers
 
@@ -161,19 +158,21 @@ def main(
     threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
     results: Annotated[Path, typer.Option(help="Where the report goes.")] = RESULTS,
 ) -> None:
-    """Decode the same sentences in float32, bf16 and int8, and compare."""
-    what = subject(bundle, workload(sentences, limit), threads)
+    """Decode the same sentences in float32, bfloat16 and int8, and compare."""
+    what, library = subject(bundle, workload(sentences, limit), threads), serving_library()
+    networks = variants(what.bundle.model, threads, library)
     total = len(STRATEGIES) * 3 * len(what.source_ids)
     with progress_bar("sentences", total) as done:
-        lines = compared(what, outcomes(what, done))
+        lines = compared(what, outcomes(what, networks, done))
     facts = run_facts(threads) | {"bundle": what.bundle.info.name, "workload": what.workload.name}
+    facts["kernels"] = library.level
     notes = [
-        "Speeds are of processor time in batches of at most 64 rows, without an engine; bf16 is slow on a "
-        "processor that lacks it. int8 is `model/int8.py`."
+        "Speeds are of processor time in batches of at most 64 rows, without an engine. Networks are those "
+        "that serving has with this setting of `precision`."
     ]
     publish(
         Report(
-            "precision", "bf16 and int8 against float32", facts, [figures(lines)], {"lines": lines}, notes
+            "precision", "bfloat16 and int8 against float32", facts, [figures(lines)], {"lines": lines}, notes
         ),
         results,
     )

@@ -83,6 +83,25 @@ def _short(cells: list[Report]) -> list[str]:
     return [*lines, ""]
 
 
+def precision(report: Report) -> list[str]:
+    lines = ["| search | precision | sentences equal | tokens equal | BLEU | chrF |", "|---" * 6 + "|"]
+    for one in report["lines"]:
+        search = "beam 4" if one["strategy"] == "beam" else one["strategy"]
+        equal = [f"{100 * one[f'equal_{of}_share']:.1f} %" for of in ("sentences", "tokens")]
+        scores = [_score(one, name) for name in ("bleu", "chrf")]
+        lines.append(f"| {' | '.join([search, one['precision'], *equal, *scores])} |")
+    count = f"{report['lines'][0]['sentences']:,} sentences."
+    return [*lines, "", f"{count} {_source(report, 'precision')}"]
+
+
+def _score(line: Report, name: str) -> str:
+    """With its difference from that of float32; a dash where there were no references."""
+    if line[name] is None:
+        return "-"
+    difference = "" if line["precision"] == "float32" else f" ({line[f'{name}_difference']:+.2f})"
+    return f"{line[name]:.2f}{difference}"
+
+
 def live_load(report: Report) -> list[str]:
     bound = report["bound_ms"]
     lines = [f"| server | highest rate with p99 under {bound:.0f} ms | Verto over it |", "|---|---|---|"]
@@ -132,6 +151,7 @@ def _source(report: Report, name: str) -> str:
 
 
 TABLES: Mapping[str, Callable[[Report], list[str]]] = {
+    "precision": precision,
     "bench": bench,
     "live-load": live_load,
     "cost-model": cost_model,

@@ -29,7 +29,7 @@ def test_a_table_is_replaced_and_the_rest_of_the_page_stays(tmp_path: Path) -> N
         + "below\n"
     )
     written = SCRIPT["with_tables"](page, tmp_path)
-    assert written.startswith("above\n<!-- bench: begin -->\n| network")
+    assert written.startswith("above\n<!-- precision: begin -->\n<!-- precision: end -->\n<!-- bench")
     assert written.endswith("<!-- cost-model: begin -->\n<!-- cost-model: end -->\nbelow\n")
     assert "old" not in written
     assert "| shipped, sentences | ctranslate2 | int8 | beam 4 | - | *1.20* | - | - |" in written
@@ -53,3 +53,13 @@ def test_live_load_and_cost_are_told_in_a_line_each() -> None:
     assert "| int8 | 1.00 | 1000.00 | 1.00 | 1000.00 | 1000.00 | 1000.00 | 4 % |" in "\n".join(
         SCRIPT["cost_model"](cost)
     )
+
+
+def test_scores_are_told_with_their_difference_from_float32() -> None:
+    line = {
+        "strategy": "beam", "precision": "int8", "sentences": 2000, "equal_sentences_share": 0.934,
+        "equal_tokens_share": 0.922, "bleu": 28.06, "bleu_difference": 0.07, "chrf": None,
+    }  # fmt: skip
+    text = "\n".join(SCRIPT["precision"]({"facts": FACTS, "lines": [line]}))
+    assert "| beam 4 | int8 | 93.4 % | 92.2 % | 28.06 (+0.07) | - |" in text
+    assert "2,000 sentences." in text
