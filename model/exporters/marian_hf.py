@@ -2,7 +2,8 @@
 
 Knows: what those two make of such a folder. Must not know: how a bundle is stored, command lines.
 
-    config.json             architecture; `model_type` "marian", or "pegasus" where the network is pre-norm
+    config.json             architecture; `model_type` "marian", or "pegasus" where the network is pre-norm;
+                            under "verto", what only an import reads: directions, decoding, alignment layer
     model.safetensors       the weights in float32, position tables among them
     source.spm, target.spm  the SentencePiece models, byte for byte
     vocab.json              piece -> id (and target_vocab.json, where the two sides differ)
@@ -62,7 +63,7 @@ def export_marian_hf(
     vocabulary = _vocabulary(model, tokenizer)
     tensors = exported_tensors(model, vocabulary)
     texts = {
-        "config.json": _config(config, vocabulary),
+        "config.json": {**_config(config, vocabulary), "verto": _own_settings(config, info)},
         "generation_config.json": _generation_config(config, info, vocabulary),
         **vocabulary.json_files(config.max_source_length, info.directions),
     }
@@ -184,6 +185,14 @@ def _config(config: ModelConfig, vocabulary: ExportedVocabulary) -> dict[str, An
         own[f"{side}_attention_heads"] = getattr(config, f"num_{side}_heads")
         own[f"{side}_ffn_dim"] = getattr(config, f"{side}_ffn_dim")
     return own
+
+
+def _own_settings(config: ModelConfig, info: BundleInfo) -> dict[str, Any]:
+    return {
+        "directions": info.languages.to_json(),
+        "decoding": info.decoding.to_dict(),
+        "alignment_layer": config.alignment_layer,
+    }
 
 
 def _generation_config(

@@ -65,6 +65,13 @@ class ForeignConfig:
         if key in self.values and self.values[key] != wanted:
             raise self.fault(key, f"{json.dumps(wanted)}: {reason}")
 
+    def part(self, key: str) -> ForeignConfig:
+        """The settings under a key; none where it is missing."""
+        value = self._value(key, {})
+        if not isinstance(value, dict):
+            raise self.fault(key, "a JSON object")
+        return ForeignConfig(self.path, value)
+
     def fault(self, key: str, bound: str) -> BundleError:
         if key not in self.values:
             return BundleError(self.path, f"{key} is missing; it must be {bound}")

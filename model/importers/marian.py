@@ -35,6 +35,8 @@ from model.tokenizer import Tokenizer
 
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu": "gelu", "swish": "silu", "silu": "silu"}
 GENERATION_CONFIG = "generation_config.json"
+OWN_SETTINGS = "verto"  # what `verto export` adds to config.json
+MAX_LAYERS = 1000
 _SHARED = "model.shared.weight"
 _TABLES = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight")
 _POSITIONS = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
@@ -62,13 +64,15 @@ def _read(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted, *, pre
     config = _config(folder, tables, tokenizer, pre_norm=pre_norm)
     config = replace(config, output_bias=bool(_bias(config, weights).any()))
     config, start = _with_positions(config, weights)
+    own = folder.config.part(OWN_SETTINGS)
+    config = replace(config, alignment_layer=own.integer("alignment_layer", -1, at_least=-MAX_LAYERS))
     directions, signals = read_languages(folder, tokenizer, wanted)
     return ForeignModel(
         config=config,
         tokenizer=tokenizer,
         directions=directions,
         signals=signals,
-        decoding=_decoding(folder, config, barred),
+        decoding=_decoding(folder, own, config, barred),
         tensors=_tensors(config, tables, start),
         copies=tables.copies,
         ignored=(
@@ -228,13 +232,18 @@ def _barred_ids(folder: ForeignFolder) -> tuple[int, ...]:
     return tuple(phrase[0] for phrase in phrases if len(phrase) == 1)
 
 
-def _decoding(folder: ForeignFolder, config: ModelConfig, barred: tuple[int, ...]) -> DecodingOptions:
-    """Beam size as the folder says; lengths are scored our way (`length_penalty` has another formula)."""
-    settings = folder.settings(GENERATION_CONFIG)
-    own = settings if "num_beams" in settings else folder.config
-    beams = own.integer("num_beams", 4, at_least=1)
+def _decoding(
+    folder: ForeignFolder, own: ForeignConfig, config: ModelConfig, barred: tuple[int, ...]
+) -> DecodingOptions:
+    """What an export said of it; else the folder's beam size, with lengths scored our way (`length_penalty`
+    has another formula there)."""
     never = {config.pad_id, config.decoder_start_id, config.eos_id}
     banned = tuple((token_id,) for token_id in barred if token_id not in never)
+    if "decoding" in own:
+        options = DecodingOptions.from_dict(own.part("decoding").values)
+        return replace(options, banned_ids=(*options.banned_ids, *banned))
+    settings = folder.settings(GENERATION_CONFIG)
+    beams = (settings if "num_beams" in settings else folder.config).integer("num_beams", 4, at_least=1)
     if beams == 1:
         return DecodingOptions(strategy="greedy", banned_ids=banned)
     return DecodingOptions(beam_size=min(beams, MAX_BEAM_SIZE), banned_ids=banned)

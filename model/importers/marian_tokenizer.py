@@ -65,6 +65,9 @@ def read_languages(
 ) -> tuple[Directions, LanguageSignals]:
     """Raises BundleError for a language that nobody says, and for one that has no tag."""
     token_ids = _tags(tokenizer)
+    exported = folder.config.part("verto").values.get("directions")
+    if exported is not None and not (token_ids or wanted.sources or wanted.targets):
+        return Directions.from_json(exported), LanguageSignals()
     sources = wanted.sources or (_said(folder, "source_lang", "--source"),)
     if not token_ids:
         targets = wanted.targets or (_said(folder, "target_lang", "--target"),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from model.checkpoint import load_bundle, save_bundle
 from model.config import ConfigError
+from model.decoding.options import DecodingOptions
 from model.decoding.search import decode_batch
 from model.exporters.marian_hf import export_marian_hf
 from model.importers.foreign import ForeignFolder
@@ -41,15 +43,15 @@ def bring(folder: Path, name: str = "there", **wanted: Any) -> Path:
 def test_what_is_exported_and_imported_answers_the_same(tmp_path: Path, variant: str) -> None:
     tokenizer = tiny_tokenizer()
     size = tokenizer.source_vocab_size
-    model = tiny_model(2, **{"source_vocab_size": size, "target_vocab_size": size, **ROUND_TRIPS[variant]})
-    export_marian_hf(
-        tmp_path / "hf", model=model, tokenizer=tokenizer, info=tiny_info(), model_card="# Tiny\n"
-    )
+    own = {"source_vocab_size": size, "target_vocab_size": size, "alignment_layer": 0}
+    model = tiny_model(2, **{**own, **ROUND_TRIPS[variant]})
+    decoding = DecodingOptions(beam_size=3, length_penalty=0.7, max_length_ratio=3.0)
+    info = tiny_info(directions=(("en", "de"), ("fr", "de")), decoding=decoding)
+    export_marian_hf(tmp_path / "hf", model=model, tokenizer=tokenizer, info=info, model_card="# Tiny\n")
     again = load_bundle(bring(tmp_path / "hf"))
     texts = list(tiny_sentences(30, seed=4))
     sources = tokenizer.encode_sources(texts)
     assert again.tokenizer.encode_sources(texts) == sources
-    info = tiny_info()
     expected = decode_batch(model, sources, info.decoding)
     found = decode_batch(again.model, sources, again.info.decoding)
     assert [f[0].token_ids for f in found] == [e[0].token_ids for e in expected]
@@ -57,6 +59,8 @@ def test_what_is_exported_and_imported_answers_the_same(tmp_path: Path, variant:
         if tokenizer.unk_id not in best.token_ids:  # which transformers, and so an import, leaves out
             assert again.tokenizer.decode_target(best.token_ids) == tokenizer.decode_target(best.token_ids)
     assert list(again.info.directions) == list(info.directions)
+    assert replace(again.info.decoding, banned_ids=()) == decoding
+    assert again.config.alignment_layer == 0
 
 
 def test_the_card_says_origin_licence_and_how(tmp_path: Path) -> None:
