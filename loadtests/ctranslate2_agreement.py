@@ -220,7 +220,7 @@ NOTES = (
     "Scores of finished hypotheses: ours sum / ((5 + n) / 6)^alpha (Wu et al. 2016), both peers' sum / n^p; "
     "they agree where both are plain sums. Stopping: ours, and that of transformers with early_stopping, "
     "once as many hypotheses have ended as the beam is wide; CTranslate2's too, except with a length_penalty "
-    f"of exactly 0, where it stops once the best candidate of a step ends. {ALMOST_NONE:g} leaves the sums as "
+    f"of exactly 0, where it stops once the best candidate of a step ends. {ALMOST_NONE:g} leaves sums as "
     "they are and avoids that exception.",
 )
 
