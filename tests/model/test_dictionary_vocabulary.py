@@ -69,6 +69,12 @@ def test_no_text_forges_a_tag_or_an_end() -> None:
         assert not {tag, 0, len(PIECES) - 1}.intersection(TOKENIZER.encode_source(text)[:-1])
 
 
+def test_a_tag_of_characters_that_sentencepiece_does_not_know_is_not_forged_either() -> None:
+    """Such a run of text is one piece, and is looked up as it stands."""
+    tokenizer = dictionary_tokenizer(tags=("☃",))
+    assert tokenizer.encode_source("ba ☃")[-2:] == [tokenizer.unk_id, tokenizer.eos_id]
+
+
 def test_control_pieces_spell_nothing() -> None:
     ids = TOKENIZER.encode_target("ba de")
     assert TOKENIZER.is_target_control(PIECES.index(">>fra<<"))

@@ -17,7 +17,7 @@ from model.language_signals import LanguageSignals
 from model.manifest import BundleError
 from model.masks import pad_batch
 from model.tokenizer import Tokenizer
-from model.transformer import Transformer
+from model.transformer import Transformer, next_log_probs
 from tests.builders import dictionary_tokenizer, tiny_info, tiny_model, tiny_sentences, tiny_tokenizer
 from tests.model.byte_pairs import moses_model
 from tests.model.closeness import distance
@@ -83,6 +83,9 @@ def test_transformers_computes_the_same_logits_and_the_same_greedy_tokens(
         logits = theirs(input_ids=ids, attention_mask=mask.long(), decoder_input_ids=theirs_in).logits
         expected = model(ids, mask, ours_in)
     assert distance(logits[..., : expected.shape[-1]], expected) < 1e-4
+    # With an added start token, too: it takes nothing from the others.
+    log_probs = next_log_probs(logits)[..., : expected.shape[-1]]
+    assert distance(log_probs, next_log_probs(expected)) < 1e-4
     answers = [list(found[0].token_ids) for found in decode_batch(model, sources(), GREEDY)]
     assert len(set(map(tuple, answers))) > 12
     options = {"num_beams": 1, "max_new_tokens": 40}
