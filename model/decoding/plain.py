@@ -5,7 +5,7 @@ Knows: options, which tokens are barred on which row. Must not know: searches, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -37,11 +37,14 @@ class Bars:
         self._too_short: list[bool] = [False] * len(asked)
         self._pairs = self._derive()
 
-    def pairs(self, num_held: Sequence[int]) -> Tensor | None:
-        """Barred pairs [2, N] of row and token, if any; `num_held` are the tokens of each segment's rows."""
+    def pairs(self, num_held: Callable[[], Sequence[int]]) -> Tensor | None:
+        """Barred pairs [2, N] of row and token, if any.
+
+        `num_held` answers how many tokens each segment's rows hold, and is called where that matters.
+        """
         if self._has_least:
             too_short = [
-                held < options.min_length for options, held in zip(self._asked, num_held, strict=True)
+                held < options.min_length for options, held in zip(self._asked, num_held(), strict=True)
             ]
             if too_short != self._too_short:
                 self._too_short = too_short

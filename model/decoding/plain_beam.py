@@ -21,7 +21,7 @@ from model.decoding.plain import Bars
 from model.decoding.prefix import Begun
 from model.decoding.stable_prefix import same_beginning
 from model.decoding.strategy import Hypothesis, Selection, check_new
-from model.decoding.trails import Trail, common_beginning, last_tokens, written
+from model.decoding.trails import Trail, common_beginning, last_tokens, trail_of, written
 from model.step_scores import StepScores
 
 Answers = dict[int, tuple[Hypothesis, ...]]
@@ -67,9 +67,7 @@ class PlainBeamStrategy:
     def resume(self, key: int, begun: Begun) -> None:
         """Go on behind a prefix, which all rows have written; one of them is on a beam."""
         options, num_steps = begun.options, len(begun.log_probs)
-        trail: Trail | None = None
-        for token_id, log_prob in zip(begun.token_ids, begun.log_probs, strict=True):
-            trail = (trail, token_id, log_prob)
+        trail = trail_of(begun.token_ids, begun.log_probs)
         told = begun.stream and not begun.draft
         segment = BeamSegment(key, options, begun.max_length, told, begun.draft, begun.source_length)
         segment.num_steps, segment.num_sent = num_steps, begun.num_sent
@@ -98,9 +96,9 @@ class PlainBeamStrategy:
         segments = list(self._segments.values())
         if self._bars is None:
             self._bars = Bars(self._vocabulary, [segment.options for segment in segments], self._device)
-        barred = self._bars.pairs([segment.num_steps for segment in segments])
+        barred = self._bars.pairs(lambda: [segment.num_steps for segment in segments])
         step = scores.extend_beams(self._widths, self._totals, self._vocabulary.eos_id, barred)
-        failed = [s.key for s, total in zip(segments, step.highest, strict=True) if not math.isfinite(total)]
+        failed = _failed(segments, step.highest)
         self._record_ends(step, segments)
         self._advance(step, segments)
         finished = self._end(step, segments, failed)
@@ -115,9 +113,9 @@ class PlainBeamStrategy:
             segments[beam].finish(GROUP, Ending(*written(self._trails[row]), total, 0.0), "stop")
 
     def _advance(self, step: BeamStep, segments: Sequence[BeamSegment]) -> None:
-        trails, self._totals = self._trails, list(step.totals)
-        lines = zip(step.parents, step.token_ids, step.log_probs, strict=True)
-        self._trails = [(trails[parent], token_id, log_prob) for parent, token_id, log_prob in lines]
+        parents = self._trails if step.moves is None else map(self._trails.__getitem__, step.parents)
+        self._trails = list(zip(parents, step.token_ids, step.log_probs, strict=True))
+        self._totals = list(step.totals)
         for segment in segments:
             segment.num_steps += 1
 
@@ -185,6 +183,12 @@ class PlainBeamStrategy:
             best = segment.leading_finished([self._totals[leader]])
             drafts[segment.key] = tuple(written(self._trails[leader])[0]) if best is None else best.token_ids
         return drafts
+
+
+def _failed(segments: Sequence[BeamSegment], highest: Sequence[float]) -> list[int]:
+    if math.isfinite(sum(highest)):  # as nearly always
+        return []
+    return [s.key for s, total in zip(segments, highest, strict=True) if not math.isfinite(total)]
 
 
 def _unsent(segment: BeamSegment, hypothesis: Hypothesis) -> Sequence[int]:

@@ -5,7 +5,7 @@ Knows: `Network`, its cache, strategies. Must not know: requests, queues, budget
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -51,16 +51,17 @@ class Search:
         self._strategies = StrategySet(vocabulary, self._network.device)
         self._cache: Cache | None = None
         self._ahead: LooksAhead | None = None  # the cache, where it is such a one
+        self._rows: dict[int, int] = {}  # of each live segment, by its key, in row order
         self._token_ids = torch.zeros(0, dtype=torch.long)
 
     @property
     def keys(self) -> Sequence[int]:
         """Live segments in row order."""
-        return self._strategies.keys
+        return list(self._rows)
 
     @property
     def num_rows(self) -> int:
-        return len(self._token_ids)
+        return sum(self._rows.values())
 
     @property
     def num_ahead(self) -> int:
@@ -96,7 +97,7 @@ class Search:
         else:
             self._cache.join(cache)
         for new in segments:
-            self._strategies.add(
+            self._rows[new.key] = self._strategies.add(
                 new.key,
                 new.options,
                 new.max_length,
@@ -122,7 +123,6 @@ class Search:
         """
         if self._cache is None:
             raise ValueError("no segment is live")
-        before = self.keys
         # Attention is looked at only when someone asks for it.
         watch = self._strategies.wants_attention
         scores = self._network.step(self._token_ids, self._cache, watch=watch)
@@ -131,24 +131,29 @@ class Search:
             self._cache.reorder(selection.parents)
         self._token_ids = selection.token_ids.cpu()
         if selection.finished or selection.failed:
-            self._leave(before)
+            self._leave({*selection.finished, *selection.failed})
         return selection
 
     def drop(self, keys: Sequence[int]) -> None:
         """Take segments out between steps; unknown keys are ignored."""
-        before = self.keys
+        gone = self._rows.keys() & set(keys)
         self._strategies.remove(keys)
-        if len(self.keys) < len(before):
-            self._leave(before)
+        if gone:
+            self._leave(gone)
 
-    def _leave(self, before: Sequence[int]) -> None:
-        """Free the rows of the segments that were live before and are no longer."""
-        live = set(self.keys)
-        if self._cache is None or not live:
+    def _leave(self, gone: Set[int]) -> None:
+        """Free the rows of these segments, which the strategies have forgotten already."""
+        if self._cache is None or len(gone) == len(self._rows):
             return self.clear()
-        kept = torch.tensor([key in live for key in before])
-        self._token_ids = self._token_ids[kept[self._cache.segment_of_row.cpu()]]
-        self._cache.keep(kept)
+        stays = [key not in gone for key in self._rows]
+        rows = [
+            stays_here
+            for stays_here, rows in zip(stays, self._rows.values(), strict=True)
+            for _ in range(rows)
+        ]
+        self._token_ids = self._token_ids[torch.tensor(rows)]
+        self._cache.keep(torch.tensor(stays))
+        self._rows = {key: rows for key, rows in self._rows.items() if key not in gone}
 
 
 def _foreseen(segment: NewSegment) -> Foreseen | None:

@@ -18,7 +18,6 @@ from torch import Tensor
 from model.decoding.constraints import Constraints, Scores, TargetVocabulary
 from model.decoding.history import History
 from model.decoding.options import DecodingOptions
-from model.decoding.prefix import Begun
 from model.decoding.scoring import normalised_score
 from model.decoding.strategy import FinishReason, Hypothesis, Selection, check_new
 from model.step_scores import StepScores
@@ -85,14 +84,6 @@ class SingleRowStrategy:
         self._segments[key] = SingleRow(options, max_length, stream or draft)
         self._rows_changed()
         return 1
-
-    def resume(self, key: int, begun: Begun) -> None:
-        """Go on behind a prefix, which the segment's row has written."""
-        token_ids, log_probs = list(begun.token_ids), list(begun.log_probs)
-        self._segments[key] = SingleRow(
-            begun.options, begun.max_length, begun.stream or begun.draft, token_ids, log_probs, [*log_probs]
-        )
-        self._rows_changed()
 
     def remove(self, keys: Sequence[int]) -> None:
         gone = [key for key in keys if self._segments.pop(key, None)]

@@ -54,17 +54,15 @@ class StrategySet:
     """A `Strategy` over mixed kinds. Rows of the batch stand in the order in which segments were added."""
 
     def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
+        self._vocabulary, self._device = vocabulary, device
         self._prefixes = PrefixStrategy(vocabulary, device)
         # What is plain needs no tensors of all tokens, and so nothing on the device.
         self._plain: dict[Kind, PlainBeamStrategy | PlainGreedyStrategy] = {
             "plain beam": PlainBeamStrategy(vocabulary, HOST),
             "plain greedy": PlainGreedyStrategy(vocabulary, HOST),
         }
-        self._strategies: dict[Kind, Strategy] = {
-            **{kind: create(vocabulary, device) for kind, create in RULED.items()},
-            **self._plain,
-            "prefix": self._prefixes,
-        }
+        # Those with rules are made when somebody asks for one: their tensors would cost each search.
+        self._strategies: dict[Kind, Strategy] = {**self._plain, "prefix": self._prefixes}
         self._members: dict[int, _Member] = {}
         self._rows_of_kind: dict[Kind, Tensor] = {}
         self._is_one_in_order = False  # one kind, whose strategy has the rows in the batch's order
@@ -85,6 +83,8 @@ class StrategySet:
     ) -> int:
         check_new(key, self._members, options, max_length)
         kind = kind_of(options, max_length)
+        if kind not in self._strategies:
+            self._strategies[kind] = RULED[kind](self._vocabulary, self._device)
         rows = self._strategies[kind].add(
             key, options, max_length, stream=stream, draft=draft, source_length=source_length
         )

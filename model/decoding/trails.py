@@ -15,6 +15,13 @@ from collections.abc import Iterable
 Trail = tuple["Trail | None", int, float]
 
 
+def trail_of(token_ids: Iterable[int], log_probs: Iterable[float]) -> Trail | None:
+    trail: Trail | None = None
+    for token_id, log_prob in zip(token_ids, log_probs, strict=True):
+        trail = (trail, token_id, log_prob)
+    return trail
+
+
 def written(trail: Trail | None) -> tuple[list[int], list[float]]:
     """All tokens and their log-probabilities, the first first."""
     token_ids: list[int] = []

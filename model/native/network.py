@@ -103,7 +103,7 @@ class NativeNetwork:
         self, token_ids: Tensor, cache: NativeCache, watched: Tensor | None, shares: Tensor | None
     ) -> NativeScores:
         """`watched` [R, S] and `shares` [L, H, R, S] are written, where they are given."""
-        if not 0 < len(token_ids) == cache.num_rows:
+        if not 0 < token_ids.shape[0] == cache.num_rows:
             raise ValueError(f"{len(token_ids)} tokens for {cache.num_rows} rows")
         ids = token_ids.to(dtype=torch.long).contiguous()
         result = self._buffers.for_rows(cache.num_rows)
@@ -146,6 +146,7 @@ class _Buffers:
         self._result = StepResult(
             self._logits.data_ptr(), self._log_sums.data_ptr(), self._block_max.data_ptr(), None, None
         )
+        self._written = (self._logits, self._log_sums, self._block_max)
 
     def for_rows(self, rows: int) -> StepResult:
         if rows > self._rows:
@@ -153,5 +154,6 @@ class _Buffers:
         return self._result
 
     def scores(self, rows: int, attention: Tensor | None) -> NativeScores:
-        written = (self._logits[:rows], self._log_sums[:rows], self._block_max[:rows])
-        return NativeScores(self._library, *written, attention)
+        if self._written[0].shape[0] != rows:  # seldom, so that few steps have to make views
+            self._written = (self._logits[:rows], self._log_sums[:rows], self._block_max[:rows])
+        return NativeScores(self._library, *self._written, attention)

@@ -54,7 +54,7 @@ class NativeScores:
         )
 
     def _given(self, barred: Tensor | None) -> StepLogits:
-        rows = len(self.logits) if self.chosen is None else len(self.chosen)
+        asked = self.logits if self.chosen is None else self.chosen
         return StepLogits(
             self.logits.data_ptr(),
             self.log_sums.data_ptr(),
@@ -62,6 +62,6 @@ class NativeScores:
             None if self.chosen is None else self.chosen.data_ptr(),
             None if barred is None else barred.data_ptr(),
             self.logits.shape[1],
-            rows,
+            asked.shape[0],
             0 if barred is None else barred.shape[1],
         )

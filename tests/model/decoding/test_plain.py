@@ -237,11 +237,11 @@ def test_searches_with_lengths_and_penalties_of_their_own_are_plain_and_samples_
 def test_bars_are_the_tokens_that_are_never_text_and_the_end_while_it_is_too_soon() -> None:
     asked = [DecodingOptions(beam_size=2, min_length=2), DecodingOptions(strategy="greedy")]
     bars = Bars(TargetVocabulary(3, (0,)), asked, CPU)
-    short = bars.pairs([0, 0])
+    short = bars.pairs(lambda: [0, 0])
     assert short is not None
     assert short.T.tolist() == [[0, 0], [0, 3], [1, 0], [1, 3], [2, 0]]
-    assert bars.pairs([1, 1]) is short  # derived when something changes, not at every step
-    enough = bars.pairs([2, 2])
+    assert bars.pairs(lambda: [1, 1]) is short  # derived when something changes, not at every step
+    enough = bars.pairs(lambda: [2, 2])
     assert enough is not None
     assert enough.T.tolist() == [[0, 0], [1, 0], [2, 0]]
-    assert Bars(TargetVocabulary(3, ()), asked[1:], CPU).pairs([0]) is None
+    assert Bars(TargetVocabulary(3, ()), asked[1:], CPU).pairs(list) is None
