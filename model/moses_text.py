@@ -5,9 +5,9 @@ Knows: the `sacremoses` package, which is imported when the first text comes. Mu
     text     It's 5 o'clock - "well-known".
     words    It &apos;s 5 o &apos;clock - &quot; well @-@ known &quot; .
 
-How a word is written depends on its neighbours: an opening quotation mark joins the next word, a closing one
-the word before, and a French apostrophe whatever follows. So the text of the first words is the beginning of
-the whole text only where they end at a settled place.
+How a word is spaced depends on what stands before it, and on nothing behind it but one thing: hyphens join
+what Moses has cut there to one word, which may be spaced otherwise. So the text of the first words is the
+beginning of the whole text unless they end at a hyphen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ Span = tuple[int, int]
 HYPHEN = "@-@"  # a hyphen within a word, which Moses makes a word of
 # Its rules for Czech numbers look at the end of the whole text, and break off at "e-mail".
 _DETOKENISED_AS = {"cs": "sk"}
-_JOINS_NEXT = ("'", "&apos;")  # at a word's end: French and Italian write the next word behind it
 _ENTITIES = {
     "&bar;": "|",
     "&#124;": "|",
@@ -71,7 +70,7 @@ class MosesText:
         return max(count, 0)
 
     def _may_cut(self, before: str, after: str) -> bool:
-        return HYPHEN not in (before, after) and not before.endswith(_JOINS_NEXT)
+        return HYPHEN not in (before, after)
 
     def _loaded(self) -> tuple[Any, Any, Any]:
         if self._tools is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sacremoses  # type: ignore[import-untyped]
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model.byte_pair_merges import BytePairMerges
@@ -118,6 +118,38 @@ def test_what_is_settled_begins_whatever_follows(data: st.DataObject, language: 
         settled = side.num_settled(ids[:count])
         assert settled <= count
         assert whole.startswith(side.decode(ids[:settled]))
+
+
+WORDS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "s",
+        "&apos;",
+        "&quot;",
+        "@-@",
+        "d&apos;",
+        "&apos;s",
+        "-",
+        ".",
+        "(",
+        "$",
+        "5",
+        "EU:",
+        "n",
+        "\u65e5",
+    ]
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(WORDS, max_size=8), st.sampled_from(["de", "en", "fr", "fi", "ja", "cs"]))
+@example(["a", "&quot;", "b", "&quot;", "@-@", "c", "d"], "de")
+def test_words_are_settled_where_no_neighbour_changes_them(words: list[str], language: str) -> None:
+    side = MosesText(language)
+    whole = side.text(words)
+    for count in range(1, len(words) + 1):
+        assert whole.startswith(side.text(words[: side.num_settled(words[:count])]))
 
 
 @settings(max_examples=100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,13 +22,13 @@ from model.reference import translate
 from model.tokenizer import Tokenizer
 from service.app import create_app
 from service.engine import EngineConfig, EngineHandle
-from service.engine.request import SegmentRequest
+from service.engine.request import FinishedEvent, SegmentRequest
 from service.engine.thread_engine import ThreadEngine
 from service.registry import ServedModel
 from service.settings import Settings
-from service.signalled_engine import told
+from service.signalled_engine import SignalledEngine, told
 from tests.builders import tiny_info, tiny_model, tiny_sentences
-from tests.fakes import fake_translator
+from tests.fakes import EOS, FakeEngine, fake_translator
 from tests.service.http_client import read_events
 from training.tokenizer_training import train_tokenizer
 
@@ -218,3 +219,32 @@ def test_a_language_that_is_not_served_and_a_missing_target_are_refused(
         response = client.post("/v1/translate", json={"text": "Ba.", "source": "en", "model": "m2m", **body})
         assert response.status_code == 422, response.text
         assert "deu_Latn" in response.text
+
+
+@pytest.mark.parametrize(("penalty", "score"), [(0.0, -0.25 + 0.5), (1.0, -0.25)])
+def test_a_plain_sum_is_free_of_the_forced_token(penalty: float, score: float) -> None:
+    async def answer() -> Hypothesis:
+        engine = SignalledEngine(FakeEngine(), Signal(before_target=(9,)))
+        options = DecodingOptions(length_penalty=penalty)
+        request = SegmentRequest(segment_id="1", source_ids=(20, EOS), options=options)
+        events = [event async for event in engine.submit(request)]
+        assert isinstance(events[-1], FinishedEvent)
+        return events[-1].hypotheses[0]
+
+    found = asyncio.run(answer())
+    assert (found.score, found.token_ids, found.token_log_probs) == (score, (20,), (-0.5,))
+
+
+def test_the_tokens_of_a_direction_take_room_in_the_source(
+    served: tuple[TestClient, dict[str, Bundle]],
+) -> None:
+    client, bundles = served
+    tokenizer = bundles["m2m"].tokenizer
+    candidates = (f"ba {'7 ' * count}7{mark}" for count in range(80) for mark in ("", ","))
+    texts = {len(tokenizer.encode_source(text)): text for text in candidates}
+    body = {"source": "en", "target": "de", "model": "m2m", "split": "none", "max_length": 3}
+    assert client.post("/v1/translate", json={"text": texts[63], **body}).status_code == 200
+    refused = client.post("/v1/translate", json={"text": texts[64], **body})
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["code"] == "segment_too_long"
+    assert "at most 63 tokens" in refused.text
