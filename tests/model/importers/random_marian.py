@@ -52,14 +52,18 @@ def random_model(
     source_size: int, target_size: int, *, seed: int = 0, end_factor: float = 3.0, **config: Any
 ) -> Any:
     """In eval mode. `</s>` 0, `<pad>` the last of the target's, a bias on every logit; `config` is of
-    MarianConfig.
+    MarianConfig, or of PegasusConfig with `normalize_before`.
 
     Weights as transformers draws them, some of them scaled: as they are, every answer repeats one token for
     ever, whatever the source. `end_factor` makes `</s>` rarer or more frequent.
     """
     with quiet(), torch.random.fork_rng(devices=[]):
-        from transformers import MarianConfig, MarianMTModel
+        from transformers import MarianConfig, MarianMTModel, PegasusConfig, PegasusForConditionalGeneration
 
+        pre_norm = config.get("normalize_before", False)
+        kinds = (
+            (PegasusConfig, PegasusForConditionalGeneration) if pre_norm else (MarianConfig, MarianMTModel)
+        )
         torch.manual_seed(seed)
         defaults: dict[str, Any] = {
             "vocab_size": source_size,
@@ -80,7 +84,7 @@ def random_model(
             "forced_eos_token_id": None,
             "init_std": 0.2,
         }
-        model = MarianMTModel(MarianConfig(**{**defaults, **config})).eval()
+        model = kinds[1](kinds[0](**{**defaults, **config})).eval()
         model.generation_config.bad_words_ids = [[target_size - 1]]
         with torch.no_grad():
             torch.nn.init.normal_(model.final_logits_bias, std=0.3)

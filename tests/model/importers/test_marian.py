@@ -37,6 +37,13 @@ SHAPES: dict[str, dict[str, Any]] = {
         "activation_function": "relu",
         "end_factor": 0.7,
     },
+    "pre-norm": {
+        "normalize_before": True,
+        "tie_word_embeddings": False,
+        "encoder_layers": 3,
+        "encoder_attention_heads": 1,
+        "end_factor": 1.0,
+    },
     "unscaled-gelu": {"scale_embedding": False, "activation_function": "gelu", "end_factor": 8.0},
 }
 GREEDY = DecodingOptions(strategy="greedy", max_length=24)
@@ -71,6 +78,35 @@ def test_logits_greedy_and_beam_are_those_of_transformers(tmp_path: Path, shape:
     pad_id = theirs.config.pad_token_id
     assert hf_generate(theirs, sources, pad_id, num_beams=1, max_new_tokens=24) == found["greedy"]
     assert hf_generate(theirs, sources, pad_id, **THEIR_BEAM) == found["beam"]
+
+
+def test_a_folder_as_the_hub_has_it_is_understood(tmp_path: Path) -> None:
+    """Keys that say what is so anyhow, tables that are computed, tied tensors stored again, two languages."""
+    model = write_marian(tmp_path / "hf", settings={"model_max_length": 10**30})
+    path = tmp_path / "hf" / "config.json"
+    usual = {
+        "normalize_before": False,
+        "normalize_embedding": False,
+        "add_final_layer_norm": False,
+        "add_bias_logits": False,
+        "static_position_embeddings": True,
+        "num_beams": 6,
+        "bad_words_ids": [[model.config.pad_token_id]],
+        "forced_eos_token_id": 0,
+        "id2label": {"0": "LABEL_0"},
+    }
+    path.write_text(json.dumps({**json.loads(path.read_text()), **usual}))
+    (tmp_path / "hf" / "generation_config.json").unlink()
+    (tmp_path / "hf" / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "hf" / "pytorch_model.bin")
+    assert {"lm_head.weight", "model.encoder.embed_positions.weight"} <= set(model.state_dict())
+    ours = imported(tmp_path / "hf")
+    assert (ours.config.positions, ours.config.sinusoid_layout) == ("sinusoidal", "halves")
+    assert (ours.config.max_source_length, ours.info.decoding.beam_size) == (80, 6)
+    assert ours.info.decoding.banned_ids == ()
+    sources = ours.tokenizer.encode_sources(SENTENCES[:20])
+    expected = hf_generate(model, sources, model.config.pad_token_id, **THEIR_BEAM)
+    assert answers(ours, sources, BEAM) == expected
 
 
 def test_texts_have_the_ids_and_the_spelling_of_mariantokenizer(tmp_path: Path) -> None:
