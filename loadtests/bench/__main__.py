@@ -124,7 +124,9 @@ def report(timed: Sequence[Timed], reasons: Mapping[str, str], asked: Workload, 
     facts = run_facts(plan.threads) | {name: version(name) for name in ("ctranslate2", "transformers")}
     facts |= {"workload": asked.name, "rounds": str(plan.rounds), "rows of a step": f"at most {MAX_ROWS}"}
     facts["kernels"] = plan.library.level if plan.library else "none"
-    tables = [cells_table(timed), means_table(timed), reasons_table(timed, reasons)]
+    tables = [cells_table(timed), means_table(timed)]
+    if short_of_target(timed):
+        tables.append(reasons_table(timed, reasons))
     data = to_json(timed, reasons)
     pictures = {"bench.png": picture(timed)}
     return Report("bench", "Verto beside its peers", facts, tables, data, NOTES, pictures)
