@@ -25,6 +25,7 @@ FOLDERS = (
     "loadtests/bench",
     "loadtests/cost_model",
     "loadtests/live_load",
+    "loadtests/gpu",
     "loadtests/peers",
 )
 

@@ -196,6 +196,13 @@ class CudaNetwork:
         cache.is_current = True
         self._shape_loaded = shape
 
+    def replay_last(self) -> None:
+        """The last step computed ahead once more, to measure it: rows remember nothing of use afterwards."""
+        shape = self._shape_loaded
+        view = self._state.view(shape)
+        view.counter.zero_()
+        self._graphs.run(("advance", shape), lambda: self._work.advance(shape))
+
     def _compute_one(self, cache: AheadCache, tokens: list[int], watch: bool) -> NotedScores:
         kind = "watched" if watch else "log_probs"
         shape = self._load(kind, cache, tokens, 1)

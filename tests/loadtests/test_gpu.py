@@ -1,0 +1,116 @@
+"""The one command for a GPU: resumed leg by leg, told what is missing, and floors that are sums by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from loadtests.gpu import __main__ as command
+from loadtests.gpu.floor import Ceiling, batch_floor, decoder_weights, step_floor
+from loadtests.gpu.peers import generate, verto
+from loadtests.gpu.setting import FORCED_TOKENS, Setting
+from loadtests.gpu.speed import _cell, _sources
+from loadtests.workload import made_up
+from tests.builders import tiny_config, tiny_model
+
+SETTING = Setting(torch.device("cpu"), tiny=True, sentences=made_up(4))
+
+
+@pytest.fixture
+def legs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which legs were run; "steps" fails the first time."""
+    ran: list[str] = []
+
+    def leg(name: str) -> Any:
+        def run(setting: Setting) -> dict[str, Any]:
+            ran.append(name)
+            if name == "steps" and ran.count(name) == 1:
+                raise MemoryError("too large")
+            return {"found": name}
+
+        return run
+
+    monkeypatch.setattr(command, "LEGS", {name: leg(name) for name in command.LEGS})
+    monkeypatch.setattr(
+        command, "TABLES", {name: lambda data: f"table of {data['found']}" for name in command.LEGS}
+    )
+    return ran
+
+
+def run(folder: Path, *more: str) -> int:
+    return command.main(["--device", "cpu", "--results", str(folder), *more])
+
+
+def test_a_leg_that_failed_is_run_again_and_one_that_is_there_is_not(
+    tmp_path: Path, legs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--tiny") == 1
+    told = capsys.readouterr()
+    assert "steps: failed" in told.err
+    assert "MemoryError: too large" in told.err
+    assert "steps: not measured yet." in told.out
+    assert run(tmp_path, "--tiny") == 0
+    assert legs == ["correctness", "steps", "speed", "served", "steps"]
+    assert "table of steps" in (tmp_path / "gpu.md").read_text()
+    facts = json.loads((tmp_path / "gpu-steps.json").read_text())["facts"]
+    assert (facts["tiny"], facts["device"]) == ("True", "a processor (dry run)")
+
+
+def test_no_leg_begins_that_would_end_too_late(
+    tmp_path: Path, legs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--seconds", "100") == 1
+    assert legs == ["steps"]
+    assert "speed: 100 s are left, it takes about 240: run again" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_without_a_gpu_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--results", str(tmp_path)]) == 2
+    assert "got 'cuda'" in capsys.readouterr().err
+
+
+def test_the_floor_of_a_step_is_the_larger_of_bytes_and_operations() -> None:
+    config = tiny_config()
+    weights = 2 * (6 * 32**2 + 2 * 32 * 64) + 32 * 24
+    assert decoder_weights(config) == weights
+    slow_memory, slow_products = Ceiling(1.0, 1e30), Ceiling(1e30, 1.0)
+    positions = 8 * 5 + 2 * 7  # of rows and of sources
+    num_bytes = 2 * (weights + 2 * 2 * 32 * positions)
+    assert step_floor(config, slow_memory, 8, 2, 5, 7, 2) == pytest.approx(num_bytes)
+    operations = 2 * weights * 8 + 2 * 2 * 2 * 32 * 8 * (5 + 7)
+    assert step_floor(config, slow_products, 8, 2, 5, 7, 2) == pytest.approx(operations)
+    assert batch_floor(config, slow_products, 2, 4, 3) > 3 * step_floor(config, slow_products, 8, 2, 1, 3, 2)
+
+
+def test_a_cell_has_both_sides_with_the_same_answers_of_the_asked_length() -> None:
+    model = SETTING.base().float()
+    sides = {"verto": verto(model, SETTING, 8), "generate": generate(model, SETTING)}
+    line = _cell(sides, model.config, SETTING, Ceiling(1e9, 1e9), 1, 2)
+    assert not line["failed"]
+    for side in line["sides"].values():
+        assert side["tokens_of_first"] in (FORCED_TOKENS - 1, FORCED_TOKENS)
+        assert side["tokens_per_second"] > 0
+    assert line["sides"]["verto"]["same_as_verto"] == 1.0
+
+
+def test_a_side_that_fails_leaves_the_others_their_figures() -> None:
+    def broken(sources: object, width: int) -> list[tuple[int, ...]]:
+        raise RuntimeError("out of memory")
+
+    model = tiny_model(0)
+    line = _cell({"peer": broken}, model.config, SETTING, Ceiling(1e9, 1e9), 1, 2)
+    assert line["failed"] == {"peer": "RuntimeError: out of memory"}
+    assert line["sides"] == {}
+
+
+def test_sources_are_of_one_length_and_end() -> None:
+    config = tiny_config()
+    for source in _sources(config, 5):
+        assert len(source) == FORCED_TOKENS
+        assert source[-1] == config.eos_id
+        assert config.pad_id not in source
