@@ -54,8 +54,10 @@ class Setting:
 
     def base(self) -> Transformer:
         """OPUS-MT's shape with random weights, the same every time, whose answers vary."""
-        small: dict[str, Any] = {"d_model": 64, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
-        config = replace(OPUS_BASE, **small, num_encoder_layers=1) if self.tiny else OPUS_BASE
+        sizes = {"d_model": 64, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "num_encoder_layers": 1}
+        tokens = {"source_vocab_size": 300, "target_vocab_size": 300, "pad_id": 299, "decoder_start_id": 299}
+        small: dict[str, Any] = sizes | tokens
+        config = replace(OPUS_BASE, **small) if self.tiny else OPUS_BASE
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return Transformer(config).eval()

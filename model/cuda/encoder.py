@@ -22,8 +22,7 @@ MOST_TOKENS = (
 
 
 def length_batches(lengths: Sequence[int], longest: int) -> list[list[int]]:
-    """Indices of sentences, longest first, by the room that they take: no padding beyond the next power of
-    two."""
+    """Indices of sentences, longest first, those that share a room together."""
     batches: list[list[int]] = []
     size = 0
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):

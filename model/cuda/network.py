@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Iterable, Sequence
+from itertools import product
 from typing import cast
 
 import torch
@@ -29,7 +30,7 @@ from model.cuda.memory import check_memory, plan
 from model.cuda.places import Lease, Places
 from model.cuda.record import Block, ToldScores
 from model.cuda.scores import NotedScores
-from model.cuda.shapes import StepShape, at_least, room, step_shape
+from model.cuda.shapes import SHORTEST_ROOM, STEP, StepShape, at_least, room, step_shape
 from model.cuda.state import Pools, StepState
 from model.cuda.step import StepWork
 from model.devices import choose_device
@@ -62,6 +63,8 @@ class CudaNetwork:
         if min(max_rows, steps_ahead) < 1:
             raise ValueError(f"max_rows and steps_ahead must be at least 1, got {max_rows} and {steps_ahead}")
         self.config, self.device = model.config, choose_device(str(device))
+        if self.device.index is not None:
+            torch.cuda.set_device(self.device)  # graphs are captured on the current one
         self._itemsize = torch.empty(0, dtype=dtype).element_size()
         self._check_memory(model, max_rows)
         with torch.inference_mode():
@@ -109,14 +112,15 @@ class CudaNetwork:
 
     @torch.inference_mode()
     def prepare(self, widths: Iterable[int]) -> int:
-        """Capture steps of beams of these `widths`, for every number of segments up to `max_rows` rows:
-        what is not captured here is when it is first needed. Answers how many graphs there are now."""
-        for width in widths:
-            segments = 1
-            while segments <= at_least(max(1, self._max_rows // width)):
-                for kind in ("advance", "log_probs"):
-                    self._capture(kind, self._shape([width] * segments, 1, 1))
-                segments *= 2
+        """Capture steps of beams of these `widths`, for every number of segments up to `max_rows` rows and
+        the two shortest rooms: what is not captured here is when it is first needed. Answers how many graphs
+        there are now."""
+        rooms = (SHORTEST_ROOM, STEP * SHORTEST_ROOM)
+        for width, target_room, source_room in product(widths, rooms, rooms):
+            segments = at_least(max(1, self._max_rows // width))
+            while segments:  # the largest first: the others fit into the memory that it leaves
+                self._capture("advance", self._shape([width] * segments, target_room, source_room))
+                segments //= 2
         return len(self._graphs)
 
     def open(

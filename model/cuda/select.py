@@ -66,10 +66,11 @@ def select(state: StateView, values: Tensor, token_ids: Tensor, eos_id: int) -> 
     return torch.stack(
         (
             torch.where(alive, best.rows[chosen], itself).double(),
-            torch.where(alive, best.token_ids[chosen], eos_id).double(),
-            torch.where(alive, best.log_probs[chosen].double(), NEVER),
-            torch.where(alive, best.totals[chosen], NEVER),
-            torch.where(ends[ending], best.rows[ending].double(), NOTHING),
+            # (`where` would bring a number from the host, which cannot be captured.)
+            best.token_ids[chosen].masked_fill(~alive, eos_id).double(),
+            best.log_probs[chosen].double().masked_fill(~alive, NEVER),
+            best.totals[chosen].masked_fill(~alive, NEVER),
+            best.rows[ending].double().masked_fill(~ends[ending], NOTHING),
             best.totals[ending],
             best.totals[state.segment, 0],
             values[:, 0].double(),
@@ -99,7 +100,7 @@ def _nth(living: Tensor, most: int) -> Tensor:
     """The place of the n-th that lives, for each n below `most` [G + 1, W]; -1: there is
     none."""
     rank = living.cumsum(dim=1) - 1
-    column = torch.where(living & (rank < most), rank, most)  # the last column takes what nobody wants
+    column = rank.masked_fill(~living | (rank >= most), most)  # the last column takes what nobody wants
     places = torch.arange(living.shape[1], device=living.device).expand_as(column)
     return column.new_full((len(living), most + 1), -1).scatter(1, column, places)[:, :most]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-SHORTEST_ROOM = 16  # positions
+SHORTEST_ROOM, STEP = 32, 4  # positions, and how much longer each next room is
 
 
 class StepShape(NamedTuple):
@@ -30,8 +30,11 @@ def at_least(number: int) -> int:
 
 
 def room(needed: int, most: int) -> int:
-    """A power of two of positions that holds `needed`, or all there are."""
-    return min(most, max(SHORTEST_ROOM, at_least(needed)))
+    """Positions that hold `needed`: 32, 128, 512 ..., or all there are. Most sentences fit the first."""
+    length = SHORTEST_ROOM
+    while length < needed:
+        length *= STEP
+    return min(most, length)
 
 
 def step_shape(widths: Sequence[int], target_room: int, source_room: int) -> StepShape:

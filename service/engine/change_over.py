@@ -40,6 +40,11 @@ class TwoRunners:
         return self._old.num_rows + self.new.num_rows
 
     @property
+    def max_group_padding(self) -> int:
+        """See `Runner.max_group_padding`."""
+        return self.new.max_group_padding
+
+    @property
     def num_ahead(self) -> int:
         """See `Runner.num_ahead`. Who joins goes to the new one, whatever the old one is at."""
         return self.new.num_ahead

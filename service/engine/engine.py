@@ -160,7 +160,7 @@ class Engine:
             is_full = bool(self._scheduler.waiting)
         self._drop(plan.leaving)
         emissions = [self._leave(leaving) for leaving in plan.leaving]
-        for group in length_groups(plan.joining):
+        for group in length_groups(plan.joining, self._runner.max_group_padding):
             emissions += self._join(group)
         if self._runner.keys:
             emissions += self._decode()

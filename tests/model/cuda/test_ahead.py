@@ -3,17 +3,22 @@ between."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.cuda.graphs import WARM_UPS, Graphs
 from model.cuda.network import CudaNetwork
 from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment, Search
 from model.network import Foreseen
 from tests.builders import tiny_model
 from tests.model.cuda.scenarios import (
+    MAX_ROWS,
     Scenario,
     Told,
     ahead,
@@ -40,6 +45,38 @@ def test_plain_searches_are_told_what_they_would_have_found(
 @given(scenarios(), st.integers(0, 2))
 def test_beside_any_other_search_too(scenario: Scenario, seed: int) -> None:
     assert_same(run(ahead(seed, 4), scenario), run(eager(seed), scenario))
+
+
+class _PretendedGraphs(Graphs):
+    """Captures by calling as often as a true one does, so that what capturing overwrites shows."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cpu"))
+        self.captures, self.keys = True, set[Hashable]()
+
+    def wants(self, key: Hashable) -> bool:
+        return key not in self.keys
+
+    def capture(self, key: Hashable, work: Callable[[], object]) -> None:
+        self.keys.add(key)
+        for _ in range(WARM_UPS + 1):
+            work()
+
+    def run(self, key: Hashable, work: Callable[[], Any]) -> Any:
+        assert key in self.keys
+        return work()
+
+
+@settings(max_examples=10, deadline=None)
+@given(scenarios(), st.booleans())
+def test_steps_that_are_captured_in_the_midst_of_a_search_change_nothing(
+    scenario: Scenario, prepared: bool
+) -> None:
+    network = CudaNetwork(random_model(1), device="cpu", dtype=torch.float64, max_rows=MAX_ROWS)
+    network._graphs = network._encoder._graphs = _PretendedGraphs()
+    if prepared:
+        network.prepare((1, 2))
+    assert_same(run(network, scenario), run(eager(1), scenario))
 
 
 @settings(max_examples=8, deadline=None)

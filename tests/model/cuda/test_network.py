@@ -108,7 +108,7 @@ def test_shapes_hold_what_they_are_for_and_are_few(widths: list[int], needed: in
     assert shape.rows >= sum(widths)
     assert shape.width == max(widths)
     assert shape.rows < 2 * sum(widths) + 1 or len(set(widths)) == 1
-    assert min(needed, 256) <= room(needed, 256) <= max(16, min(256, 2 * needed))
+    assert min(needed, 256) <= room(needed, 256) <= max(32, min(256, 4 * needed))
 
 
 @given(st.lists(st.integers(1, 256), min_size=1, max_size=200))
