@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from enum import Enum
 from typing import Any
 
 from starlette.responses import Response
@@ -104,23 +105,64 @@ class EventStreamResponse(Response):
         return error.problem(request_id_of_context.get() or "")
 
 
+class _End(Enum):
+    OF_EVENTS = "of events"
+
+
+_Ready = asyncio.Queue[StreamEvent | None | _End]
+
+
 async def with_heartbeat(
     events: AsyncGenerator[StreamEvent], silence_seconds: float
 ) -> AsyncGenerator[StreamEvent | None]:
-    """The events, and None whenever none has come for `silence_seconds`. Closes `events` at its end."""
+    """The events, and None whenever none has come for `silence_seconds`. Closes `events` at its end.
+
+    One task and one timer for a whole stream: for each event they would cost more than the rest of its way.
+    """
     async with aclosing(events):
-        while True:
-            # A task of its own: a timeout around anext() would cancel the iterator itself.
-            upcoming = asyncio.ensure_future(anext(events))
-            try:
-                while not (await asyncio.wait({upcoming}, timeout=silence_seconds))[0]:
-                    yield None
-                event = upcoming.result()
-            except StopAsyncIteration:
-                return
-            finally:
-                await _cancel(upcoming)
-            yield event
+        ready: _Ready = asyncio.Queue()  # of a client that reads slowly, more than one event
+        reader = asyncio.ensure_future(_read(events, ready))
+        pulse = _Pulse(ready, silence_seconds)
+        try:
+            while not isinstance(event := await ready.get(), _End):
+                pulse.heard()
+                yield event
+            await reader  # raises what `events` has raised
+        finally:
+            pulse.stop()
+            await _cancel(reader)
+
+
+async def _read(events: AsyncGenerator[StreamEvent], ready: _Ready) -> None:
+    try:
+        async for event in events:
+            ready.put_nowait(event)
+    finally:
+        ready.put_nowait(_End.OF_EVENTS)
+
+
+class _Pulse:
+    """Puts None among the events when nothing has been heard for so long and nothing is ready."""
+
+    def __init__(self, ready: _Ready, silence_seconds: float) -> None:
+        self._ready, self._silence_seconds = ready, silence_seconds
+        self._loop = asyncio.get_running_loop()
+        self.heard()
+        self._timer = self._loop.call_later(silence_seconds, self._look)
+
+    def heard(self) -> None:
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if now >= self._last + self._silence_seconds:
+            self._last = now
+            if self._ready.empty():
+                self._ready.put_nowait(None)
+        self._timer = self._loop.call_at(self._last + self._silence_seconds, self._look)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:

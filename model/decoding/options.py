@@ -5,6 +5,7 @@ Knows: every option, its unit and its range. Must not know: tensors, models, req
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self
@@ -167,12 +168,11 @@ class DecodingOptions:
                 raise OptionError(name, "left out with required phrases", getattr(self, name))
 
     def _check_strategy(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name not in NOT_OF[self.strategy]:
-                continue
-            if value not in (field.default, TRUE_OF_ONE_ROW.get(field.name)):
-                raise OptionError(field.name, f"left out with strategy {self.strategy!r}", value)
+        defaults = _defaults()
+        for name in NOT_OF[self.strategy]:
+            value = getattr(self, name)
+            if value not in (defaults[name], TRUE_OF_ONE_ROW.get(name)):
+                raise OptionError(name, f"left out with strategy {self.strategy!r}", value)
 
     @property
     def rows(self) -> int:
@@ -205,7 +205,7 @@ class DecodingOptions:
         A default that the asked-for strategy does not have is dropped; one that `data` itself names is
         refused, since an option is never accepted and ignored. Raises `OptionError`, also for unknown names.
         """
-        known = {field.name for field in fields(cls)}
+        known = _defaults()
         for name, value in data.items():
             if name not in known:
                 raise OptionError(name, f"one of the known options ({', '.join(sorted(known))})", value)
@@ -215,6 +215,12 @@ class DecodingOptions:
             _refuse_foreign(data, values["strategy"])
             values = {name: value for name, value in values.items() if name in data or name not in foreign}
         return cls(**values)
+
+
+@functools.cache
+def _defaults() -> Mapping[str, Any]:
+    """Every option's default. Asked for with each request, so looked up once."""
+    return {field.name: field.default for field in fields(DecodingOptions)}
 
 
 def _refuse_foreign(data: Mapping[str, Any], strategy: StrategyKind) -> None:

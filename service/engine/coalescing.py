@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 # What two requests may differ in and still be answered by one computation.
 _OWN = frozenset({"segment_id", "stream", "draft", "priority", "deadline"})
+_SHARED = tuple(one.name for one in fields(SegmentRequest) if one.name not in _OWN)
 
 
 @dataclass(slots=True, eq=False)
@@ -214,7 +215,7 @@ class CoalescingEngine:
 
 def _key(request: SegmentRequest) -> Hashable:
     """All that the answer depends on."""
-    return tuple(getattr(request, one.name) for one in fields(request) if one.name not in _OWN)
+    return tuple(getattr(request, name) for name in _SHARED)
 
 
 def _is_repeatable(request: SegmentRequest) -> bool:

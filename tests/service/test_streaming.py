@@ -121,6 +121,57 @@ def test_a_heartbeat_loses_and_changes_no_event() -> None:
     assert asyncio.run(collect()) == list(range(20))
 
 
+def test_what_was_ready_before_an_error_is_told_before_it() -> None:
+    async def collect() -> list[Any]:
+        told: list[Any] = []
+        events = with_heartbeat(events_of(*[("delta", {"n": n}) for n in range(50)], then=ValueError("x")), 9)
+        try:
+            async for event in events:
+                await asyncio.sleep(0)  # a client that reads more slowly than the events come
+                told.append(event)
+        except ValueError as error:
+            told.append(str(error))
+        return told
+
+    assert asyncio.run(collect()) == [*[("delta", {"n": n}) for n in range(50)], "x"]
+
+
+def test_closed_early_it_closes_its_events_and_leaves_nothing_behind() -> None:
+    closed: list[bool] = []
+
+    async def endless() -> AsyncGenerator[StreamEvent]:
+        try:
+            yield "start", {}
+            await asyncio.sleep(1000)
+        finally:
+            closed.append(True)
+
+    async def run() -> None:
+        events = with_heartbeat(endless(), 0.001)
+        assert await anext(events) == ("start", {})
+        assert await anext(events) is None
+        await events.aclose()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(run())
+    assert closed == [True]
+
+
+def test_events_close_together_have_no_heartbeat_between_them_and_each_silence_has_its_own() -> None:
+    async def steady() -> AsyncGenerator[StreamEvent]:
+        for number in range(12):
+            await asyncio.sleep(0.02)
+            yield "delta", {"number": number}
+        await asyncio.sleep(1.0)
+
+    async def collect() -> list[Any]:
+        return [event async for event in with_heartbeat(steady(), 0.2)]
+
+    told = asyncio.run(collect())
+    assert None not in told[:12]
+    assert 2 <= told[12:].count(None) <= 5
+
+
 def test_an_error_of_ours_ends_the_stream_as_its_problem_and_is_reported() -> None:
     body, notes = respond(events_of(("start", {}), then=DeadlinePassed("Too late.")))
     error = read_events(body)[-1]
