@@ -104,7 +104,7 @@ VERTO_API int verto_set_matrix(void* network, int which, int layer, const float*
     Network& n = *static_cast<Network*>(network);
     Matrix* place = matrix_of(n, which, layer);
     if (place == nullptr) return fail(BAD_VALUE, "no such matrix");
-    *place = Matrix::pack(static_cast<Numbers>(n.sizes.numbers), outputs, inputs, weights, bias);
+    *place = Matrix::pack(static_cast<Numbers>(n.sizes.numbers), outputs, inputs, weights, bias, n.arena);
     return FINE;
   });
 }

@@ -24,7 +24,8 @@ bool is_right(Numbers numbers, float tolerance) {
   std::vector<uint8_t> bytes(ROWS * PITCH);
   std::vector<float> scales(ROWS);
   for (int r = 0; r < ROWS; ++r) scales[r] = quantise(&x[r * PITCH], 48, &bytes[r * PITCH]);
-  const Matrix matrix = Matrix::pack(numbers, OUTPUTS, INPUTS, weights.data(), bias.data());
+  Arena arena;
+  const Matrix matrix = Matrix::pack(numbers, OUTPUTS, INPUTS, weights.data(), bias.data(), arena);
   Threads alone(1);
   Result result;
   result.out = out.data(), result.pitch = result.columns = OUTPUTS;

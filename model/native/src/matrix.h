@@ -36,8 +36,9 @@ struct Matrix {
   std::vector<float> scales;     // int8: of each output
   std::vector<int32_t> offsets;  // int8: 128 times the sum of an output's weights
 
-  // Packs `weights` [N, K] and `bias` [N] (or null).
-  static Matrix pack(Numbers numbers, int outputs, int inputs, const float* weights, const float* bias);
+  // Packs `weights` [N, K] and `bias` [N] (or null) into memory of the arena.
+  static Matrix pack(Numbers numbers, int outputs, int inputs, const float* weights, const float* bias,
+                     Arena& arena);
   // Weights of a panel that lie together: of one k, or for int8 of four; how many such steps; where they begin.
   size_t steps() const { return numbers == Numbers::int8 ? depth / 4 : depth; }
   size_t bytes_per_panel() const {

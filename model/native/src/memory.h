@@ -8,44 +8,85 @@
 #include <cstddef>
 #include <new>
 #include <utility>
+#include <vector>
 
 namespace verto {
 
 inline size_t round_up(size_t count, size_t unit) { return (count + unit - 1) / unit * unit; }
 
-// `T` is a plain number. What was never written takes no physical memory: pages come from the kernel as zeros.
+// Some bytes of the kernel's. What was never written takes no physical memory: pages come as zeros.
+class Pages {
+ public:
+  Pages() = default;
+  Pages(size_t count, bool huge) {
+    constexpr size_t huge_page = size_t{2} << 20;
+    bytes_ = round_up(count, 4096) + (huge ? huge_page : 0);
+    void* start = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED) throw std::bad_alloc();
+    start_ = start;
+    data_ = static_cast<char*>(start);
+    if (!huge) return;
+    data_ = reinterpret_cast<char*>(round_up(reinterpret_cast<size_t>(start), huge_page));
+#ifdef MADV_HUGEPAGE
+    madvise(data_, bytes_ - huge_page, MADV_HUGEPAGE);
+#endif
+  }
+  Pages(Pages&& other) noexcept { *this = std::move(other); }
+  Pages& operator=(Pages&& other) noexcept {
+    std::swap(start_, other.start_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  ~Pages() {
+    if (start_ != nullptr) munmap(start_, bytes_);
+  }
+  char* data() { return data_; }
+
+ private:
+  void* start_ = nullptr;
+  size_t bytes_ = 0;
+  char* data_ = nullptr;
+};
+
+// Memory that is taken piece by piece and given back all at once: small matrices lie side by side in huge pages.
+// Weights are read from end to end at every step, and small pages would stop the processor's prefetching.
+class Arena {
+ public:
+  char* take(size_t count) {
+    count = round_up(count, 4096);
+    if (count > left_) {
+      left_ = count > CHUNK ? count : CHUNK;
+      chunks_.emplace_back(left_, true);
+      next_ = chunks_.back().data();
+    }
+    char* taken = next_;
+    next_ += count, left_ -= count;
+    return taken;
+  }
+
+ private:
+  static constexpr size_t CHUNK = size_t{64} << 20;
+  std::vector<Pages> chunks_;
+  char* next_ = nullptr;
+  size_t left_ = 0;
+};
+
+// `T` is a plain number. Its own pages, or a part of an arena's, which must outlive it.
 template <class T>
 class Memory {
  public:
   Memory() = default;
-  explicit Memory(size_t count, bool huge_pages = true) : count_(count) {
-    if (count == 0) return;
-    constexpr size_t huge = size_t{2} << 20;
-    const size_t wanted = count * sizeof(T);
-    const bool is_large = huge_pages && wanted >= huge;
-    bytes_ = round_up(wanted, 4096) + (is_large ? huge : 0);
-    void* start = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED) throw std::bad_alloc();
-    start_ = start;
-    const auto address = reinterpret_cast<size_t>(start);
-    data_ = reinterpret_cast<T*>(is_large ? round_up(address, huge) : address);
-#ifdef MADV_HUGEPAGE
-    // Weights are read from end to end at every step: with small pages the address translation is a cost.
-    if (is_large) madvise(data_, wanted, MADV_HUGEPAGE);
-#endif
-  }
+  explicit Memory(size_t count, bool huge = true)
+      : pages_(count * sizeof(T), huge && count * sizeof(T) >= size_t{2} << 20),
+        data_(reinterpret_cast<T*>(pages_.data())), count_(count) {}
+  Memory(size_t count, Arena& arena) : data_(reinterpret_cast<T*>(arena.take(count * sizeof(T)))), count_(count) {}
   Memory(Memory&& other) noexcept { *this = std::move(other); }
   Memory& operator=(Memory&& other) noexcept {
-    std::swap(start_, other.start_);
-    std::swap(bytes_, other.bytes_);
+    std::swap(pages_, other.pages_);
     std::swap(data_, other.data_);
     std::swap(count_, other.count_);
     return *this;
-  }
-  Memory(const Memory&) = delete;
-  Memory& operator=(const Memory&) = delete;
-  ~Memory() {
-    if (start_ != nullptr) munmap(start_, bytes_);
   }
 
   T* data() { return data_; }
@@ -60,8 +101,7 @@ class Memory {
   }
 
  private:
-  void* start_ = nullptr;
-  size_t bytes_ = 0;
+  Pages pages_;
   T* data_ = nullptr;
   size_t count_ = 0;
 };

@@ -75,6 +75,7 @@ class Network {
   const Sizes sizes;
   const int width, encoder_head, decoder_head;  // D, and head widths, filled up
   Threads threads;
+  Arena arena;  // of all matrices
   std::shared_ptr<Pool> pool;
   Embedding source, target;
   std::vector<EncoderLayer> encoder;

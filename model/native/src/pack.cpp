@@ -28,8 +28,8 @@ float scale_of(const float* row, int count) {
   return most / LARGEST < SMALLEST_SCALE ? SMALLEST_SCALE : most / LARGEST;
 }
 
-void pack_int8(Matrix& m, const float* weights) {
-  m.bytes = Memory<int8_t>(static_cast<size_t>(m.panels) * m.depth * PANEL);
+void pack_int8(Matrix& m, const float* weights, Arena& arena) {
+  m.bytes = Memory<int8_t>(static_cast<size_t>(m.panels) * m.depth * PANEL, arena);
   m.scales.assign(static_cast<size_t>(m.panels) * PANEL, 0.0f);
   m.offsets.assign(static_cast<size_t>(m.panels) * PANEL, 0);
   for (int n = 0; n < m.outputs; ++n) {
@@ -59,7 +59,8 @@ void pack_columns(Matrix& m, T* out, const float* weights, Convert convert) {
 
 }  // namespace
 
-Matrix Matrix::pack(Numbers numbers, int outputs, int inputs, const float* weights, const float* bias) {
+Matrix Matrix::pack(Numbers numbers, int outputs, int inputs, const float* weights, const float* bias,
+                    Arena& arena) {
   Matrix m;
   m.numbers = numbers, m.outputs = outputs, m.inputs = inputs;
   m.panels = (outputs + PANEL - 1) / PANEL;
@@ -68,12 +69,12 @@ Matrix Matrix::pack(Numbers numbers, int outputs, int inputs, const float* weigh
   if (bias != nullptr) std::memcpy(m.bias.data(), bias, sizeof(float) * static_cast<size_t>(outputs));
   const size_t size = static_cast<size_t>(m.panels) * m.depth * PANEL;
   if (numbers == Numbers::int8) {
-    pack_int8(m, weights);
+    pack_int8(m, weights, arena);
   } else if (numbers == Numbers::bfloat16) {
-    m.halves = Memory<uint16_t>(size);
+    m.halves = Memory<uint16_t>(size, arena);
     pack_columns(m, m.halves.data(), weights, to_bf16);
   } else {
-    m.floats = Memory<float>(size);
+    m.floats = Memory<float>(size, arena);
     pack_columns(m, m.floats.data(), weights, [](float value) { return value; });
   }
   return m;

@@ -1,28 +1,15 @@
 // Rows times packed weights, in tiles of a few rows and up to 64 outputs whose sums stay in registers.
 // See matrix.h for the order of things in memory and for what may not change a bit.
+#include <cmath>
+
 #include "matrix.h"
 
 namespace verto {
 
 namespace {
 
-inline F16 relu(F16 x) { return max(zero(), x); }  // x second: not-a-number passes through
-inline F16 gelu(F16 x) { return splat(0.5f) * x * (splat(1.0f) + erf(x * splat(0.70710678118654752f))); }
-inline F16 silu(F16 x) { return x / (splat(1.0f) + exp(zero() - x)); }
-
 inline F16 load_weights(const float* p) { return load(p); }
 inline F16 load_weights(const uint16_t* p) { return load_bf16(p); }
-
-// The sums of M rows and V vectors of outputs. Where they are made they are local and copied at the end: what
-// is looked at by a variable index later is else written to memory at every k.
-template <int M, int V, class Sum>
-struct Tile {
-  Sum sums[M][V];
-  void take(const Sum (&from)[M][V]) {
-    for (int i = 0; i < M; ++i)
-      for (int v = 0; v < V; ++v) sums[i][v] = from[i][v];
-  }
-};
 
 // What is asked of memory while a tile is computed: some lines of 64 bytes at every k. One at a time goes well to
 // the nearest cache, several better to the second (measured; so is the choice of when, see `fetched_by`).
@@ -39,75 +26,83 @@ inline void prefetch_some(Ahead& ahead) {
   }
 }
 
+// A tile: the sums of M rows and V vectors of outputs. Loops over it are unrolled by order, since what is indexed
+// by a variable lies in memory, and then compilers write every sum to memory at every k.
+#define EACH_ROW _Pragma("GCC unroll 8") for (int i = 0; i < M; ++i)
+#define EACH_VECTOR _Pragma("GCC unroll 4") for (int v = 0; v < V; ++v)
+
 template <int M, int V, class T>
-inline void tile_sums(const T* weights, size_t depth, const float* rows, size_t pitch, Ahead ahead,
-                      Tile<M, V, F16>& tile) {
-  F16 sums[M][V];
-  for (int i = 0; i < M; ++i)
-    for (int v = 0; v < V; ++v) sums[i][v] = zero();
+inline void add_products(const T* weights, size_t depth, const float* rows, size_t pitch, Ahead ahead,
+                         F16 (&sums)[M][V]) {
   for (size_t k = 0; k < depth; ++k, weights += PANEL) {
     prefetch_some(ahead);
     F16 w[V];
-    for (int v = 0; v < V; ++v) w[v] = load_weights(weights + v * LANES);
-    for (int i = 0; i < M; ++i) {
+    EACH_VECTOR w[v] = load_weights(weights + v * LANES);
+    EACH_ROW {
       const F16 x = splat(rows[static_cast<size_t>(i) * pitch + k]);
-      for (int v = 0; v < V; ++v) sums[i][v] = fma(x, w[v], sums[i][v]);
+      EACH_VECTOR sums[i][v] = fma(x, w[v], sums[i][v]);
     }
   }
-  tile.take(sums);
 }
 
 template <int M, int V>
-inline void tile_sums(const int8_t* weights, size_t depth, const uint8_t* rows, size_t pitch, Ahead ahead,
-                      Tile<M, V, Sums>& tile) {
-  Sums sums[M][V];
-  for (int i = 0; i < M; ++i)
-    for (int v = 0; v < V; ++v) sums[i][v] = no_sums();
+inline void add_products(const int8_t* weights, size_t depth, const uint8_t* rows, size_t pitch, Ahead ahead,
+                         Sums (&sums)[M][V]) {
   for (size_t k = 0; k < depth; k += 4, weights += PANEL * 4) {
     prefetch_some(ahead);
-    for (int i = 0; i < M; ++i) {
+    EACH_ROW {
       const FourBytes x = splat_bytes(rows + static_cast<size_t>(i) * pitch + k);
-      for (int v = 0; v < V; ++v) sums[i][v] = add_products(sums[i][v], x, weights + v * LANES * 4);
+      EACH_VECTOR sums[i][v] = add_products(sums[i][v], x, weights + v * LANES * 4);
     }
   }
-  tile.take(sums);
 }
 
-template <int M, int V>
-inline void activate(Activation activation, Tile<M, V, F16>& tile) {
-  const auto each = [&](auto function) {
-    for (int i = 0; i < M; ++i)
-      for (int v = 0; v < V; ++v) tile.sums[i][v] = function(tile.sums[i][v]);
-  };
+F16 activate(Activation activation, F16 x) {
   switch (activation) {
-    case Activation::relu: each(relu); break;
-    case Activation::gelu: each(gelu); break;
-    case Activation::silu: each(silu); break;
+    case Activation::relu: return max(zero(), x);  // x second: not-a-number passes through
+    case Activation::gelu: return splat(0.5f) * x * (splat(1.0f) + erf(x * splat(0.70710678118654752f)));
+    case Activation::silu: return x / (splat(1.0f) + exp(zero() - x));
     case Activation::none: break;
   }
+  return x;
 }
 
-// Bias, activation, residual; then to memory.
-template <int M, int V>
-void finish(const Matrix& m, const Result& result, int row, int column, Tile<M, V, F16>& tile) {
-  for (int v = 0; v < V; ++v) {
-    const F16 bias = load(m.bias.data() + column + v * LANES);
-    for (int i = 0; i < M; ++i) tile.sums[i][v] = tile.sums[i][v] + bias;
+// What the widths of vectors do not divide, and what the fast way below does not know: one value at a time.
+void finish_one(const Result& result, F16 value, size_t row, int column) {
+  const int count = result.columns - column;
+  if (count <= 0) return;
+  const size_t place = row * result.pitch + column;
+  value = activate(result.activation, value);
+  if (count >= LANES) {
+    if (result.residual != nullptr) value = load(result.residual + place) + value;
+    store(result.out + place, value);
+  } else {
+    if (result.residual != nullptr) value = load_some(result.residual + place, count) + value;
+    store_some(result.out + place, value, count);
   }
-  activate(result.activation, tile);
-  for (int i = 0; i < M; ++i)
-    for (int v = 0; v < V; ++v) {
-      const int count = result.columns - column - v * LANES;
-      const size_t place = static_cast<size_t>(row + i) * result.pitch + column + v * LANES;
-      F16 value = tile.sums[i][v];
-      if (count >= LANES) {
-        if (result.residual != nullptr) value = load(result.residual + place) + value;
-        store(result.out + place, value);
-      } else if (count > 0) {
-        if (result.residual != nullptr) value = load_some(result.residual + place, count) + value;
-        store_some(result.out + place, value, count);
-      }
+}
+
+// Bias, activation, residual; then to memory. `value_of(i, v)` is a sum as floats.
+template <int M, int V, class Value>
+inline void finish(const Matrix& m, const Result& result, int row, int column, const Value& value_of) {
+  F16 bias[V];
+  EACH_VECTOR bias[v] = load(m.bias.data() + column + v * LANES);
+  const bool is_simple = result.activation == Activation::none || result.activation == Activation::relu;
+  if (!is_simple || column + V * LANES > result.columns) {
+    EACH_ROW EACH_VECTOR finish_one(result, value_of(i, v) + bias[v], row + i, column + v * LANES);
+    return;
+  }
+  const F16 floor = splat(result.activation == Activation::relu ? 0.0f : -INFINITY);
+  float* out = result.out + static_cast<size_t>(row) * result.pitch + column;
+  if (result.residual == nullptr) {
+    EACH_ROW EACH_VECTOR store(out + i * result.pitch + v * LANES, max(floor, value_of(i, v) + bias[v]));
+  } else {
+    const float* residual = result.residual + static_cast<size_t>(row) * result.pitch + column;
+    EACH_ROW EACH_VECTOR {
+      const F16 value = max(floor, value_of(i, v) + bias[v]);
+      store(out + i * result.pitch + v * LANES, load(residual + i * result.pitch + v * LANES) + value);
     }
+  }
 }
 
 // Of each of M rows the largest of 64 values and the sum of e^(value - largest), from what was just stored. Step
@@ -155,28 +150,27 @@ template <int M, int V, class T>
 void float_tile(const Matrix& m, const T* weights, const Rows& rows, const Result& result, Place place) {
   const float* x = rows.floats + static_cast<size_t>(place.row) * rows.pitch;
   for (int first = 0; first < PANEL && place.panel * PANEL + first < result.columns; first += V * LANES) {
-    Tile<M, V, F16> tile;
-    tile_sums(weights + first, m.depth, x, rows.pitch, place.ahead, tile);
-    finish(m, result, place.row, place.panel * PANEL + first, tile);
+    F16 sums[M][V];
+    EACH_ROW EACH_VECTOR sums[i][v] = zero();
+    add_products(weights + first, m.depth, x, rows.pitch, place.ahead, sums);
+    finish<M, V>(m, result, place.row, place.panel * PANEL + first, [&](int i, int v) { return sums[i][v]; });
   }
 }
 
 template <int M, int V>
 void byte_tile(const Matrix& m, const int8_t* weights, const Rows& rows, const Result& result, Place place) {
   const uint8_t* x = rows.bytes + static_cast<size_t>(place.row) * rows.pitch;
+  const float* row_scales = rows.scales + place.row;
   for (int first = 0; first < PANEL && place.panel * PANEL + first < result.columns; first += V * LANES) {
-    Tile<M, V, Sums> sums;
-    tile_sums(weights + static_cast<size_t>(first) * 4, m.depth, x, rows.pitch, place.ahead, sums);
-    Tile<M, V, F16> tile;
+    Sums sums[M][V];
+    EACH_ROW EACH_VECTOR sums[i][v] = no_sums();
+    add_products(weights + static_cast<size_t>(first) * 4, m.depth, x, rows.pitch, place.ahead, sums);
     const int column = place.panel * PANEL + first;
-    for (int v = 0; v < V; ++v) {
-      const F16 scales = load(m.scales.data() + column + v * LANES);
-      for (int i = 0; i < M; ++i) {
-        const F16 whole = less_as_floats(sums.sums[i][v], m.offsets.data() + column + v * LANES);
-        tile.sums[i][v] = whole * scales * splat(rows.scales[place.row + i]);
-      }
-    }
-    finish(m, result, place.row, column, tile);
+    const float* scales = m.scales.data() + column;
+    const int32_t* offsets = m.offsets.data() + column;
+    finish<M, V>(m, result, place.row, column, [&](int i, int v) {
+      return less_as_floats(sums[i][v], offsets + v * LANES) * load(scales + v * LANES) * splat(row_scales[i]);
+    });
   }
 }
 
