@@ -5,11 +5,13 @@ when the map is not what this writes, so every file is on it.
 """
 
 import ast
+from itertools import takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 BEGIN, END = "<!-- map: written by scripts/code_map.py -->", "<!-- end of the map -->"
+KERNELS = "model/native/src"
 FOLDERS = (
     "model",
     "model/decoding",
@@ -45,9 +47,27 @@ def folder_map(folder: str) -> list[str]:
     return [*rows, *(f"| `{path.name}` | {first_paragraph(path)} |" for path in modules), ""]
 
 
+def first_comment(path: Path) -> str:
+    """What a C++ file says of itself first, up to an empty line of its comment. Raises `ValueError`."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    said = list(takewhile(lambda line: line.startswith("// "), lines))
+    if not said:
+        raise ValueError(f"{path}: a file opens with what it knows")
+    return " ".join(line.removeprefix("//").strip() for line in said)
+
+
+def kernels_map() -> list[str]:
+    """As `folder_map`, of the sources of the native library."""
+    files = sorted(path for path in (ROOT / KERNELS).iterdir() if path.suffix in (".cpp", ".h", ".inc"))
+    rows = [f"**`{KERNELS}/`**", "", "| file | |", "|---|---|"]
+    return [*rows, *(f"| `{path.name}` | {first_comment(path)} |" for path in files), ""]
+
+
 def code_map() -> str:
     """The whole map, without its marks."""
-    return "\n".join(line for folder in FOLDERS for line in folder_map(folder)).strip()
+    maps = {folder: folder_map(folder) for folder in FOLDERS}
+    maps["model/native"] += kernels_map()
+    return "\n".join(line for lines in maps.values() for line in lines).strip()
 
 
 def with_map(readme: str) -> str:

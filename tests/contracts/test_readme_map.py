@@ -26,3 +26,12 @@ def test_a_module_that_says_nothing_is_refused(tmp_path: Path) -> None:
     silent.write_text("x = 1\n")
     with pytest.raises(ValueError, match=r"silent\.py"):
         MAP["first_paragraph"](silent)
+
+
+def test_a_cpp_file_that_says_nothing_is_refused(tmp_path: Path) -> None:
+    silent = tmp_path / "silent.cpp"
+    silent.write_text("int x = 1;\n")
+    with pytest.raises(ValueError, match=r"silent\.cpp"):
+        MAP["first_comment"](silent)
+    silent.write_text("// Says what it knows,\n// in two lines.\n//\n// Knows: little.\nint x = 1;\n")
+    assert MAP["first_comment"](silent) == "Says what it knows, in two lines."

@@ -16,6 +16,7 @@ using namespace verto;
 namespace {
 
 constexpr int ABI_VERSION = 1;
+constexpr int MOST_INT8_INPUTS = 66310;  // 255 x 127 x so many still fit 32 bits
 enum Code { FINE = 0, FAILED = 1, OVERFLOWED = 2, BAD_TOKEN = 3, BAD_VALUE = 4 };
 
 thread_local std::string last_error;
@@ -104,6 +105,9 @@ VERTO_API int verto_set_matrix(void* network, int which, int layer, const float*
     Network& n = *static_cast<Network*>(network);
     Matrix* place = matrix_of(n, which, layer);
     if (place == nullptr) return fail(BAD_VALUE, "no such matrix");
+    if (static_cast<Numbers>(n.sizes.numbers) == Numbers::int8 && inputs > MOST_INT8_INPUTS)
+      return fail(BAD_VALUE, "int8 products take at most " + std::to_string(MOST_INT8_INPUTS) + " inputs, got " +
+                                 std::to_string(inputs) + "; use float32 or bfloat16");
     *place = Matrix::pack(static_cast<Numbers>(n.sizes.numbers), outputs, inputs, weights, bias, n.arena);
     return FINE;
   });

@@ -1,4 +1,6 @@
-// See attention.h. Every sum has one order, whatever the number of queries beside it.
+// Scores, softmax and weighted values in tiles whose sums stay in registers. See attention.h.
+//
+// Every sum has one order, whatever the number of queries beside it.
 #include "attention.h"
 
 #include "rowwise.h"

@@ -1,4 +1,4 @@
-// See cache.h.
+// Blocks for rows as they grow, and tables of ancestors as they fork: what a cache's changes do. See cache.h.
 #include "cache.h"
 
 namespace verto {

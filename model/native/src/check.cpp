@@ -1,4 +1,4 @@
-// See check.h.
+// The library's check of itself. See check.h.
 #include "check.h"
 
 #include <cmath>

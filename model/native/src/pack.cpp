@@ -1,4 +1,6 @@
-// Weights into panels, once, at load. See matrix.h; the int8 formulas are those of model/int8.py.
+// Weights into panels, once, at load. See matrix.h.
+//
+// The int8 formulas are those of model/int8.py.
 #include <cmath>
 
 #include "matrix.h"

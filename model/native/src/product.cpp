@@ -1,4 +1,5 @@
 // Rows times packed weights, in tiles of a few rows and up to 64 outputs whose sums stay in registers.
+//
 // See matrix.h for the order of things in memory and for what may not change a bit.
 #include <cmath>
 

@@ -1,4 +1,6 @@
-// See threads.h. A worker looks for the next task in a loop for about as long as a step's parts are apart, and
+// Workers that look for the next task for a moment and then sleep. See threads.h.
+//
+// A worker looks for the next task in a loop for about as long as a step's parts are apart, and
 // then sleeps, so that an idle server burns nothing.
 #include "threads.h"
 

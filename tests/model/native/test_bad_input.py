@@ -37,6 +37,12 @@ def test_no_threads_are_refused(best: Library) -> None:
         native(tiny_model(), best, num_threads=0)
 
 
+def test_int8_sums_that_could_overflow_are_refused(best: Library) -> None:
+    model = tiny_model(d_model=8, encoder_ffn_dim=66_311)
+    with pytest.raises(ValueError, match="at most 66310 inputs, got 66311"):
+        native(model, best, "int8")
+
+
 def test_a_token_that_is_none_is_refused(network: NativeNetwork) -> None:
     for wrong in (-1, TINY_VOCABULARY):
         with pytest.raises(IndexError, match=f"token id {wrong} is not in 0..23"):
