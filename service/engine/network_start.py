@@ -95,9 +95,8 @@ def _open(plan: NetworkPlan, *, build: bool) -> Library:
 
 def _native(folder: Path, plan: NetworkPlan, num_threads: int, library: Library) -> StartedNetwork:
     """Raises `BundleError`, `NativeUnavailable`."""
-    bundle = load_bundle(
-        folder, dtype=None
-    )  # every weight is read once, on its way into the library's memory
+    # Mapped: every weight is read once, on its way into the library's memory.
+    bundle = load_bundle(folder, dtype=None)
     try:
         network = NativeNetwork.from_model(bundle.model, plan.precision, num_threads, library)
     except (NativeError, ValueError) as error:
