@@ -1,10 +1,11 @@
 """Settings come from the command line, then the environment, then defaults."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, SettingsError, default_models_dir, resolve_settings
+from service.settings import Settings, SettingsError, default_cache_dir, default_models_dir, resolve_settings
 
 
 def test_the_command_line_comes_before_the_environment_and_that_before_the_default(
@@ -34,6 +35,8 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_defau
         ("device", "tpu", "match pattern"),
         ("engine", "fork", "'process' or 'thread'"),
         ("engine_stuck_seconds", "0", "greater than 0"),
+        ("precision", "int4", "'float32', 'bfloat16'"),
+        ("kernels", "fast", "'auto', 'native' or 'eager'"),
         ("log_format", "xml", "'auto', 'json' or 'text'"),
         ("heartbeat_seconds", "0", "greater than 0"),
         ("num_threads", "0", "greater than or equal to 1"),
@@ -89,3 +92,22 @@ def test_bundles_are_looked_for_beside_the_packages_else_in_the_current_folder()
     root = Path(__file__).resolve().parents[2]
     beside = root / "checkpoints"
     assert default_models_dir() == (beside if beside.is_dir() else Path("checkpoints"))
+
+
+def test_the_cache_is_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_cache_dir() == tmp_path / "verto"
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert default_cache_dir() == tmp_path / "home" / ".cache" / "verto"
+    monkeypatch.setenv("VERTO_CACHE_DIR", str(tmp_path / "own"))
+    assert resolve_settings().settings.cache_dir == tmp_path / "own"
+
+
+def test_a_user_without_a_home_has_a_cache_among_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert default_cache_dir().parent == Path(tempfile.gettempdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -21,6 +22,7 @@ from service.engine import kernel_build, network_start
 from service.engine.network_plan import NetworkPlan, PlanError
 from service.engine.network_start import StartedNetwork, start_network
 from service.engine.weight_memory import native_bytes_per_position
+from service.log import JsonFormatter
 from tests.builders import tiny_bundle
 from tests.model.native.kernels import CACHE, library_of
 from tests.model.native.small_library import pretended_compiler
@@ -153,7 +155,7 @@ def test_a_bundle_that_has_changed_meanwhile_is_not_changed_over_to(tmp_path: Pa
 @pytest.mark.parametrize(
     ("plan", "words"),
     [
-        ({"precision": "int8"}, "precision must be float32 or bfloat16 on cuda, got 'int8'"),
+        ({"precision": "int8"}, "precision must be float32, bfloat16 or float16 on cuda, got 'int8'"),
         ({"kernels": "native"}, "kernels must be auto or eager on cuda, got 'native'"),
     ],
 )
@@ -161,6 +163,19 @@ def test_what_a_gpu_does_not_have_is_refused(plan: dict[str, Any], words: str) -
     with pytest.raises(PlanError, match=words):
         NetworkPlan(**plan).check("cuda")
     NetworkPlan(**plan).check("cpu")
+
+
+def test_the_log_says_kernels_precision_and_threads_and_keeps_its_own_fields(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    library_of_this_processor()
+    with caplog.at_level(logging.INFO):
+        start(folder, kernels="native", precision="int8")
+    (told,) = [record for record in caplog.records if record.message == "native kernels"]
+    fields = json.loads(JsonFormatter().format(told))
+    assert fields["level"] == "info"
+    assert (fields["precision"], fields["threads"], fields["path"]) == ("int8", 1, "native")
+    assert fields["kernels"] == network_start.open_library(build_settings()).level.name
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
