@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from model.decoding.options import DecodingOptions
-from model.decoding.scoring import NEVER, best_attainable, length_penalty, normalised_score
+from model.decoding.scoring import NEVER, length_penalty, normalised_score
 from model.decoding.strategy import FinishReason, Hypothesis
 
 
@@ -38,8 +38,13 @@ class BeamSegment:
     finished: list[Hypothesis] = field(default_factory=list)
     num_finished: list[int] = field(init=False)  # by group
     open_groups: set[int] = field(init=False)
+    # A live sum, divided by it, is the most that may come of it: a sum of log-probabilities never rises, and
+    # a negative one weighs least under the largest penalty, which with alpha >= 0 is that of the limit.
+    largest_penalty: float = field(init=False)
+    _to_beat: float | None = field(init=False, default=None)  # None: to be found anew
 
     def __post_init__(self) -> None:
+        self.largest_penalty = length_penalty(self.max_length, self.options.length_penalty)
         self.num_finished = [0] * self.options.diversity_groups
         self.open_groups = set(range(self.options.diversity_groups))
 
@@ -49,6 +54,7 @@ class BeamSegment:
         score += self.options.coverage_penalty * ending.coverage
         self.finished.append(Hypothesis(tuple(ending.token_ids), tuple(ending.log_probs), score, reason))
         self.num_finished[group] += 1
+        self._to_beat = None
 
     @property
     def ranked(self) -> tuple[Hypothesis, ...]:
@@ -74,14 +80,11 @@ class BeamSegment:
             return True
         if len(self.finished) < self.options.num_hypotheses:
             return False
-        ranked, best = self.ranked, max(best_live[group] for group in self.open_groups)
-        attainable = best_attainable(best, self.max_length, self.options.length_penalty)
-        return len(ranked) == self.options.num_hypotheses and attainable <= ranked[-1].score
-
-    @property
-    def largest_penalty(self) -> float:
-        """What a live sum is divided by to bound the score that may come of it."""
-        return length_penalty(self.max_length, self.options.length_penalty)
+        if self._to_beat is None:  # asked at every step, changed by an ending alone
+            ranked = self.ranked
+            self._to_beat = ranked[-1].score if len(ranked) == self.options.num_hypotheses else NEVER
+        best = max(best_live[group] for group in self.open_groups)
+        return best / self.largest_penalty <= self._to_beat
 
     @property
     def best(self) -> Hypothesis | None:

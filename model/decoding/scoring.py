@@ -16,12 +16,3 @@ def length_penalty(num_tokens: int, alpha: float) -> float:
 def normalised_score(log_prob: float, num_tokens: int, alpha: float) -> float:
     """The score of a hypothesis of `num_tokens` tokens (`</s>` counted) with the summed `log_prob`."""
     return log_prob / length_penalty(num_tokens, alpha)
-
-
-def best_attainable(log_prob: float, max_length: int, alpha: float) -> float:
-    """No continuation of a live hypothesis scores above this.
-
-    A sum of log-probabilities never rises (each is at most 0), and a negative sum weighs least under the
-    largest penalty, which with alpha >= 0 is that of the length limit.
-    """
-    return log_prob / length_penalty(max_length, alpha)
