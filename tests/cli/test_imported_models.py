@@ -42,7 +42,8 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(models_dir: Path) -> Iterator[TestClient]:
-    settings, metrics = Settings(models_dir=models_dir, num_threads=1, device="cpu"), Metrics()
+    settings = Settings(models_dir=models_dir, num_threads=1, device="cpu", kernels="eager")
+    metrics = Metrics()
     translator = load_translator(settings, metrics)
     with TestClient(create_app(translator, settings, metrics=metrics)) as client:
         yield client
