@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from model.alignment import cross_attention
-from model.cuda.attend import Attend, GatheredAttend
+from model.cuda.attend import Attend
+from model.cuda.attend_choice import choose_attend
 from model.cuda.cache import AheadCache, CachedSegment
 from model.cuda.encoder import Encoder
 from model.cuda.graphs import Graphs
@@ -68,7 +69,14 @@ class CudaNetwork:
         self._itemsize = torch.empty(0, dtype=dtype).element_size()
         self._check_memory(model, max_rows)
         with torch.inference_mode():
-            self._build(model, dtype, max_rows, steps_ahead, capture, attend or GatheredAttend())
+            self._build(
+                model,
+                dtype,
+                max_rows,
+                steps_ahead,
+                capture,
+                attend or choose_attend(self.config, self.device, dtype),
+            )
         self.precision = str(dtype).removeprefix("torch.")
         self.num_waits = 0  # how often the host waited for steps computed ahead
 
