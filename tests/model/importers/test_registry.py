@@ -61,6 +61,9 @@ def test_what_is_exported_and_imported_answers_the_same(tmp_path: Path, variant:
     assert list(again.info.directions) == list(info.directions)
     assert replace(again.info.decoding, banned_ids=()) == decoding
     assert again.config.alignment_layer == 0
+    kept = ["positions", "norm", "share_embeddings", "tie_output"]
+    kept += ["sinusoid_layout", "position_offset"] if model.config.positions == "sinusoidal" else []
+    assert [getattr(again.config, name) for name in kept] == [getattr(model.config, name) for name in kept]
 
 
 def test_the_card_says_origin_licence_and_how(tmp_path: Path) -> None:
