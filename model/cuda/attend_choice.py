@@ -24,7 +24,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 def choose_attend(config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Attend:
     """The fused way on a GPU, unless it cannot be compiled there or answers otherwise; that is logged."""
     plain = GatheredAttend()
-    if device.type != "cuda":
+    if device.type != "cuda" or dtype == torch.float64:  # the kernel adds up in float32
         return plain
     try:
         from model.cuda.kernels import FusedAttend
@@ -34,7 +34,7 @@ def choose_attend(config: ModelConfig, device: torch.device, dtype: torch.dtype)
     except Exception as fault:  # whatever a compiler or driver makes of it: there is another way
         logger.warning("attention without its own kernel: %s: %s", type(fault).__name__, fault)
         return plain
-    if error <= TOLERANCE.get(dtype, 1e-6):
+    if error <= TOLERANCE[dtype]:
         return fused
     logger.warning("attention without its own kernel, which deviates by %.2g", error)
     return plain
