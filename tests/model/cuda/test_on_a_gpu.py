@@ -13,7 +13,6 @@ from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment, Search
 from tests.model.cuda.scenarios import MAX_ROWS, Scenario, assert_same, eager, random_model, run
 
-
 pytestmark = pytest.mark.gpu
 
 OPTIONS = (
