@@ -133,6 +133,11 @@ class Segment:
         """Positions that its keys and values take: whole blocks, filled with padding."""
         return whole_blocks(self.num_source_tokens)
 
+    @property
+    def num_target_positions(self) -> int:
+        """Positions that each of its rows may come to take: whole blocks too."""
+        return whole_blocks(self.max_length)
+
     def is_late(self, now: float) -> bool:
         return self.request.deadline is not None and now >= self.request.deadline
 

@@ -5,7 +5,7 @@ Knows: row counts, lengths, byte sizes. Must not know: tensors, tokens, who wait
 Keys and values of all rows stand in one padded block, so a row costs as much as the longest one may become.
 That is what is reserved, for the whole future: nothing that runs is ever evicted for want of memory.
 
-    bytes = bytes per position x (rows x longest target + segments x longest source)
+    bytes = bytes per position x (rows x longest target + segments x longest source), in whole blocks each
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class RunningBatch:
         """Raises `SegmentTooLarge` for a segment that would not fit even alone."""
         if segment.rows > self.max_rows:
             raise SegmentTooLarge("beam_size", self.max_rows, segment.rows)
-        needed = self._bytes(1, segment.rows, segment.max_length, segment.num_source_positions)
+        needed = self._bytes(1, segment.rows, segment.num_target_positions, segment.num_source_positions)
         if needed > self.bytes_limit:
             raise SegmentTooLarge("cache_bytes", self.bytes_limit, needed)
 
     def fits(self, segment: Segment) -> bool:
         rows = self._rows + segment.rows
-        target = max(self._longest_target, segment.max_length)
+        target = max(self._longest_target, segment.num_target_positions)
         source = max(self._longest_source, segment.num_source_positions)
         return rows <= self.max_rows and self._bytes(len(self) + 1, rows, target, source) <= self.bytes_limit
 
@@ -65,7 +65,7 @@ class RunningBatch:
         """Reserve what the segment may need. The caller has asked `fits`."""
         self._segments[segment.key] = segment
         self._rows += segment.rows
-        self._longest_target = max(self._longest_target, segment.max_length)
+        self._longest_target = max(self._longest_target, segment.num_target_positions)
         self._longest_source = max(self._longest_source, segment.num_source_positions)
 
     def leave(self, key: int) -> Segment:
@@ -73,8 +73,8 @@ class RunningBatch:
         segment = self._segments.pop(key)
         self._rows -= segment.rows
         # Only who was among the longest can make the rest shorter.
-        if segment.max_length == self._longest_target:
-            self._longest_target = max((s.max_length for s in self.segments), default=0)
+        if segment.num_target_positions == self._longest_target:
+            self._longest_target = max((s.num_target_positions for s in self.segments), default=0)
         if segment.num_source_positions == self._longest_source:
             self._longest_source = max((s.num_source_positions for s in self.segments), default=0)
         return segment

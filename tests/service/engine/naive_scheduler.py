@@ -82,7 +82,9 @@ class NaiveScheduler:
         return sum(one.rows for one in self.running)
 
     def bytes_of(self, segments: list[Segment]) -> int:
-        target = sum(one.rows for one in segments) * max((one.max_length for one in segments), default=0)
+        target = sum(one.rows for one in segments) * max(
+            (one.num_target_positions for one in segments), default=0
+        )
         source = len(segments) * max((one.num_source_positions for one in segments), default=0)
         return self.bytes_per_position * (target + source)
 

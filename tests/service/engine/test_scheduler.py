@@ -53,17 +53,17 @@ def test_segments_join_in_turn_until_the_rows_are_used_up() -> None:
 
 
 def test_the_whole_future_is_reserved_in_bytes() -> None:
-    # Two rows of 8 target positions and two sources of 4, which take a block of 16: 3 x (16 + 32) bytes.
-    s = scheduler(limit=144)
+    # Two rows of 8 target positions and two sources of 4, each in a block of 16: 3 x (32 + 32) bytes.
+    s = scheduler(limit=192)
     submit(s, segment(0), segment(1), segment(2))
     assert keys(s.plan(0.0)) == [0, 1]
-    assert s.running.bytes_used == 144
+    assert s.running.bytes_used == 192
     s.release([0, 1])
     assert s.running.bytes_used == 0
 
 
 def test_a_longer_segment_makes_every_row_longer() -> None:
-    s = scheduler(limit=3 * (2 * 20 + 2 * 16))
+    s = scheduler(limit=3 * (2 * 32 + 2 * 16))
     submit(s, segment(0, max_length=8), segment(1, max_length=20), segment(2, max_length=8))
     assert keys(s.plan(0.0)) == [0, 1]
     s.release([1])
@@ -77,7 +77,11 @@ def test_what_could_never_run_is_refused_with_bound_and_value() -> None:
     assert (caught.value.field, caught.value.bound, caught.value.value) == ("beam_size", 4, 5)
     with pytest.raises(SegmentTooLarge) as caught:
         submit(s, segment(0, rows=4, max_length=25))
-    assert (caught.value.field, caught.value.bound, caught.value.value) == ("cache_bytes", 300, 3 * 116)
+    assert (caught.value.field, caught.value.bound, caught.value.value) == (
+        "cache_bytes",
+        300,
+        3 * (4 * 32 + 16),
+    )
     with pytest.raises(SegmentTooLarge) as caught:
         submit(s, segment(0, num_tokens=31))
     assert (caught.value.field, caught.value.bound, caught.value.value) == ("source_tokens", 30, 31)
@@ -184,7 +188,10 @@ class SchedulerMachine(RuleBasedStateMachine):
             submitted_at=self.now,
             deadline=None if patience is None else self.now + patience,
         )
-        possible = rows <= self.MAX_ROWS and 3 * (rows * max_length + whole_blocks(num_tokens)) <= self.LIMIT
+        possible = (
+            rows <= self.MAX_ROWS
+            and 3 * (rows * whole_blocks(max_length) + whole_blocks(num_tokens)) <= self.LIMIT
+        )
         room = self.queue_tokens() + num_tokens <= self.QUEUE
         try:
             self.scheduler.submit(one, 1.0)
@@ -240,7 +247,10 @@ class SchedulerMachine(RuleBasedStateMachine):
     def fits(self, head: Segment) -> bool:
         together = [*(self.segments[key] for key in self.running), head]
         rows = sum(one.rows for one in together)
-        longest = max(one.max_length for one in together), max(one.num_source_positions for one in together)
+        longest = (
+            max(one.num_target_positions for one in together),
+            max(one.num_source_positions for one in together),
+        )
         needed = BYTES_PER_POSITION * (rows * longest[0] + len(together) * longest[1])
         return rows <= self.MAX_ROWS and needed <= self.LIMIT
 
@@ -278,7 +288,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         used = [self.segments[key] for key in self.running]
         running = self.scheduler.running
         assert running.rows == sum(one.rows for one in used) <= self.MAX_ROWS
-        target = sum(one.rows for one in used) * max((one.max_length for one in used), default=0)
+        target = sum(one.rows for one in used) * max((one.num_target_positions for one in used), default=0)
         source = len(used) * max((one.num_source_positions for one in used), default=0)
         assert running.bytes_used == BYTES_PER_POSITION * (target + source) <= self.LIMIT
 
@@ -292,7 +302,9 @@ TestSchedulerMachine.settings = settings(max_examples=40, stateful_step_count=40
 def test_nobody_waits_longer_than_the_stated_bound(seed: int, priority_step: float) -> None:
     """(n + 1) x M steps, n being all that were ever ahead in turn and M the longest length limit."""
     rng, longest, num_segments = random.Random(seed), 6, 60
-    s = scheduler(max_rows=4, limit=3 * (4 * longest + 4 * 9), queue=10_000, encode=9, step=priority_step)
+    s = scheduler(
+        max_rows=4, limit=3 * (4 * whole_blocks(longest) + 4 * 9), queue=10_000, encode=9, step=priority_step
+    )
     accepted: dict[int, Segment] = {}
     remaining: dict[int, int] = {}
     arrived: dict[int, int] = {}

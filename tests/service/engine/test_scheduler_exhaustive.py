@@ -22,7 +22,7 @@ from tests.service.engine.segments import segment
 
 BYTES = 3
 # Three rows, nine queued tokens, four tokens to encode at a step, room for a long segment or two short ones.
-TIGHT = EngineConfig(max_rows=3, max_queue_tokens=9, cache_bytes_limit=3 * 40, max_encode_tokens=4)
+TIGHT = EngineConfig(max_rows=3, max_queue_tokens=9, cache_bytes_limit=3 * 64, max_encode_tokens=4)
 STEPS = (
     "short arrives",
     "wide arrives",
