@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from model import kv_cache
+from model import blocks
 from model.blocks import whole_blocks
 from model.kv_cache import CacheOverflow, DecoderCache
 from tests.model.cached_segments import (
@@ -34,7 +34,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.segments: list[Segment] = []
         self.cache: DecoderCache
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(kv_cache, "BLOCK", 3)
+        self.patch.setattr(blocks, "BLOCK", 3)
 
     def teardown(self) -> None:
         self.patch.undo()
