@@ -192,7 +192,9 @@ def test_gauges_say_what_is_held_at_the_moment(tmp_path: Path) -> None:
         position = 2 * config.num_decoder_layers * config.d_model * 4
         assert service.value("queue_tokens") == tokens["Go hu ka."]
         assert (service.value("running_segments"), service.value("running_rows")) == (1, 4)
-        assert service.value("cache_bytes_used") == position * (4 * 9 + whole_blocks(tokens["Ba de fi."]))
+        assert service.value("cache_bytes_used") == position * (
+            4 * whole_blocks(9) + whole_blocks(tokens["Ba de fi."])
+        )
         assert service.value("cache_bytes_limit") == 10**6
         speed = service.engine.snapshot().tokens_per_second
         assert service.value("backlog_seconds") == pytest.approx(tokens["Go hu ka."] / speed)

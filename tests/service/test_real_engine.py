@@ -117,7 +117,8 @@ def test_the_engine_reports_what_it_does(client: TestClient) -> None:
     assert metric(client, 'verto_batch_rows_count{phase="encode"}') > 0
     assert metric(client, "verto_cache_bytes_limit") == 2_000_000_000
     assert metric(client, "verto_target_tokens_total") > 0
-    assert metric(client, 'verto_model_info{device="cpu",dtype="float32",model="tiny",version="1"}') == 1
+    labels = 'device="cpu",dtype="float32",model="tiny",path="eager",version="1"'
+    assert metric(client, f"verto_model_info{{{labels}}}") == 1
 
 
 def test_what_no_queue_could_take_is_refused_with_bound_and_value(settings: Settings) -> None:

@@ -171,9 +171,9 @@ def test_scheduling_is_all_of_a_step_but_its_passes(monkeypatch: pytest.MonkeyPa
             seconds[phase] = duration_seconds
 
     def lasting(duration: float, call: Any) -> Any:
-        def slow(*arguments: Any) -> Any:
+        def slow(*arguments: Any, **options: Any) -> Any:
             clock.now += duration
-            return call(*arguments)
+            return call(*arguments, **options)
 
         return slow
 
