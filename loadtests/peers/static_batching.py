@@ -26,6 +26,7 @@ from loadtests.subject import SHIPPED
 from model.checkpoint import Bundle, load_bundle
 from model.decoding import DecodingOptions, Hypothesis, target_limit
 from model.decoding.constraints import TargetVocabulary
+from model.decoding.strategy import Task
 from model.decoding.strategy_set import StrategySet
 from model.masks import pad_batch
 from model.step_scores import DenseScores
@@ -57,7 +58,7 @@ def decode_static(
     cache = model.start_cache(model.encode(ids, mask), mask, [options.rows] * len(order), max(limits))
     strategies = StrategySet(TargetVocabulary.of(model.config), ids.device)
     for key, limit in enumerate(limits):
-        strategies.add(key, options, limit)
+        strategies.add(Task(key, options, limit))
     token_ids = torch.full((cache.num_rows,), model.config.decoder_start_id)
     in_cache, answers = list(range(len(order))), dict[int, Hypothesis]()
     while strategies.keys:

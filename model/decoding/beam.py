@@ -40,12 +40,11 @@ from model.decoding.beam_plan import BeamPlan, required_beams
 from model.decoding.beam_rows import BeamRows
 from model.decoding.beam_segment import BeamSegment, Ending
 from model.decoding.constraints import TargetVocabulary
-from model.decoding.options import DecodingOptions
 from model.decoding.picks import Picks
 from model.decoding.required_picks import RequiredBeam
 from model.decoding.scoring import NEVER
 from model.decoding.stable_prefix import Contest, common_prefixes, leading_live
-from model.decoding.strategy import Hypothesis, Selection, check_new
+from model.decoding.strategy import Hypothesis, Selection, Task, check_new
 from model.step_scores import StepScores
 
 Answers = dict[int, tuple[Hypothesis, ...]]
@@ -69,18 +68,9 @@ class BeamStrategy:
     def wants_attention(self) -> bool:
         return any(segment.options.coverage_penalty for segment in self._segments)
 
-    def add(
-        self,
-        key: int,
-        options: DecodingOptions,
-        max_length: int,
-        *,
-        stream: bool = False,
-        draft: bool = False,
-        source_length: int = 0,
-    ) -> int:
-        check_new(key, self.keys, options, max_length)
-        segment = BeamSegment(key, options, max_length, stream and not draft, draft, source_length)
+    def add(self, task: Task) -> int:
+        check_new(task, self.keys)
+        segment, options = BeamSegment.of(task), task.options
         self._segments.append(segment)
         self._rows.add(options.rows, options.diversity_groups)
         self._required |= required_beams(segment)

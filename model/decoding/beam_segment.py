@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from model.decoding.options import DecodingOptions
 from model.decoding.scoring import NEVER, length_penalty, normalised_score
-from model.decoding.strategy import FinishReason, Hypothesis
+from model.decoding.strategy import FinishReason, Hypothesis, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,12 @@ class BeamSegment:
     # a negative one weighs least under the largest penalty, which with alpha >= 0 is that of the limit.
     largest_penalty: float = field(init=False)
     _to_beat: float | None = field(init=False, default=None)  # None: to be found anew
+
+    @classmethod
+    def of(cls, task: Task) -> BeamSegment:
+        """A segment at its beginning. Drafts come in place of stable tokens."""
+        told = task.stream and not task.draft
+        return cls(task.key, task.options, task.max_length, told, task.draft, task.source_length)
 
     def __post_init__(self) -> None:
         self.largest_penalty = length_penalty(self.max_length, self.options.length_penalty)

@@ -16,11 +16,10 @@ import torch
 from model.beam_step import NEVER, BeamStep
 from model.decoding.beam_segment import BeamSegment, Ending
 from model.decoding.constraints import TargetVocabulary
-from model.decoding.options import DecodingOptions
 from model.decoding.plain import Bars
 from model.decoding.prefix import Begun
 from model.decoding.stable_prefix import same_beginning
-from model.decoding.strategy import Hypothesis, Selection, check_new
+from model.decoding.strategy import Hypothesis, Selection, Task, check_new
 from model.decoding.trails import Trail, common_beginning, last_tokens, trail_of, written
 from model.step_scores import StepScores
 
@@ -45,35 +44,22 @@ class PlainBeamStrategy:
     def keys(self) -> Sequence[int]:
         return list(self._segments)
 
-    def add(
-        self,
-        key: int,
-        options: DecodingOptions,
-        max_length: int,
-        *,
-        stream: bool = False,
-        draft: bool = False,
-        source_length: int = 0,
-    ) -> int:
-        check_new(key, self._segments, options, max_length)
-        self._segments[key] = BeamSegment(
-            key, options, max_length, stream and not draft, draft, source_length
-        )
-        self._totals += [0.0, *[NEVER] * (options.rows - 1)]  # all rows would be equal
-        self._trails += [None] * options.rows
+    def add(self, task: Task) -> int:
+        check_new(task, self._segments)
+        rows = task.options.rows
+        self._segments[task.key] = BeamSegment.of(task)
+        self._totals += [0.0, *[NEVER] * (rows - 1)]  # all rows would be equal
+        self._trails += [None] * rows
         self._rows_changed()
-        return options.rows
+        return rows
 
-    def resume(self, key: int, begun: Begun) -> None:
+    def resume(self, begun: Begun) -> None:
         """Go on behind a prefix, which all rows have written; one of them is on a beam."""
-        options, num_steps = begun.options, len(begun.log_probs)
-        trail = trail_of(begun.token_ids, begun.log_probs)
-        told = begun.stream and not begun.draft
-        segment = BeamSegment(key, options, begun.max_length, told, begun.draft, begun.source_length)
-        segment.num_steps, segment.num_sent = num_steps, begun.num_sent
-        self._segments[key] = segment
-        self._totals += [sum(begun.log_probs), *[NEVER] * (options.rows - 1)]
-        self._trails += [trail, *[None] * (options.rows - 1)]
+        segment, rows = BeamSegment.of(begun.task), begun.task.options.rows
+        segment.num_steps, segment.num_sent = len(begun.log_probs), begun.num_sent
+        self._segments[segment.key] = segment
+        self._totals += [sum(begun.log_probs), *[NEVER] * (rows - 1)]
+        self._trails += [trail_of(begun.token_ids, begun.log_probs), *[None] * (rows - 1)]
         self._rows_changed()
 
     def remove(self, keys: Sequence[int]) -> None:

@@ -17,7 +17,7 @@ from model.decoding.options import DecodingOptions
 from model.decoding.plain import Bars
 from model.decoding.prefix import Begun
 from model.decoding.scoring import normalised_score
-from model.decoding.strategy import FinishReason, Hypothesis, Selection, check_new
+from model.decoding.strategy import FinishReason, Hypothesis, Selection, Task, check_new
 from model.decoding.trails import Trail, trail_of, written
 from model.step_scores import StepScores
 
@@ -48,29 +48,20 @@ class PlainGreedyStrategy:
     def keys(self) -> Sequence[int]:
         return list(self._segments)
 
-    def add(
-        self,
-        key: int,
-        options: DecodingOptions,
-        max_length: int,
-        *,
-        stream: bool = False,
-        draft: bool = False,
-        source_length: int = 0,
-    ) -> int:
-        check_new(key, self._segments, options, max_length)
-        begins = self._num_steps
-        self._segments[key] = _Asked(options, stream or draft, begins, begins + max_length)
-        self._trails.append(None)
-        self._rows_changed()
+    def add(self, task: Task) -> int:
+        check_new(task, self._segments)
+        self._begin(task, self._num_steps, None)
         return 1
 
-    def resume(self, key: int, begun: Begun) -> None:
+    def resume(self, begun: Begun) -> None:
         """Go on behind a prefix, which the segment's row has written."""
-        begins = self._num_steps - len(begun.log_probs)
-        stream = begun.stream or begun.draft
-        self._segments[key] = _Asked(begun.options, stream, begins, begins + begun.max_length)
-        self._trails.append(trail_of(begun.token_ids, begun.log_probs))
+        trail = trail_of(begun.token_ids, begun.log_probs)
+        self._begin(begun.task, self._num_steps - len(begun.log_probs), trail)
+
+    def _begin(self, task: Task, begins: int, trail: Trail | None) -> None:
+        stream = task.stream or task.draft
+        self._segments[task.key] = _Asked(task.options, stream, begins, begins + task.max_length)
+        self._trails.append(trail)
         self._rows_changed()
 
     def remove(self, keys: Sequence[int]) -> None:

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from model.decoding.constraints import TargetVocabulary
-from model.decoding.options import DecodingOptions
-from model.decoding.strategy import Selection, check_new
+from model.decoding.strategy import Selection, Task, check_new
 from model.step_scores import StepScores
 
 
@@ -28,26 +27,22 @@ from model.step_scores import StepScores
 class Begun:
     """A segment that has written `log_probs` many tokens of its prefix."""
 
-    options: DecodingOptions
-    max_length: int
-    stream: bool
-    draft: bool
-    source_length: int
+    task: Task
     log_probs: list[float] = field(default_factory=list)
 
     @property
     def token_ids(self) -> tuple[int, ...]:
-        return self.options.prefix_ids[: len(self.log_probs)]
+        return self.task.options.prefix_ids[: len(self.log_probs)]
 
     @property
     def shows_drafts(self) -> bool:
         """Where every token is certain when it is chosen there are none."""
-        return self.draft and self.options.strategy == "beam"
+        return self.task.draft and self.task.options.strategy == "beam"
 
     @property
     def num_sent(self) -> int:
         """Tokens that have been told to be stable."""
-        is_told = self.stream or (self.draft and not self.shows_drafts)
+        is_told = self.task.stream or (self.task.draft and not self.shows_drafts)
         return len(self.log_probs) if is_told and not self.shows_drafts else 0
 
 
@@ -64,19 +59,10 @@ class PrefixStrategy:
     def keys(self) -> Sequence[int]:
         return list(self._segments)
 
-    def add(
-        self,
-        key: int,
-        options: DecodingOptions,
-        max_length: int,
-        *,
-        stream: bool = False,
-        draft: bool = False,
-        source_length: int = 0,
-    ) -> int:
-        check_new(key, self._segments, options, max_length)
-        self._segments[key] = Begun(options, max_length, stream, draft, source_length)
-        return options.rows
+    def add(self, task: Task) -> int:
+        check_new(task, self._segments)
+        self._segments[task.key] = Begun(task)
+        return task.options.rows
 
     def remove(self, keys: Sequence[int]) -> None:
         for key in keys:
@@ -87,15 +73,15 @@ class PrefixStrategy:
         through = {
             key: segment
             for key, segment in self._segments.items()
-            if len(segment.log_probs) == len(segment.options.prefix_ids)
+            if len(segment.log_probs) == len(segment.task.options.prefix_ids)
         }
         self.remove(list(through))
         return through
 
     def select(self, scores: StepScores) -> Selection:
         segments = list(self._segments.values())
-        widths = [segment.options.rows for segment in segments]
-        forced = [segment.options.prefix_ids[len(segment.log_probs)] for segment in segments]
+        widths = [segment.task.options.rows for segment in segments]
+        forced = [segment.task.options.prefix_ids[len(segment.log_probs)] for segment in segments]
         tokens = torch.tensor(forced, device=self._device)
         # The rows of a beam are equal as long as all are forced: the first speaks for them.
         first_rows = torch.tensor([0, *accumulate(widths[:-1])], device=self._device)

@@ -16,7 +16,7 @@ from model.decoding.constraints import TargetVocabulary
 from model.decoding.demands import check_room, target_limit
 from model.decoding.options import DecodingOptions
 from model.decoding.plain import is_plain
-from model.decoding.strategy import Hypothesis, Selection
+from model.decoding.strategy import Hypothesis, Selection, Task
 from model.decoding.strategy_set import StrategySet
 from model.network import Cache, EagerNetwork, Foreseen, LooksAhead, Network
 from model.transformer import Transformer
@@ -25,7 +25,7 @@ from model.transformer import Transformer
 @dataclass(frozen=True, slots=True)
 class NewSegment:
     """A segment about to join: `max_length` as `target_limit` says, `stream` asks for stable tokens, `draft`
-    for drafts in their place (see `Strategy.add`)."""
+    for drafts in their place (see `Task`)."""
 
     key: int
     source_ids: Sequence[int]
@@ -33,6 +33,12 @@ class NewSegment:
     max_length: int
     stream: bool = False
     draft: bool = False
+
+    @property
+    def task(self) -> Task:
+        """What the strategies are told of it."""
+        num_source_tokens = len(self.source_ids)
+        return Task(self.key, self.options, self.max_length, self.stream, self.draft, num_source_tokens)
 
 
 class Search:
@@ -97,14 +103,7 @@ class Search:
         else:
             self._cache.join(cache)
         for new in segments:
-            self._rows[new.key] = self._strategies.add(
-                new.key,
-                new.options,
-                new.max_length,
-                stream=new.stream,
-                draft=new.draft,
-                source_length=len(new.source_ids),
-            )
+            self._rows[new.key] = self._strategies.add(new.task)
 
     def _encode(self, segments: Sequence[NewSegment]) -> Cache:
         cache = self._network.open(

@@ -19,7 +19,7 @@ from model.decoding.constraints import Constraints, Scores, TargetVocabulary
 from model.decoding.history import History
 from model.decoding.options import DecodingOptions
 from model.decoding.scoring import normalised_score
-from model.decoding.strategy import FinishReason, Hypothesis, Selection, check_new
+from model.decoding.strategy import FinishReason, Hypothesis, Selection, Task, check_new
 from model.step_scores import StepScores
 
 
@@ -70,18 +70,9 @@ class SingleRowStrategy:
     def keys(self) -> Sequence[int]:
         return list(self._segments)
 
-    def add(
-        self,
-        key: int,
-        options: DecodingOptions,
-        max_length: int,
-        *,
-        stream: bool = False,
-        draft: bool = False,
-        source_length: int = 0,
-    ) -> int:
-        check_new(key, self._segments, options, max_length)
-        self._segments[key] = SingleRow(options, max_length, stream or draft)
+    def add(self, task: Task) -> int:
+        check_new(task, self._segments)
+        self._segments[task.key] = SingleRow(task.options, task.max_length, task.stream or task.draft)
         self._rows_changed()
         return 1
 

@@ -55,6 +55,23 @@ class Selection:
     drafts: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be searched for one segment: at most `max_length` tokens, `</s>` counted.
+
+    `stream` asks for `stable` tokens, `draft` for `drafts` in their place; where every chosen token is
+    certain at once, as in greedy search, both are answered by `stable`. `source_length` counts the source
+    tokens over which a coverage penalty is summed.
+    """
+
+    key: int
+    options: DecodingOptions
+    max_length: int
+    stream: bool = False
+    draft: bool = False
+    source_length: int = 0
+
+
 class Strategy(Protocol):
     """All live segments of one kind. Rows stand in the order in which their segments were added.
 
@@ -66,24 +83,11 @@ class Strategy(Protocol):
     def keys(self) -> Sequence[int]:
         """Live segments in row order."""
 
-    def add(
-        self,
-        key: int,
-        options: DecodingOptions,
-        max_length: int,
-        *,
-        stream: bool = False,
-        draft: bool = False,
-        source_length: int = 0,
-    ) -> int:
-        """Begin a segment of at most `max_length` tokens, `</s>` counted; answers how many rows it takes.
+    def add(self, task: Task) -> int:
+        """Begin a segment; answers how many rows it takes.
 
-        `stream` asks for `stable` tokens, `draft` for `drafts` in their place; where every chosen token is
-        certain at once, as in greedy search, both are answered by `stable`. `source_length` counts the source
-        tokens over which a coverage penalty is summed.
-
-        Raises `ValueError` when the key is live already or `max_length` is below 1, `OptionError` when it
-        leaves no room for what the options demand.
+        Raises `ValueError` when its key is live already or its `max_length` is below 1, `OptionError` when
+        that leaves no room for what its options demand.
         """
 
     def remove(self, keys: Sequence[int]) -> None:
@@ -101,12 +105,10 @@ class Strategy(Protocol):
         """
 
 
-def check_new(
-    key: int, live: Sequence[int] | Mapping[int, object], options: DecodingOptions, max_length: int
-) -> None:
-    """Raises `ValueError` as `Strategy.add` promises."""
-    if key in live:
-        raise ValueError(f"segment {key} is live already")
-    if max_length < 1:
-        raise ValueError(f"max_length must be at least 1, got {max_length}")
-    check_room(options, max_length)
+def check_new(task: Task, live: Sequence[int] | Mapping[int, object]) -> None:
+    """Raises `ValueError` and `OptionError` as `Strategy.add` promises."""
+    if task.key in live:
+        raise ValueError(f"segment {task.key} is live already")
+    if task.max_length < 1:
+        raise ValueError(f"max_length must be at least 1, got {task.max_length}")
+    check_room(task.options, task.max_length)

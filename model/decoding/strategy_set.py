@@ -23,7 +23,7 @@ from model.decoding.plain_beam import PlainBeamStrategy
 from model.decoding.plain_greedy import PlainGreedyStrategy
 from model.decoding.prefix import PrefixStrategy
 from model.decoding.sampling import SampleStrategy
-from model.decoding.strategy import Hypothesis, Selection, Strategy, check_new
+from model.decoding.strategy import Hypothesis, Selection, Strategy, Task, check_new
 from model.step_scores import StepScores
 
 Kind = Literal["beam", "greedy", "sample", "plain beam", "plain greedy", "prefix"]
@@ -71,24 +71,13 @@ class StrategySet:
     def keys(self) -> Sequence[int]:
         return list(self._members)
 
-    def add(
-        self,
-        key: int,
-        options: DecodingOptions,
-        max_length: int,
-        *,
-        stream: bool = False,
-        draft: bool = False,
-        source_length: int = 0,
-    ) -> int:
-        check_new(key, self._members, options, max_length)
-        kind = kind_of(options, max_length)
+    def add(self, task: Task) -> int:
+        check_new(task, self._members)
+        kind = kind_of(task.options, task.max_length)
         if kind not in self._strategies:
             self._strategies[kind] = RULED[kind](self._vocabulary, self._device)
-        rows = self._strategies[kind].add(
-            key, options, max_length, stream=stream, draft=draft, source_length=source_length
-        )
-        self._members[key] = _Member(kind, rows)
+        rows = self._strategies[kind].add(task)
+        self._members[task.key] = _Member(kind, rows)
         self._rows_of_kind = {}
         return rows
 
@@ -126,9 +115,9 @@ class StrategySet:
     def _hand_over(self) -> None:
         """What is through its prefix is a plain search from now on, on the same rows."""
         for key, begun in self._prefixes.take_begun().items():
-            kind = PLAIN[begun.options.strategy]
-            self._plain[kind].resume(key, begun)
-            self._members[key] = _Member(kind, begun.options.rows)
+            kind = PLAIN[begun.task.options.strategy]
+            self._plain[kind].resume(begun)
+            self._members[key] = _Member(kind, begun.task.options.rows)
             self._rows_of_kind = {}
 
     def _index_rows(self) -> dict[Kind, Tensor]:

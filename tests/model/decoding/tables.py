@@ -17,7 +17,7 @@ import torch
 
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.options import DecodingOptions
-from model.decoding.strategy import Hypothesis, Strategy
+from model.decoding.strategy import Hypothesis, Strategy, Task
 from model.step_scores import DenseScores
 
 Prefix = tuple[int, ...]
@@ -112,7 +112,7 @@ class Game:
     ) -> None:
         source_length = len(self.attention(key, ()))
         rows = self.strategy.add(
-            key, options, max_length, stream=stream, draft=draft, source_length=source_length
+            Task(key, options, max_length, stream=stream, draft=draft, source_length=source_length)
         )
         self.rows += [(key, ())] * rows
         self.played[key] = Played()

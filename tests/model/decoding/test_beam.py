@@ -14,6 +14,7 @@ from model.decoding.beam import BeamStrategy
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions
+from model.decoding.strategy import Task
 from model.decoding.strategy_set import StrategySet
 from model.step_scores import DenseScores
 from tests.model.decoding.tables import (
@@ -144,7 +145,7 @@ def test_tokens_that_are_never_text_are_not_generated() -> None:
 
 def test_equal_sums_are_taken_by_lower_row_then_lower_token() -> None:
     strategy = beam_strategy()
-    strategy.add(0, DecodingOptions(beam_size=3), 10)
+    strategy.add(Task(0, DecodingOptions(beam_size=3), 10))
     strategy.select(DenseScores(torch.log(torch.tensor([[0.01, 0.33, 0.33, 0.33]] * 3))))
     flat = torch.log(torch.tensor([[0.01, 0.33, 0.33, 0.33]] * 3, dtype=torch.float64))
     selection = strategy.select(DenseScores(flat))
@@ -156,7 +157,7 @@ def test_equal_sums_are_taken_by_lower_row_then_lower_token() -> None:
 def test_numbers_that_are_none_fail_their_own_segment_only() -> None:
     strategy = beam_strategy()
     for key, beam_size in enumerate((2, 3, 1)):
-        strategy.add(key, DecodingOptions(beam_size=beam_size), 10)
+        strategy.add(Task(key, DecodingOptions(beam_size=beam_size), 10))
     log_probs = torch.log(torch.tensor([[0.1, 0.3, 0.3, 0.2, 0.1]] * 6))
     log_probs[2, 3] = float("nan")  # the first row of segment 1
     selection = strategy.select(DenseScores(log_probs))
@@ -166,7 +167,7 @@ def test_numbers_that_are_none_fail_their_own_segment_only() -> None:
 
 def test_a_segment_with_nothing_left_to_choose_fails_rather_than_hangs() -> None:
     strategy = BeamStrategy(TargetVocabulary(eos_id=0, never_ids=(1, 2)), CPU)
-    strategy.add(0, DecodingOptions(beam_size=2, min_length=1), 5)
+    strategy.add(Task(0, DecodingOptions(beam_size=2, min_length=1), 5))
     assert strategy.select(DenseScores(torch.log(torch.full((2, 3), 1 / 3)))).failed == (0,)
 
 

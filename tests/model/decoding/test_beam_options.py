@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from model.decoding.beam import BeamStrategy
 from model.decoding.coverage import LEAST, Coverage
 from model.decoding.options import DecodingOptions
-from model.decoding.strategy import Hypothesis
+from model.decoding.strategy import Hypothesis, Task
 from model.decoding.strategy_set import StrategySet
 from model.step_scores import DenseScores
 from tests.model.decoding.any_options import LONGEST, NUM_TOKENS, RANDOM_VOCABULARY, any_options
@@ -71,9 +71,9 @@ def test_what_was_never_attended_to_counts_as_the_least_and_padding_not_at_all()
 
 def test_coverage_is_asked_for_only_while_a_segment_wants_it() -> None:
     strategy = StrategySet(VOCABULARY, CPU)
-    strategy.add(0, DecodingOptions(beam_size=2), 5)
+    strategy.add(Task(0, DecodingOptions(beam_size=2), 5))
     assert not strategy.wants_attention
-    strategy.add(1, DecodingOptions(beam_size=2, coverage_penalty=0.1), 5, source_length=2)
+    strategy.add(Task(1, DecodingOptions(beam_size=2, coverage_penalty=0.1), 5, source_length=2))
     assert strategy.wants_attention
     with pytest.raises(ValueError, match="attended to"):
         strategy.select(DenseScores(torch.log(torch.full((4, 3), 1 / 3))))

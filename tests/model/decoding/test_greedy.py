@@ -10,6 +10,7 @@ import torch
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions
+from model.decoding.strategy import Task
 from model.step_scores import DenseScores
 from tests.model.decoding.tables import CPU, EOS, VOCABULARY, Game, log_table, play, random_table
 
@@ -64,7 +65,7 @@ def test_tokens_that_are_never_text_are_not_chosen() -> None:
 def test_numbers_that_are_none_fail_their_own_segment_only() -> None:
     strategy = GreedyStrategy(VOCABULARY, CPU)
     for key in range(3):
-        strategy.add(key, GREEDY, 10)
+        strategy.add(Task(key, GREEDY, 10))
     log_probs = torch.log(torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.9, 0.1]]))
     log_probs[1] = float("nan")
     selection = strategy.select(DenseScores(log_probs))
@@ -94,8 +95,8 @@ def test_segments_added_and_removed_midway_do_not_disturb_others() -> None:
 
 def test_a_live_key_cannot_be_added_again() -> None:
     strategy = GreedyStrategy(VOCABULARY, CPU)
-    strategy.add(0, GREEDY, 5)
+    strategy.add(Task(0, GREEDY, 5))
     with pytest.raises(ValueError, match="live already"):
-        strategy.add(0, GREEDY, 5)
+        strategy.add(Task(0, GREEDY, 5))
     with pytest.raises(ValueError, match="at least 1"):
-        strategy.add(1, GREEDY, 0)
+        strategy.add(Task(1, GREEDY, 0))

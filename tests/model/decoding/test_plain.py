@@ -22,7 +22,7 @@ from model.decoding.picks import Picks
 from model.decoding.plain import Bars, is_plain
 from model.decoding.plain_beam import PlainBeamStrategy
 from model.decoding.plain_greedy import PlainGreedyStrategy
-from model.decoding.strategy import Selection, Strategy
+from model.decoding.strategy import Selection, Strategy, Task
 from model.decoding.strategy_set import StrategySet, kind_of
 from model.step_scores import DenseScores
 from tests.model.decoding.tables import CPU, EOS
@@ -95,7 +95,7 @@ class Duel:
     def add(self, key: int, options: DecodingOptions, max_length: int) -> None:
         how = self.rng.choice(({"stream": True}, {"draft": True}, {}))
         for strategy in self.both:
-            self.rows[key] = strategy.add(key, options, max_length, **how)  # type: ignore[arg-type]
+            self.rows[key] = strategy.add(Task(key, options, max_length, **how))  # type: ignore[arg-type]
 
     def remove(self, keys: Sequence[int]) -> None:
         for strategy in self.both:
@@ -199,7 +199,7 @@ def test_a_prefix_looks_at_one_row_of_each_beam_and_a_number_that_is_none_fails_
     both = StrategySet(TargetVocabulary(EOS, ()), CPU)
     asked = DecodingOptions(beam_size=3, prefix_ids=(1, 2))
     for key in (0, 1):
-        both.add(key, asked, 9)
+        both.add(Task(key, asked, 9))
     log_probs = torch.log(torch.full((6, 5), 0.2))
     log_probs[3, 1] = math.nan
     selection = both.select(DenseScores(log_probs))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from model.decoding.demands import check_room, check_tokens
 from model.decoding.options import DecodingOptions, OptionError
 from model.decoding.required import RequiredPhrases
+from model.decoding.strategy import Task
 from model.decoding.strategy_set import StrategySet
 from model.reference_rules import contains, ends_with, num_missing
 from tests.builders import tiny_config
@@ -99,7 +100,7 @@ def test_what_does_not_fit_under_the_limit_is_refused() -> None:
         check_room(options, 1)
     strategy = StrategySet(VOCABULARY, CPU)
     with pytest.raises(OptionError, match="required_ids"):
-        strategy.add(0, options, 3)
+        strategy.add(Task(0, options, 3))
     assert list(strategy.keys) == []
 
 

@@ -18,6 +18,7 @@ from model.decoding.filters import FIRST_LOOK
 from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions
 from model.decoding.sampling import SampleStrategy, first_above
+from model.decoding.strategy import Task
 from model.decoding.strategy_set import StrategySet
 from model.reference_rules import kept_mass
 from model.step_scores import DenseScores
@@ -37,7 +38,7 @@ def first_tokens(probabilities: Sequence[float], **options: Any) -> list[int]:
     """What the seeds 0, 1, 2 ... draw as the first token, all in one batch."""
     strategy = SampleStrategy(VOCABULARY, CPU)
     for seed in range(DRAWS):
-        strategy.add(seed, sample(seed=seed, **options), 1)
+        strategy.add(Task(seed, sample(seed=seed, **options), 1))
     log_probs = torch.tensor(probabilities, dtype=torch.float64).log().repeat(DRAWS, 1)
     token_ids: list[int] = strategy.select(DenseScores(log_probs)).token_ids.tolist()
     return token_ids
@@ -144,7 +145,7 @@ def test_what_is_drawn_is_kept_by_every_filter_and_something_always_is(
     values = torch.tensor([0.0, *logits], dtype=torch.float64).log_softmax(0)
     asked = dataclasses.replace(options, min_p=min_p, epsilon=epsilon)
     strategy = SampleStrategy(VOCABULARY, CPU)
-    strategy.add(0, asked, 5)
+    strategy.add(Task(0, asked, 5))
     (token_id,) = strategy.select(DenseScores(values.clone()[None])).token_ids.tolist()
     assert kept_mass(values.tolist(), asked)[token_id] > 0
 
@@ -161,7 +162,7 @@ def test_filters_that_keep_more_than_the_first_look_keep_all_they_should(
     kept = torch.tensor(kept_mass(values.tolist(), sample(**options)), dtype=torch.float64)
     strategy = SampleStrategy(VOCABULARY, CPU)
     for seed in range(400):
-        strategy.add(seed, sample(seed=seed, **options), 5)
+        strategy.add(Task(seed, sample(seed=seed, **options), 5))
     found = strategy.select(DenseScores(values.repeat(400, 1))).token_ids
     assert (kept[found] > 0).all()
     # And not too few: as much is drawn from the less likely half of what is kept as it weighs.
@@ -182,7 +183,7 @@ def test_the_number_nearest_to_one_falls_on_a_token_with_mass() -> None:
 def test_tokens_that_are_never_text_are_not_drawn() -> None:
     strategy = SampleStrategy(TargetVocabulary(eos_id=EOS, never_ids=(1,)), CPU)
     for seed in range(200):
-        strategy.add(seed, sample(seed=seed), 5)
+        strategy.add(Task(seed, sample(seed=seed), 5))
     log_probs = torch.tensor([0.01, 0.98, 0.01]).log().repeat(200, 1)
     assert set(strategy.select(DenseScores(log_probs)).token_ids.tolist()) == {0, 2}
 
@@ -191,7 +192,7 @@ def test_tokens_that_are_never_text_are_not_drawn() -> None:
 def test_numbers_that_are_none_fail_their_own_segment_only(options: dict[str, Any]) -> None:
     strategy = SampleStrategy(VOCABULARY, CPU)
     for key in range(3):
-        strategy.add(key, sample(seed=key, **options), 10)
+        strategy.add(Task(key, sample(seed=key, **options), 10))
     log_probs = torch.tensor([[0.0, 0.5, 0.5]] * 3).log()
     log_probs[1, 2] = float("nan")
     assert strategy.select(DenseScores(log_probs)).failed == (1,)
