@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from service.settings import Settings
 
-RUNNING = ("models_dir", "device", "num_threads", "max_rows")
+RUNNING = ("models_dir", "device", "precision", "kernels", "num_threads", "max_rows")
 
 
 def _decoding(help_text: str) -> Any:
@@ -83,6 +83,8 @@ Split = Annotated[
 Model = Annotated[str | None, typer.Option(help="Name of a bundle, or its folder; else by the languages.")]
 ModelsDir = Annotated[Path | None, _running("Folder of bundles.", "checkpoints")]
 Device = Annotated[str | None, _running("auto, cpu, cuda or cuda:N.", "auto")]
+Precision = Annotated[str | None, _running("float32, bfloat16, int8 or float16.", "float32")]
+Kernels = Annotated[str | None, _running("auto, native or eager: see `verto prepare`.", "auto")]
 NumThreads = Annotated[
     int | None,
     _running("For the network on a CPU.", "usable processors", "--threads", "--num-threads"),

@@ -64,6 +64,8 @@ def run(
     banned: shared.Banned = None,
     models_dir: shared.ModelsDir = None,
     device: shared.Device = None,
+    precision: shared.Precision = None,
+    kernels: shared.Kernels = None,
     num_threads: shared.NumThreads = None,
     max_rows: shared.MaxRows = None,
 ) -> None:

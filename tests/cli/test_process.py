@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 180.0
 COMMAND = [sys.executable, "-m", "tests.cli.without_torch", "translate", "-s", "en", "-t", "de"]
+
+
+@pytest.fixture(autouse=True)
+def signals_as_on_a_terminal() -> Iterator[None]:
+    """A shell's background job ignores Ctrl-C, and `verto` leaves ignored what it finds ignored."""
+    ignored = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is signal.SIG_IGN]
+    for one in ignored:
+        signal.signal(one, signal.SIG_DFL)
+    yield
+    for one in ignored:
+        signal.signal(one, signal.SIG_IGN)
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:

@@ -197,6 +197,7 @@ def test_what_runs_the_model_are_settings_of_the_server() -> None:
         (["--strategy", "sample", "--beam-size", "4"], "beam_size must be left out with strategy 'sample'"),
         (["--strategy", "greedy", "--beam-size", "4"], "beam_size must be left out with strategy 'greedy'"),
         (["--max-rows", "1"], "max_rows (command line)"),
+        (["--precision", "int9"], "precision (command line)"),
         (["--split", "words"], "is not one of"),
         (["-", "-"], "standard input can be read only once"),
         (["none.txt"], "none.txt: No such file or directory"),
