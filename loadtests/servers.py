@@ -11,27 +11,46 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from loadtests.machine import ROOT
 
 START_SECONDS, STOP_SECONDS = 120.0, 30.0
+POLL_SECONDS = 0.05
 
 
 class ServerFault(RuntimeError):
     """The server ended, or did not become ready in time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that is ready, and how long that took from its command on."""
+
+    port: int
+    process_id: int
+    ready_seconds: float
+
+
 @contextlib.contextmanager
 def running_server(module: str, *options: str) -> Iterator[int]:
     """`python -m MODULE OPTIONS --port N` until the block is left; gives the port. Raises ServerFault."""
+    with started_server(module, *options) as server:
+        yield server.port
+
+
+@contextlib.contextmanager
+def started_server(module: str, *options: str) -> Iterator[Server]:
+    """The same, with what is known of its start."""
     port = _free_port()
     command = [sys.executable, "-m", module, *options, "--port", str(port)]
+    began = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         _wait_until_ready(process, command, port)
-        yield port
+        yield Server(port, process.pid, time.monotonic() - began)
     finally:
         _stop(process)
 
@@ -55,7 +74,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], command: Sequence[str], 
         ):
             if answer.status == 200:
                 return
-        time.sleep(0.1)
+        time.sleep(POLL_SECONDS)
     raise ServerFault(f"{' '.join(command[1:])} was not ready after {START_SECONDS:.0f} s")
 
 

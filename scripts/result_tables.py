@@ -7,6 +7,7 @@ would write. Knows: the JSON of reports, the page's marks. Must not know: how an
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,21 @@ def cost_model(report: Report) -> list[str]:
     return [*lines, "", _source(report, "cost-model")]
 
 
+def server_start(report: Report) -> list[str]:
+    """Medians of the starts of each way, in the order in which ways first come."""
+    lines = [
+        "| precision | kernels | ready | first translation | API process | engine | together |",
+        "|---" * 7 + "|",
+    ]
+    for precision, kernels in dict.fromkeys((one["precision"], one["kernels"]) for one in report["starts"]):
+        ours = [one for one in report["starts"] if (one["precision"], one["kernels"]) == (precision, kernels)]
+        names = ("ready_seconds", "first_seconds", "api_mb", "engine_mb")
+        ready, first, api, engine = (statistics.median(one[name] for one in ours) for name in names)
+        memory = f"{api:.0f} MB | {engine:.0f} MB | {api + engine:.0f} MB"
+        lines.append(f"| {precision} | {kernels} | {ready:.1f} s | {first:.1f} s | {memory} |")
+    return [*lines, "", _source(report, "server-start")]
+
+
 def _source(report: Report, name: str) -> str:
     facts = report["facts"]
     threads = f"threads of the network: {facts['threads of the network']}"
@@ -155,6 +171,7 @@ TABLES: Mapping[str, Callable[[Report], list[str]]] = {
     "bench": bench,
     "live-load": live_load,
     "cost-model": cost_model,
+    "server-start": server_start,
 }
 
 

@@ -39,7 +39,7 @@ def picture(timed: Sequence[Timed]) -> bytes:
             panel.set_title(f"{_TITLES.get(kind, ' '.join(kind))}, {name}", fontsize=9)
     for line in panels:
         line[0].set_ylabel("tokens/s over CTranslate2's")
-    panels[0][0].legend(loc="upper left", fontsize=8)
+    panels[0][0].legend(loc="upper right", fontsize=8)  # where bars are low
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
     return out.getvalue()
@@ -53,6 +53,7 @@ def _panel(panel: Axes, timed: Sequence[Timed]) -> None:
         heights = [found.get(batch, 0.0) for batch in batches]
         bars = panel.bar(places, heights, 0.38, label=precision, color=_COLOURS[precision])
         panel.bar_label(bars, fmt="%.1f", fontsize=7)
+    panel.margins(y=0.12)  # room for the labels of the highest bars
     panel.axhline(1.0, color="black", linewidth=1)
     panel.axhline(TARGETS[CTRANSLATE2], color="grey", linewidth=1, linestyle="--")
     panel.set_xticks(range(len(batches)), [f"batch {batch}" for batch in batches], fontsize=8)
