@@ -32,6 +32,9 @@ from loadtests.subject import SHIPPED
 from loadtests.workload import Workload, workload
 from model.native.binding import Library
 
+# Both sides live in one process. With two threads each, those of the side that waits held processors of the
+# other: CTranslate2 was five times as slow as with one (2026-11-27), which says nothing of either.
+NUM_THREADS = 1
 NOTES = (
     "Both sides have the same weights, threads and precision, and take turns (A B A B); figures are medians "
     "of the rounds, ratios are of tokens per second. Verto is called with the defaults of `verto serve`, the "
@@ -94,16 +97,15 @@ def main(
     ] = None,
     sentences: Annotated[Path | None, typer.Option(help="Text or TSV, plain or gzip; else made up.")] = None,
     bundle: Annotated[Path, typer.Option(help="The bundle that is measured as the shipped one.")] = SHIPPED,
-    threads: Annotated[int, typer.Option(help="Threads of the network, on both sides.")] = 1,
     results: Annotated[Path, typer.Option(help="Where the report goes.")] = RESULTS,
 ) -> None:
     """Time Verto and its peers in turn, and print the table."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(NUM_THREADS)
     cells = all_cells(batch or BATCHES, shape or (BASE, SHIPPED_SHAPE))
     asked = workload(sentences, MOST_SENTENCES)
-    shapes = shapes_of(list(dict.fromkeys(cell.shape for cell in cells)), bundle, asked, threads)
+    shapes = shapes_of(list(dict.fromkeys(cell.shape for cell in cells)), bundle, asked, NUM_THREADS)
     gc.freeze()  # a search for garbage among all that was imported would count for either side
-    plan = Plan(60 * minutes, rounds, threads, serving_library())
+    plan = Plan(60 * minutes, rounds, NUM_THREADS, serving_library())
     timed = measure(shapes, cells, plan)
     publish(report(timed, reasons_of(timed, shapes, plan), asked, plan), results)
 

@@ -30,12 +30,21 @@ def test_a_table_is_replaced_and_the_rest_of_the_page_stays(tmp_path: Path) -> N
     )
     written = SCRIPT["with_tables"](page, tmp_path)
     assert written.startswith("above\n<!-- precision: begin -->\n<!-- precision: end -->\n<!-- bench")
-    assert written.endswith("<!-- cost-model: begin -->\n<!-- cost-model: end -->\nbelow\n")
+    assert written.endswith("<!-- server-start: begin -->\n<!-- server-start: end -->\nbelow\n")
     assert "old" not in written
     assert "| shipped, sentences | ctranslate2 | int8 | beam 4 | - | *1.20* | - | - |" in written
     assert "batch 8: 1.20 of 1.3; encoder 90%" in written
     assert "7 of 8 (int8, beam 4)" in written
     assert SCRIPT["with_tables"](written, tmp_path) == written
+
+
+def test_starts_are_told_by_way_in_medians() -> None:
+    one = {"precision": "int8", "kernels": "native", "ready_seconds": 2.0, "first_seconds": 2.5,
+           "api_mb": 160.0, "engine_mb": 300.0}  # fmt: skip
+    starts = [one, one | {"ready_seconds": 9.0}, one | {"api_mb": 10.0}, one | {"kernels": "eager"}]
+    lines = SCRIPT["server_start"]({"facts": FACTS, "starts": starts})
+    assert "| int8 | native | 2.0 s | 2.5 s | 160 MB | 300 MB | 460 MB |" in lines
+    assert sum(line.startswith("| int8") for line in lines) == 2
 
 
 def test_live_load_and_cost_are_told_in_a_line_each() -> None:
