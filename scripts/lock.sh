@@ -11,5 +11,4 @@ resolve() {
 }
 
 resolve --output-file requirements.lock "$@"
-resolve --extra training --extra hub --extra peers --extra dev --constraint requirements.lock --output-file requirements-dev.lock "$@"
-resolve --extra loadtest --constraint requirements-dev.lock --output-file requirements-loadtest.lock "$@"
+resolve --extra training --extra hub --extra peers --extra loadtest --extra dev --constraint requirements.lock --output-file requirements-dev.lock "$@"
