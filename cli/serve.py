@@ -43,6 +43,10 @@ def run(
     default_timeout_seconds: Annotated[
         float | None, typer.Option(help="For requests without timeout_ms.", show_default="60")
     ] = None,
+    drain_delay_seconds: Annotated[
+        float | None,
+        typer.Option(help="To go on after SIGTERM while /health/ready says no.", show_default="0"),
+    ] = None,
     drain_timeout_seconds: Annotated[
         float | None, typer.Option(help="To finish accepted requests.", show_default="60")
     ] = None,

@@ -1,7 +1,9 @@
 """Where the server is in its life: loading, ready, draining; what it serves, and how many requests run.
 
-    loading --(models in memory)--> ready --(SIGTERM, Ctrl-C)--> draining --(nothing runs)--> the end
+    loading --(models loaded)--> ready --(SIGTERM)--> leaving --(delay)--> draining --(nothing runs)--> end
        └--(a bundle cannot be loaded)--> failed
+
+Leaving: work is still taken, but whoever asks for readiness hears no, so that balancers send it elsewhere.
 
 Knows phases and counts; must not know HTTP, signals or how models are loaded. Used from the event loop only.
 """
@@ -18,7 +20,7 @@ from service.errors import DRAINING_RETRY_SECONDS, LOADING_RETRY_SECONDS, Draini
 if TYPE_CHECKING:  # importing the translator imports torch; the server listens before that
     from service.translator import Translator
 
-Phase = Literal["loading", "ready", "draining", "failed"]
+Phase = Literal["loading", "ready", "leaving", "draining", "failed"]
 
 
 class Lifecycle:
@@ -40,6 +42,11 @@ class Lifecycle:
     def is_ready(self) -> bool:
         """Whether new work is taken, by every model."""
         return self.phase == "ready" and self._translator is not None and self._translator.is_available
+
+    @property
+    def is_going(self) -> bool:
+        """Whether the server has been told to end: nobody should count on it, or on a connection to it."""
+        return self.phase in ("leaving", "draining")
 
     @property
     def loaded(self) -> Translator | None:
@@ -77,6 +84,10 @@ class Lifecycle:
             self.running_requests -= 1
             if self.running_requests == 0:
                 self._idle.set()
+
+    def begin_leaving(self) -> None:
+        """Say that no new work should come, and take what comes nevertheless."""
+        self.phase = "leaving"
 
     def begin_draining(self) -> None:
         """Refuse new work from now on."""

@@ -68,7 +68,7 @@ class RequestContext:
         stopwatch = Stopwatch()
         try:
             with self._lifecycle.request():
-                await self._answer(scope, receive, _Sender(send, record))
+                await self._answer(scope, receive, _Sender(send, record, self._lifecycle))
         finally:
             self._report(scope, record, stopwatch.seconds())
             request_id_of_context.reset(token)
@@ -103,14 +103,18 @@ class RequestContext:
 class _Sender:
     """Adds the request's id to the answer's head, and remembers its status."""
 
-    def __init__(self, send: Send, record: RequestRecord) -> None:
+    def __init__(self, send: Send, record: RequestRecord, lifecycle: Lifecycle) -> None:
         self._send = send
+        self._lifecycle = lifecycle
         self.record = record
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.record.status = message["status"]
-            MutableHeaders(scope=message)[HEADER] = self.record.request_id
+            headers = MutableHeaders(scope=message)
+            headers[HEADER] = self.record.request_id
+            if self._lifecycle.is_going:  # the next request of this client belongs to another server
+                headers["Connection"] = "close"
         await self._send(message)
 
 

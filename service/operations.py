@@ -47,7 +47,7 @@ async def live() -> HealthAnswer:
 @router.get("/health/ready", tags=["health"], summary="Is new work taken?", responses=_UNAVAILABLE)
 async def ready(context: Context) -> HealthAnswer:
     """503 while loading, while shutting down, and while an engine cannot be started again."""
-    if context.lifecycle.phase == "draining":
+    if context.lifecycle.is_going:
         raise Draining("The server is shutting down.", retry_after_seconds=DRAINING_RETRY_SECONDS)
     context.lifecycle.require_translator()
     if not context.lifecycle.is_ready:

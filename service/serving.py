@@ -3,6 +3,9 @@
     bind -> listen (503: loading) -> models in memory (200) -> first SIGTERM or Ctrl-C: drain -> exit code 0
                                                                second one: stop at once
 
+A balancer hears of a SIGTERM only by its next health check; so the drain begins after `drain_delay_seconds`,
+in which requests are still answered. Ctrl-C comes from a person, who need not wait for balancers.
+
 Knows the web server, signals and threads; must not know what is served.
 """
 
@@ -13,6 +16,7 @@ import contextlib
 import errno
 import gc
 import logging
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -97,7 +101,8 @@ class DrainingServer(uvicorn.Server):
         if self._was_signalled or self._loop is None:
             self.force_exit = self.should_exit = True
         else:
-            self._loop.call_soon_threadsafe(self._begin_draining)
+            delay = self._settings.drain_delay_seconds if sig == signal.SIGTERM else 0.0
+            self._loop.call_soon_threadsafe(self._begin_draining, delay)
         self._was_signalled = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -134,10 +139,16 @@ class DrainingServer(uvicorn.Server):
         self._lifecycle.fail()
         self.should_exit = True
 
-    def _begin_draining(self) -> None:
-        self._draining = asyncio.get_running_loop().create_task(self._drain())
+    def _begin_draining(self, delay_seconds: float) -> None:
+        self._draining = asyncio.get_running_loop().create_task(self._drain(delay_seconds))
 
-    async def _drain(self) -> None:
+    async def _drain(self, delay_seconds: float) -> None:
+        if delay_seconds and self._lifecycle.is_ready:
+            logger.info(
+                "leaving; a second signal stops at once", extra={"drain_delay_seconds": delay_seconds}
+            )
+            self._lifecycle.begin_leaving()
+            await asyncio.sleep(delay_seconds)
         running = self._lifecycle.running_requests
         logger.info("draining; a second signal stops at once", extra={"running_requests": running})
         self._lifecycle.begin_draining()

@@ -116,6 +116,12 @@ class Settings(BaseSettings):
     max_timeout_seconds: float = Field(
         600.0, gt=0, le=86_400, description="Seconds: the largest timeout_ms a request may set."
     )
+    drain_delay_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Seconds after SIGTERM in which requests are still taken while /health/ready is 503.",
+    )
     drain_timeout_seconds: float = Field(
         60.0, ge=0, le=86_400, description="Seconds to finish accepted requests after SIGTERM or Ctrl-C."
     )

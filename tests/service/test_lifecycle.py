@@ -29,6 +29,17 @@ def test_models_that_arrive_during_a_drain_make_nothing_ready() -> None:
     assert lifecycle.phase == "draining"
 
 
+def test_whoever_leaves_takes_work_and_is_not_ready() -> None:
+    translator = fake_translator()
+    lifecycle = Lifecycle(translator)
+    assert (lifecycle.is_ready, lifecycle.is_going) == (True, False)
+    lifecycle.begin_leaving()
+    assert lifecycle.require_translator() is translator
+    assert (lifecycle.is_ready, lifecycle.is_going) == (False, True)
+    lifecycle.begin_draining()
+    assert lifecycle.is_going
+
+
 def test_waiting_ends_with_the_last_request() -> None:
     async def run() -> list[bool]:
         lifecycle = Lifecycle(fake_translator())

@@ -46,8 +46,8 @@ class Running:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
-    def signal(self) -> None:
-        self.server.handle_exit(signal.SIGINT, None)
+    def signal(self, which: int = signal.SIGINT) -> None:
+        self.server.handle_exit(which, None)
 
     def hold(self) -> Callable[[], None]:
         """Segments stand still after their first tokens until what this returns is called."""
@@ -59,11 +59,15 @@ class Running:
 
 
 @contextmanager
-def running(drain_timeout_seconds: float = PATIENCE, failure: Exception | None = None) -> Iterator[Running]:
+def running(
+    drain_timeout_seconds: float = PATIENCE,
+    failure: Exception | None = None,
+    drain_delay_seconds: float = 0.0,
+) -> Iterator[Running]:
     """A server that ends with the block at the latest."""
     engine = FakeEngine(str.upper)
     lifecycle = Lifecycle()
-    settings = Settings(drain_timeout_seconds=drain_timeout_seconds)
+    settings = Settings(drain_timeout_seconds=drain_timeout_seconds, drain_delay_seconds=drain_delay_seconds)
     app = create_app(None, settings, lifecycle=lifecycle)
     listener = bind("127.0.0.1", 0)
 
@@ -136,6 +140,43 @@ def test_a_drain_with_nothing_to_do_ends_at_once() -> None:
         stage.loaded.set()
         stage.wait_for_status("/health/ready", 200)
         stage.signal()
+        stage.wait_until(lambda: stage.engine.is_closed)
+    assert not stage.server.force_exit
+
+
+def test_after_sigterm_it_answers_on_for_the_delay_without_being_ready_and_keeps_no_connection() -> None:
+    with running(drain_delay_seconds=PATIENCE) as stage, httpx.Client(timeout=PATIENCE) as client:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        url, body = stage.url + "/v1/translate", {"text": "Hello."}
+        assert "connection" not in client.post(url, json=body).headers
+        stage.signal(signal.SIGTERM)
+        stage.wait_for_status("/health/ready", 503)
+        for _ in range(2):  # over a connection from before, and over a new one
+            answer = client.post(url, json=body)
+            assert answer.json()["translations"][0]["text"] == "HELLO."
+            assert answer.headers["connection"] == "close"
+        streamed = client.post(url, json={**body, "stream": True})
+        assert read_events(streamed.text)[-1].name == "done"
+        assert streamed.headers["connection"] == "close"
+        stage.signal(signal.SIGTERM)  # a second one ends the wait
+        stage.wait_until(lambda: stage.server.should_exit)
+
+
+def test_once_the_delay_is_over_it_drains_and_ends() -> None:
+    with running(drain_delay_seconds=0.2) as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        stage.signal(signal.SIGTERM)
+        stage.wait_until(lambda: stage.engine.is_closed)
+    assert not stage.server.force_exit
+
+
+def test_whoever_presses_ctrl_c_does_not_wait_for_balancers() -> None:
+    with running(drain_delay_seconds=PATIENCE * 10) as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        stage.signal(signal.SIGINT)
         stage.wait_until(lambda: stage.engine.is_closed)
     assert not stage.server.force_exit
 
