@@ -144,10 +144,15 @@ class Place:
 
 
 class Admission:
-    """The queues of all engines. Reserve, tokenise, correct, submit; a `Place` goes with its request."""
+    """The queues of all engines. Reserve, tokenise, correct, submit; a `Place` goes with its request.
 
-    def __init__(self, models: Sequence[ServedModel]) -> None:
-        self._lines = {model: _Line(model) for model in models}
+    Where models come and go, the queues of those that stay are taken over from the admission `before`: a
+    place that was reserved there counts here too.
+    """
+
+    def __init__(self, models: Sequence[ServedModel], before: Admission | None = None) -> None:
+        known: dict[ServedModel, _Line] = {} if before is None else before._lines
+        self._lines: dict[ServedModel, _Line] = {model: known.get(model) or _Line(model) for model in models}
 
     def reserve(self, models: Sequence[ServedModel], characters: int, patience: Patience) -> Place:
         """A place for a text of so many characters with each of `models`, one of which it will go to.

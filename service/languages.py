@@ -1,7 +1,7 @@
 """Which language a text is in, offline, with a small Bayes model over bytes.
 
 Knows texts and language codes; must not know models of translation or HTTP. The identifier (the py3langid
-package) is loaded by `LanguageDetector.load`, once, and only read afterwards: threads may share it.
+package) is loaded once, and only read once it has been narrowed down: threads may share it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,8 +49,7 @@ class LanguageDetector:
     """
 
     def __init__(self, identifier: Identifier, served: Iterable[str]) -> None:
-        wanted = {_label(code) for code in [*NAMES, *served]}
-        identifier.set_languages([label for label in identifier.labels if label in wanted])
+        identifier.set_languages(considered_labels(identifier, served))
         self._identifier = identifier
 
     @classmethod
@@ -65,6 +64,12 @@ class LanguageDetector:
             return []
         ranked = self._identifier.rank(sample)
         return [DetectedLanguage(language, round(float(share), 4)) for language, share in ranked]
+
+
+def considered_labels(identifier: Identifier, served: Iterable[str]) -> list[str]:
+    """The identifier's own names of the languages that are considered where these are served."""
+    wanted = {_label(code) for code in [*NAMES, *served]}
+    return [label for label in identifier.labels if label in wanted]
 
 
 def load_identifier() -> Identifier:

@@ -10,12 +10,11 @@ Knows phases and counts; must not know HTTP, signals or how models are loaded. U
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal
 
 from service.errors import DRAINING_RETRY_SECONDS, LOADING_RETRY_SECONDS, Draining, Loading
+from service.visits import Visit, Visits
 
 if TYPE_CHECKING:  # importing the translator imports torch; the server listens before that
     from service.translator import Translator
@@ -29,9 +28,12 @@ class Lifecycle:
     def __init__(self, translator: Translator | None = None) -> None:
         self._translator = translator
         self.phase: Phase = "loading" if translator is None else "ready"
-        self.running_requests = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self.visits = Visits()
+
+    @property
+    def running_requests(self) -> int:
+        """Requests that are being answered, streams included."""
+        return len(self.visits)
 
     @property
     def has_started(self) -> bool:
@@ -50,7 +52,8 @@ class Lifecycle:
 
     @property
     def loaded(self) -> Translator | None:
-        """The translator as soon as there is one, also while draining."""
+        """The translator of the moment as soon as there is one, also while draining. Whoever asks for it once
+        and keeps it sees the same models to the end, whatever is loaded and unloaded meanwhile."""
         return self._translator
 
     def ready(self, translator: Translator) -> None:
@@ -58,6 +61,10 @@ class Lifecycle:
         self._translator = translator
         if self.phase == "loading":
             self.phase = "ready"
+
+    def replace(self, translator: Translator) -> None:
+        """Other models are served from now on. Whoever has the translator before goes on with that."""
+        self._translator = translator
 
     def fail(self) -> None:
         """Models cannot be loaded; the server is about to end."""
@@ -73,17 +80,9 @@ class Lifecycle:
             raise Loading(detail, retry_after_seconds=LOADING_RETRY_SECONDS)
         return self._translator
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
+    def request(self) -> AbstractContextManager[Visit]:
         """Counts one request for as long as it is being answered, its stream included."""
-        self.running_requests += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self.running_requests -= 1
-            if self.running_requests == 0:
-                self._idle.set()
+        return self.visits.visit()
 
     def begin_leaving(self) -> None:
         """Say that no new work should come, and take what comes nevertheless."""
@@ -95,9 +94,4 @@ class Lifecycle:
 
     async def wait_until_idle(self, timeout_seconds: float) -> bool:
         """Wait for the last running request; False when some still run after `timeout_seconds`."""
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await self.visits.wait_until_none(timeout_seconds)

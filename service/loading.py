@@ -13,13 +13,13 @@ from model.bundle_head import list_bundles
 from model.manifest import BundleError
 from service.engine import CoalescingEngine, EngineHandle
 from service.engine_start import start_engine
-from service.languages import LanguageDetector, load_identifier
+from service.languages import load_identifier
 from service.metrics import EngineMetrics, Metrics
-from service.planning import Limits, Planner
-from service.registry import ModelRegistry, ServedModel
+from service.registry import ServedModel
 from service.settings import Settings
 from service.started_engine import StartedEngine, StartingEngine
 from service.translator import Translator
+from service.translators import Translators
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +31,12 @@ def load_translator(settings: Settings, metrics: Metrics) -> Translator:
     engines = [start_engine(folder, settings, observer) for folder in folders]
     try:
         identifier = load_identifier()  # while engines load in processes of their own
-        registry = ModelRegistry(_serve_all(engines, observer if settings.coalesce else None))
-        detector = LanguageDetector(identifier, registry.languages)
+        models = _serve_all(engines, observer if settings.coalesce else None)
+        return Translators(settings, identifier, metrics).make(models)
     except BaseException:
         for engine in engines:
             engine.close()
         raise
-    metrics.watch(registry.models)
-    limits = Limits(settings.max_text_characters, settings.max_texts)
-    return Translator(
-        registry,
-        Planner(registry, detector, limits),
-        detector,
-        metrics,
-        default_timeout_seconds=settings.default_timeout_seconds,
-        max_timeout_seconds=settings.max_timeout_seconds,
-    )
 
 
 def require_bundles(root: Path) -> list[Path]:

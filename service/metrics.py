@@ -5,7 +5,7 @@ closed sets (served pairs, declared routes, codes of errors), never from what a 
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -41,7 +41,6 @@ class Metrics:
         self._define_requests()
         self._define_work()
         self._define_engine()
-        self._define_models()
 
     def _define_requests(self) -> None:
         registry = self.registry
@@ -129,14 +128,6 @@ class Metrics:
             registry=registry,
         )
 
-    def _define_models(self) -> None:
-        self.model_load = Gauge(
-            "verto_model_load_duration_seconds",
-            "Time that loading a model took.",
-            ("model",),
-            registry=self.registry,
-        )
-
     # What translations report (service.translation.TranslationObserver).
 
     def accepted(self, pair: str, source_tokens: int, characters: int) -> None:
@@ -174,18 +165,16 @@ class Metrics:
         """A request was refused for its size, for load, or for where the server is in its life."""
         self.rejected.labels(reason).inc()
 
-    # What is known once models are loaded.
+    # What is looked at when somebody asks.
 
-    def watch(self, models: Iterable["ServedModel"]) -> None:
-        """Show these models, and from now on what their engines hold at each scrape."""
-        served = tuple(models)
-        for model in served:
-            self.model_load.labels(model.name).set(model.load_seconds)
+    def watch(self, served: Callable[[], Iterable["ServedModel"]]) -> None:
+        """Show at each scrape the models that there are then, and what their engines hold."""
         self.registry.register(ModelCollector(served))
-        self.registry.register(EngineCollector(lambda: [model.engine.snapshot() for model in served]))
+        self.registry.register(EngineCollector(lambda: [model.engine.snapshot() for model in served()]))
 
     def watch_lifecycle(self, lifecycle: "Lifecycle") -> None:
-        """Show at each scrape where the server is in its life."""
+        """Show at each scrape where the server is in its life, and what it serves."""
+        self.watch(lambda: lifecycle.loaded.registry.models if lifecycle.loaded else ())
         ready = Gauge("verto_ready", "1 while new work is taken.", registry=self.registry)
         ready.set_function(lambda: float(lifecycle.is_ready))
         draining = Gauge("verto_draining", "1 while only accepted work is finished.", registry=self.registry)
@@ -235,18 +224,24 @@ class EngineMetrics:
 
 
 class ModelCollector(Collector):
-    """What each model is run as at the moment of a scrape: its path may change while it is served."""
+    """Which models there are at the moment of a scrape, and what each is run as: its path may change while it
+    is served."""
 
     LABELS = ("model", "version", "dtype", "device", "path")
 
-    def __init__(self, models: Sequence["ServedModel"]) -> None:
-        self._models = models
+    def __init__(self, served: Callable[[], Iterable["ServedModel"]]) -> None:
+        self._served = served
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily("verto_model_info", "1 for each loaded model.", labels=self.LABELS)
-        for model in self._models:
-            family.add_metric((model.name, model.version, model.dtype, model.device, model.path), 1)
-        yield family
+        info = GaugeMetricFamily("verto_model_info", "1 for each loaded model.", labels=self.LABELS)
+        load = GaugeMetricFamily(
+            "verto_model_load_duration_seconds", "Time that loading a model took.", labels=("model",)
+        )
+        for model in self._served():
+            info.add_metric((model.name, model.version, model.dtype, model.device, model.path), 1)
+            load.add_metric((model.name,), model.load_seconds)
+        yield info
+        yield load
 
 
 class EngineCollector(Collector):

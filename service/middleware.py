@@ -7,7 +7,7 @@ reads a body, and must not know what a route does.
 import logging
 import re
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +19,7 @@ from service.lifecycle import Lifecycle
 from service.log import request_id_of_context
 from service.metrics import Metrics, Stopwatch
 from service.streaming import CLIENT_GONE
+from service.visits import Visit
 
 logger = logging.getLogger("service.access")
 
@@ -32,12 +33,13 @@ _QUIET_ROUTES = ("/health", "/metrics")
 @dataclass(slots=True)
 class RequestRecord:
     """What is known of a request while it is answered; handlers fill in `pair`, and `code` where a stream's
-    true outcome differs from the status that was sent."""
+    true outcome differs from the status that was sent. `visit` wants to know which models are used."""
 
     request_id: str
     pair: str | None = None
     code: int | None = None
     status: int | None = None
+    visit: Visit = field(init=False)
 
     @property
     def outcome(self) -> int:
@@ -67,7 +69,7 @@ class RequestContext:
         token = request_id_of_context.set(record.request_id)
         stopwatch = Stopwatch()
         try:
-            with self._lifecycle.request():
+            with self._lifecycle.request() as record.visit:
                 await self._answer(scope, receive, _Sender(send, record, self._lifecycle))
         finally:
             self._report(scope, record, stopwatch.seconds())

@@ -59,6 +59,7 @@ async def translate(request: Request, context: Context) -> Response:
     empty = None if job.texts else translator.route_of_empty(job)
     running = await translator.start(job)
     record = record_of(request.scope)
+    record.visit.uses(running.models)
     pairs = {text.route.pair for text in running.texts}
     record.pair = pairs.pop() if len(pairs) == 1 else None
     if asked.stream:

@@ -32,7 +32,7 @@ from service.jobs import (
     Usage,
 )
 from service.planning import PlannedSegment, PlannedText
-from service.registry import Route
+from service.registry import Route, ServedModel
 from service.segment_text import SegmentText
 from service.word_alignment import attention_map, word_pairs
 
@@ -108,6 +108,11 @@ class RunningTranslation:
     def segment_counts(self) -> list[int]:
         """Segments of each text."""
         return [len(text.segments) for text in self.texts]
+
+    @property
+    def models(self) -> set[ServedModel]:
+        """Those that translate it."""
+        return {text.route.model for text in self.texts}
 
     def cancel(self) -> None:
         """Tell the engine to drop what has not finished; harmless at any time, any number of times."""

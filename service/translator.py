@@ -5,6 +5,8 @@
 Knows the models, who may come in, the planner and the engines' doors; must not know HTTP or JSON.
 """
 
+from __future__ import annotations
+
 import asyncio
 import uuid
 from collections import Counter
@@ -29,7 +31,8 @@ SEGMENTS_AT_A_TIME = 100
 
 
 class Translator:
-    """Translates texts with the registry's models. Use from one event loop."""
+    """Translates texts with the registry's models, which stay the same: where others are to be served,
+    another translator is made, which takes over from the one `before` it. Use from one event loop."""
 
     def __init__(
         self,
@@ -40,12 +43,13 @@ class Translator:
         *,
         default_timeout_seconds: float,
         max_timeout_seconds: float,
+        before: Translator | None = None,
     ) -> None:
         self.registry = registry
         self._planner = planner
         self._detector = detector
         self._observer = observer
-        self._admission = Admission(registry.models)
+        self._admission: Admission = Admission(registry.models, None if before is None else before._admission)
         self._default_timeout_seconds = default_timeout_seconds
         self._max_timeout_seconds = max_timeout_seconds
 

@@ -261,7 +261,6 @@ def fake_translator(
     registry = ModelRegistry(models or [served_model(FakeEngine())])
     detector = FakeDetector()
     metrics = metrics or Metrics()
-    metrics.watch(registry.models)
     return Translator(
         registry,
         Planner(registry, detector, Limits(max_text_characters, max_texts)),

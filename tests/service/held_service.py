@@ -61,7 +61,6 @@ def held_service(folder: Path, *, coalesce: bool = True, **limits: Any) -> Itera
     if coalesce:
         engine = CoalescingEngine(engine, observer.coalesced)
     registry, detector = ModelRegistry([_served(bundle, engine)]), FakeDetector()
-    metrics.watch(registry.models)
     planner = Planner(registry, detector, Limits(100_000, 1_000))
     translator = Translator(
         registry, planner, detector, metrics, default_timeout_seconds=60.0, max_timeout_seconds=600.0
