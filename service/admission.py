@@ -189,6 +189,11 @@ class Admission:
         """Source tokens for which a place is held at the moment."""
         return self._lines[model].reserved
 
+    @property
+    def reserved_tokens(self) -> int:
+        """Source tokens for which a place is held at the moment, with all models together."""
+        return sum(line.reserved for line in self._lines.values())
+
 
 def _seconds(tokens: int, state: EngineSnapshot) -> float:
     return tokens / max(state.tokens_per_second, 1e-3)

@@ -18,7 +18,7 @@ from service.context import ServiceContext, context_of
 from service.errors import FieldFault, MethodNotAllowed, RouteNotFound, ServiceError
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
-from service.middleware import RequestContext, record_of
+from service.middleware import RequestContext, is_quiet, record_of, route_of
 from service.settings import Settings
 from service.web_page import add_web_page
 
@@ -40,6 +40,7 @@ def create_app(
     metrics = metrics or Metrics()
     lifecycle = lifecycle or Lifecycle(translator)
     metrics.watch_lifecycle(lifecycle)
+    metrics.compute_threads.set(settings.num_threads)
     app = FastAPI(
         title="Verto",
         version=VERSION,
@@ -61,7 +62,7 @@ def create_app(
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    if error.status in _REFUSALS:
+    if error.status in _REFUSALS and not is_quiet(route_of(request.scope)):  # a probe is no work refused
         context_of(request).metrics.refused(error.code)
     return error.response(record_of(request.scope).request_id)
 

@@ -4,19 +4,18 @@ Listens to the engine, to translations and to HTTP; none of them knows prometheu
 closed sets (served pairs, declared routes, codes of errors), never from what a client sent.
 """
 
+import importlib.metadata
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+
+from service.metric_collectors import EngineCollector, LifeCollector, ModelCollector, ProcessCollector
 
 if TYPE_CHECKING:
     from model.decoding.strategy import Hypothesis
-    from service.engine.config import EngineSnapshot
     from service.engine.request import SegmentTimings
     from service.lifecycle import Lifecycle
     from service.registry import ServedModel
@@ -28,6 +27,11 @@ NO_PAIR = "none"
 # A many-to-many model serves tens of thousands of pairs, each of which would have series of its own.
 MAX_PAIRS = 200
 OTHER_PAIR = "other"
+# The values of labels that are known before anything has happened. `REASONS`: codes of errors that refuse.
+REASONS = ("overloaded", "request_too_large", "loading", "draining", "engine_down")
+STAGES = ("queued", "running")
+PASSES = ("encode", "decode")
+PHASES = ("schedule", *PASSES)
 
 
 class Metrics:
@@ -41,6 +45,8 @@ class Metrics:
         self._define_requests()
         self._define_work()
         self._define_engine()
+        self._define_server()
+        self._begin_at_zero()
 
     def _define_requests(self) -> None:
         registry = self.registry
@@ -128,6 +134,26 @@ class Metrics:
             registry=registry,
         )
 
+    def _define_server(self) -> None:
+        registry = self.registry
+        build = Gauge("verto_build_info", "1, with the version that runs.", ("version",), registry=registry)
+        build.labels(_version()).set(1)
+        self.compute_threads = Gauge(
+            "verto_compute_threads", "Threads with which each engine computes on a CPU.", registry=registry
+        )
+
+    def _begin_at_zero(self) -> None:
+        """A rate needs the zero before the first one; where labels are few and known, it is shown at once."""
+        for reason in REASONS:
+            self.rejected.labels(reason)
+        for stage in STAGES:
+            self.cancelled.labels(stage)
+        for phase in PHASES:
+            self.step_duration.labels(phase)
+        for phase in PASSES:
+            self.batch_rows.labels(phase)
+            self.padding_tokens.labels(phase)
+
     # What translations report (service.translation.TranslationObserver).
 
     def accepted(self, pair: str, source_tokens: int, characters: int) -> None:
@@ -167,18 +193,16 @@ class Metrics:
 
     # What is looked at when somebody asks.
 
-    def watch(self, served: Callable[[], Iterable["ServedModel"]]) -> None:
-        """Show at each scrape the models that there are then, and what their engines hold."""
+    def watch(self, served: Callable[[], Sequence["ServedModel"]]) -> None:
+        """Show at each scrape the models that there are then, and what their engines hold and take."""
         self.registry.register(ModelCollector(served))
-        self.registry.register(EngineCollector(lambda: [model.engine.snapshot() for model in served()]))
+        self.registry.register(EngineCollector(served))
+        self.registry.register(ProcessCollector(served))
 
     def watch_lifecycle(self, lifecycle: "Lifecycle") -> None:
         """Show at each scrape where the server is in its life, and what it serves."""
         self.watch(lambda: lifecycle.loaded.registry.models if lifecycle.loaded else ())
-        ready = Gauge("verto_ready", "1 while new work is taken.", registry=self.registry)
-        ready.set_function(lambda: float(lifecycle.is_ready))
-        draining = Gauge("verto_draining", "1 while only accepted work is finished.", registry=self.registry)
-        draining.set_function(lambda: float(lifecycle.phase == "draining"))
+        self.registry.register(LifeCollector(lifecycle))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """The scrape's body and its content type, in the format that the `Accept` header prefers."""
@@ -223,55 +247,6 @@ class EngineMetrics:
         self._metrics.engine_restarts.inc()
 
 
-class ModelCollector(Collector):
-    """Which models there are at the moment of a scrape, and what each is run as: its path may change while it
-    is served."""
-
-    LABELS = ("model", "version", "dtype", "device", "path")
-
-    def __init__(self, served: Callable[[], Iterable["ServedModel"]]) -> None:
-        self._served = served
-
-    def collect(self) -> Iterator[Metric]:
-        info = GaugeMetricFamily("verto_model_info", "1 for each loaded model.", labels=self.LABELS)
-        load = GaugeMetricFamily(
-            "verto_model_load_duration_seconds", "Time that loading a model took.", labels=("model",)
-        )
-        for model in self._served():
-            info.add_metric((model.name, model.version, model.dtype, model.device, model.path), 1)
-            load.add_metric((model.name,), model.load_seconds)
-        yield info
-        yield load
-
-
-class EngineCollector(Collector):
-    """What all engines together hold at the moment of a scrape."""
-
-    def __init__(self, snapshots: Callable[[], list["EngineSnapshot"]]) -> None:
-        self._snapshots = snapshots
-
-    def collect(self) -> Iterator[Metric]:
-        held = self._snapshots()
-        for name, text, value in (
-            ("queue_segments", "Segments that wait.", sum(one.queue_segments for one in held)),
-            ("queue_tokens", "Source tokens that wait.", sum(one.queue_tokens for one in held)),
-            ("running_segments", "Segments in the batch.", sum(one.running_segments for one in held)),
-            ("running_rows", "Rows in the batch.", sum(one.running_rows for one in held)),
-            (
-                "cache_bytes_used",
-                "Bytes reserved for keys and values.",
-                sum(one.cache_bytes_used for one in held),
-            ),
-            ("cache_bytes_limit", "Bytes that may be reserved.", sum(one.cache_bytes_limit for one in held)),
-            (
-                "backlog_seconds",
-                "Waiting work over speed.",
-                max((one.backlog_seconds for one in held), default=0.0),
-            ),
-        ):
-            yield GaugeMetricFamily(f"verto_{name}", text, value=value)
-
-
 class Stopwatch:
     """Seconds since it was made."""
 
@@ -280,3 +255,11 @@ class Stopwatch:
 
     def seconds(self) -> float:
         return time.perf_counter() - self._started
+
+
+def _version() -> str:
+    """The installed version, or `unknown` where the server runs from a folder that was never installed."""
+    try:
+        return importlib.metadata.version("verto")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

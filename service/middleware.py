@@ -47,6 +47,16 @@ class RequestRecord:
         return self.code or self.status or CLIENT_GONE
 
 
+def route_of(scope: Scope) -> str:
+    """The declared route that the request matched: a label, since a client cannot make up new ones."""
+    return cast(str, getattr(scope.get("route"), "path", UNMATCHED))
+
+
+def is_quiet(route: str) -> bool:
+    """Whether machines ask for it every few seconds, so that it would fill log and counts with nothing."""
+    return route.startswith(_QUIET_ROUTES)
+
+
 def record_of(scope: Scope) -> RequestRecord:
     """The record of the request with this scope."""
     return cast(RequestRecord, scope["verto.record"])
@@ -90,9 +100,9 @@ class RequestContext:
                 await error.response(record.request_id)(scope, receive, sender)
 
     def _report(self, scope: Scope, record: RequestRecord, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", UNMATCHED)
+        route = route_of(scope)
         self._metrics.answered(route, record.pair, record.outcome, seconds)
-        level = logging.DEBUG if route.startswith(_QUIET_ROUTES) else logging.INFO
+        level = logging.DEBUG if is_quiet(route) else logging.INFO
         extra = {
             "method": scope["method"],
             "route": route,

@@ -90,6 +90,11 @@ class Translator:
         """Whether no model's engine is down for longer than a restart takes."""
         return all(model.engine.snapshot().is_available for model in self.registry.models)
 
+    @property
+    def reserved_tokens(self) -> int:
+        """Source tokens that were let in and that no engine counts yet."""
+        return self._admission.reserved_tokens
+
     async def drain(self) -> None:
         """Wait until every engine has finished what it accepted; new work is refused meanwhile."""
         await asyncio.gather(*(model.engine.drain() for model in self.registry.models))

@@ -46,3 +46,6 @@ class EngineSnapshot:
     draining: bool
     is_available: bool = True  # false while its process cannot be started
     path: str = "eager"  # of the network that decodes what joins now (`Network.path`)
+    process_id: int | None = (
+        None  # of the process that decodes; None: it is the asker's own, or there is none
+    )

@@ -52,6 +52,7 @@ class Dispatch:
         self._tokens_per_second = Speedometer().tokens_per_second
         self._last_heard = time.monotonic()
         self._path = "eager"  # of the present child's network
+        self._process_id: int | None = None  # of the present child, once it has started
 
     # Asked by event loops.
 
@@ -121,6 +122,7 @@ class Dispatch:
                 draining=self._is_draining,
                 is_available=self._retry_after_seconds is None and not self._is_stopped,
                 path=self._path,
+                process_id=self._process_id,
             )
 
     def _backlog_seconds(self) -> float:
@@ -151,7 +153,7 @@ class Dispatch:
                 self._ledger = Ledger(self._config, ready.bytes_per_position)
                 self.ready.set_result(ready)
             self._outbox, self._retry_after_seconds = outbox, None
-            self._path = ready.path
+            self._path, self._process_id = ready.path, ready.process_id
             self._last_heard = time.monotonic()
             self._tell()
 
@@ -178,7 +180,7 @@ class Dispatch:
 
     def died(self) -> bool:
         with self._lock:
-            self._outbox = None
+            self._outbox = self._process_id = None
             was_running = len(self._ledger.running) > 0
             ended = [*self._ledger.died(), *self._ledger.expire(time.monotonic())]
         self._end_here(ended)
@@ -198,7 +200,7 @@ class Dispatch:
 
     def stopped(self, failure: Exception | None) -> None:
         with self._lock:
-            self._is_stopped, self._outbox = True, None
+            self._is_stopped, self._outbox, self._process_id = True, None, None
             ended = self._ledger.clear(EngineDraining())
         self._end_here(ended)
         if not self.ready.done():

@@ -1,4 +1,4 @@
-"""How much memory this process may still take: what the machine has free, and what a container allows.
+"""How much memory this process may take, and how much still: what the machine has, what a container allows.
 
 Knows Linux's control groups (both versions) and /proc/meminfo. Must not know what it is wanted for.
 """
@@ -29,8 +29,16 @@ def available_memory(cgroup_root: Path = CGROUP_ROOT, memory_info: Path = MEMORY
     return min(known) if known else None
 
 
-def _of_machine(memory_info: Path) -> int | None:
-    kilobytes = _fields(memory_info).get("MemAvailable:")
+def memory_limit(cgroup_root: Path = CGROUP_ROOT, memory_info: Path = MEMORY_INFO) -> int | None:
+    """Bytes beyond which the kernel ends processes: the container's limit, else what the machine has. None
+    where neither can be read."""
+    machine = _of_machine(memory_info, "MemTotal:")
+    known = [bound for bound in (machine, *(_number(cgroup_root / names[0]) for names in _FILES)) if bound]
+    return min(known) if known else None
+
+
+def _of_machine(memory_info: Path, name: str = "MemAvailable:") -> int | None:
+    kilobytes = _fields(memory_info).get(name)
     return None if kilobytes is None else kilobytes * 1024
 
 

@@ -75,6 +75,7 @@ class Ready:
     bytes_per_position: int
     manifest_digest: str
     path: str = field(default="eager", compare=False)
+    process_id: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

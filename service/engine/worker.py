@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import select
 import time
 from collections.abc import Callable, Sequence
@@ -103,6 +104,7 @@ def serve_network(connection: Connection, started: StartedNetwork, config: Engin
         bytes_per_position=started.bytes_per_position,
         manifest_digest=started.manifest_digest,
         path=network.path,
+        process_id=os.getpid(),
     )
     send(connection, ready)
     del started, network  # when another one has taken over, nothing is to keep it in memory

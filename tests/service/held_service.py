@@ -5,7 +5,8 @@ Knows how the service is put together. Must not know what a test wants to find o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,3 +96,19 @@ def client_of(service: HeldService) -> Iterator[TestClient]:
     """One event loop for all requests, as in a server."""
     with TestClient(service.app, raise_server_exceptions=False) as client:
         yield client
+
+
+def ask(client: TestClient, **body: Any) -> Any:
+    """The answer to a translation from English."""
+    return client.post("/v1/translate", json={"source": "en", **body})
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what happens in other threads, soon."""
+
+    async def wait() -> None:
+        async with asyncio.timeout(20.0):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+
+    asyncio.run(wait())

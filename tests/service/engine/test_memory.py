@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.engine import weight_memory
-from service.engine.memory import available_memory
+from service.engine.memory import available_memory, memory_limit
 from service.engine.network_plan import PlanError
 from service.engine.weight_memory import check_memory, native_bytes_per_position, weight_bytes
 from tests.builders import tiny_bundle, tiny_config, tiny_model
@@ -50,6 +50,26 @@ def test_without_control_groups_the_machine_counts_and_without_either_nothing_is
 ) -> None:
     assert available_memory(tmp_path, write(tmp_path / "meminfo", MACHINE)) == 8_000_000 * 1024
     assert available_memory(tmp_path, tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "expected"),
+    [
+        ("memory.max", "1000000000", 1_000_000_000),
+        ("memory.max", "max", 16_000_000 * 1024),
+        ("memory/memory.limit_in_bytes", "2000000000", 2_000_000_000),
+        ("memory/memory.limit_in_bytes", "9223372036854771712", 16_000_000 * 1024),
+    ],
+)
+def test_the_limit_is_the_containers_else_all_that_the_machine_has(
+    tmp_path: Path, name: str, limit: str, expected: int
+) -> None:
+    write(tmp_path / name, limit)
+    assert memory_limit(tmp_path, write(tmp_path / "meminfo", MACHINE)) == expected
+
+
+def test_no_limit_is_made_up(tmp_path: Path) -> None:
+    assert memory_limit(tmp_path, tmp_path / "missing") is None
 
 
 @pytest.fixture
