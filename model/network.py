@@ -71,6 +71,11 @@ class LooksAhead(Protocol):
         """How each segment [G] will be searched; None: by rules that only its strategy knows."""
 
 
+def looking_ahead(cache: Cache) -> LooksAhead | None:
+    """The cache, where it is such a one. Asked at every join, where `isinstance` would take its time."""
+    return cast(LooksAhead, cache) if hasattr(cache, "foresee") else None
+
+
 class Network(Protocol):
     """An encoder-decoder that decodes step by step. Not thread-safe; callers hold `torch.inference_mode`.
 

@@ -6,6 +6,7 @@ Knows: options, which tokens are barred on which row. Must not know: searches, s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -52,12 +53,24 @@ class Bars:
         return self._pairs
 
     def _derive(self) -> Tensor | None:
-        never, eos_id = self._vocabulary.never_ids, self._vocabulary.eos_id
-        pairs: list[tuple[int, int]] = []
-        row = 0
-        for options, is_short in zip(self._asked, self._too_short, strict=True):
-            tokens = (*never, eos_id) if is_short else never
-            for _ in range(options.rows):
-                pairs += [(row, token_id) for token_id in tokens]
-                row += 1
-        return torch.tensor(pairs, device=self._device).T.contiguous() if pairs else None
+        widths = [options.rows for options in self._asked]
+        never = _on_all_rows(self._vocabulary.never_ids, sum(widths), self._device)
+        if not any(self._too_short):
+            return never
+        short = [
+            too_short for too_short, width in zip(self._too_short, widths, strict=True) for _ in range(width)
+        ]
+        rows = torch.tensor(short, device=self._device).nonzero()[:, 0]
+        ends = torch.stack((rows, torch.full_like(rows, self._vocabulary.eos_id)))
+        return ends if never is None else torch.cat((never, ends), dim=1)
+
+
+# As rows come and go, which is nearly always, batches of the same sizes come again and again.
+@lru_cache(maxsize=256)
+def _on_all_rows(token_ids: tuple[int, ...], num_rows: int, device: torch.device) -> Tensor | None:
+    """Pairs of each row with each token; also for who comes later and is not in inference mode."""
+    if not num_rows or not token_ids:
+        return None
+    with torch.inference_mode(False):
+        rows = torch.arange(num_rows).repeat_interleave(len(token_ids))
+        return torch.stack((rows, torch.tensor(token_ids).repeat(num_rows))).to(device)

@@ -5,9 +5,11 @@ Knows: `Network`, its cache, strategies. Must not know: requests, queues, budget
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, compress, repeat
 
 import torch
 
@@ -18,7 +20,7 @@ from model.decoding.options import DecodingOptions
 from model.decoding.plain import is_plain
 from model.decoding.strategy import Hypothesis, Selection, Task
 from model.decoding.strategy_set import StrategySet
-from model.network import Cache, EagerNetwork, Foreseen, LooksAhead, Network
+from model.network import Cache, EagerNetwork, Foreseen, LooksAhead, Network, looking_ahead
 from model.transformer import Transformer
 
 
@@ -58,7 +60,7 @@ class Search:
         self._cache: Cache | None = None
         self._ahead: LooksAhead | None = None  # the cache, where it is such a one
         self._rows: dict[int, int] = {}  # of each live segment, by its key, in row order
-        self._token_ids = torch.zeros(0, dtype=torch.long)
+        self._token_ids: list[int] = []  # [R]; a list, since rows come and go at nearly every step
 
     @property
     def keys(self) -> Sequence[int]:
@@ -95,11 +97,10 @@ class Search:
             raise
 
     def _append(self, segments: Sequence[NewSegment], cache: Cache) -> None:
-        start = torch.full((cache.num_rows,), self._network.config.decoder_start_id)
-        self._token_ids = torch.cat((self._token_ids, start))
+        self._token_ids += [self._network.config.decoder_start_id] * cache.num_rows
         if self._cache is None:
             self._cache = cache
-            self._ahead = cache if isinstance(cache, LooksAhead) else None
+            self._ahead = looking_ahead(cache)
         else:
             self._cache.join(cache)
         for new in segments:
@@ -111,8 +112,8 @@ class Search:
             [segment.options.rows for segment in segments],
             [segment.max_length for segment in segments],
         )
-        if isinstance(cache, LooksAhead):
-            cache.foresee([_foreseen(segment) for segment in segments])
+        if (ahead := looking_ahead(cache)) is not None:
+            ahead.foresee([_foreseen(segment) for segment in segments])
         return cache
 
     def step(self) -> Selection:
@@ -124,11 +125,12 @@ class Search:
             raise ValueError("no segment is live")
         # Attention is looked at only when someone asks for it.
         watch = self._strategies.wants_attention
-        scores = self._network.step(self._token_ids, self._cache, watch=watch)
+        token_ids = torch.frombuffer(array("q", self._token_ids), dtype=torch.long)
+        scores = self._network.step(token_ids, self._cache, watch=watch)
         selection = self._strategies.select(scores)
         if selection.parents is not None:
             self._cache.reorder(selection.parents)
-        self._token_ids = selection.token_ids.cpu()
+        self._token_ids = selection.token_ids.tolist()
         if selection.finished or selection.failed:
             self._leave({*selection.finished, *selection.failed})
         return selection
@@ -145,13 +147,10 @@ class Search:
         if self._cache is None or len(gone) == len(self._rows):
             return self.clear()
         stays = [key not in gone for key in self._rows]
-        rows = [
-            stays_here
-            for stays_here, rows in zip(stays, self._rows.values(), strict=True)
-            for _ in range(rows)
-        ]
-        self._token_ids = self._token_ids[torch.tensor(rows)]
-        self._cache.keep(torch.tensor(stays))
+        lines = zip(stays, self._rows.values(), strict=True)
+        rows = chain.from_iterable(repeat(stays_here, rows) for stays_here, rows in lines)
+        self._token_ids = list(compress(self._token_ids, rows))
+        self._cache.keep(torch.frombuffer(bytearray(stays), dtype=torch.bool))
         self._rows = {key: rows for key, rows in self._rows.items() if key not in gone}
 
 

@@ -65,7 +65,6 @@ class StrategySet:
         self._strategies: dict[Kind, Strategy] = {**self._plain, "prefix": self._prefixes}
         self._members: dict[int, _Member] = {}
         self._rows_of_kind: dict[Kind, Tensor] = {}
-        self._is_one_in_order = False  # one kind, whose strategy has the rows in the batch's order
 
     @property
     def keys(self) -> Sequence[int]:
@@ -96,21 +95,22 @@ class StrategySet:
         self._rows_of_kind = {}
 
     def select(self, scores: StepScores) -> Selection:
-        rows_of_kind = self._rows_of_kind or self._index_rows()
-        if self._is_one_in_order:
-            (kind,) = rows_of_kind
-            selection = self._strategies[kind].select(scores)
-        else:
-            parts = [
-                (rows, self._strategies[kind].select(scores.of_rows(rows)))
-                for kind, rows in rows_of_kind.items()
-            ]
-            selection = _merged(sum(len(rows) for rows, _ in parts), parts)
+        live = [strategy for strategy in self._strategies.values() if strategy.keys]
+        # Nearly always there is one kind, with the rows in the batch's order.
+        is_one = len(live) == 1 and list(live[0].keys) == list(self._members)
+        selection = live[0].select(scores) if is_one else self._select_by_kind(scores)
         if selection.finished or selection.failed:
             self._forget([*selection.finished, *selection.failed])
-        if "prefix" in rows_of_kind:
+        if self._prefixes.keys:
             self._hand_over()
         return selection
+
+    def _select_by_kind(self, scores: StepScores) -> Selection:
+        rows_of_kind = self._rows_of_kind or self._index_rows()
+        parts = [
+            (rows, self._strategies[kind].select(scores.of_rows(rows))) for kind, rows in rows_of_kind.items()
+        ]
+        return _merged(sum(len(rows) for rows, _ in parts), parts)
 
     def _hand_over(self) -> None:
         """What is through its prefix is a plain search from now on, on the same rows."""
@@ -133,8 +133,6 @@ class StrategySet:
             for kind, strategy in self._strategies.items()
         }
         self._rows_of_kind = {k: torch.tensor(r) for k, r in rows.items() if r}
-        (first, *others) = [of_kind for of_kind in rows.values() if of_kind]
-        self._is_one_in_order = not others and first == list(range(len(first)))
         return self._rows_of_kind
 
 

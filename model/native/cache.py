@@ -8,6 +8,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from ctypes import c_void_p
+from itertools import compress
 from typing import cast
 
 import torch
@@ -74,9 +75,9 @@ class NativeCache:
         if segments.shape != (self.num_segments,) or segments.dtype != torch.bool:
             raise ValueError(f"keep needs one boolean for each of {self.num_segments} segments")
         self._library.call("verto_cache_keep", self.handle, segments.contiguous().data_ptr())
-        kept = segments.nonzero()[:, 0].tolist()
-        self.rows_per_segment = [self.rows_per_segment[i] for i in kept]
-        self.source_lengths = [self.source_lengths[i] for i in kept]
+        kept = segments.tolist()
+        self.rows_per_segment = list(compress(self.rows_per_segment, kept))
+        self.source_lengths = list(compress(self.source_lengths, kept))
         self._index_rows()
 
     def join(self, other: Cache) -> None:

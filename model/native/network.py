@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from ctypes import byref, c_void_p
+from ctypes import byref, c_int32, c_int64, c_void_p
+from itertools import chain
 from typing import Self, cast
 
 import torch
@@ -73,13 +74,10 @@ class NativeNetwork:
         """See `Network.open`. Raises `ValueError`, also for a token id that the model does not know."""
         lengths = [len(source) for source in source_ids]
         self._check(lengths, rows_per_segment, capacity)
-        ids = torch.tensor([token_id for source in source_ids for token_id in source], dtype=torch.long)
-        numbers = torch.tensor([lengths, rows_per_segment, capacity], dtype=torch.int32)
-        addresses = [numbers[i].data_ptr() for i in range(3)]
-        handle = c_void_p()
-        self._library.call(
-            "verto_open", self._handle, ids.data_ptr(), *addresses, len(lengths), byref(handle)
-        )
+        ids, handle = list(chain.from_iterable(source_ids)), c_void_p()
+        numbers = [(c_int32 * len(lengths))(*each) for each in (lengths, rows_per_segment, capacity)]
+        given = ((c_int64 * len(ids))(*ids), *numbers, len(lengths))
+        self._library.call("verto_open", self._handle, *given, byref(handle))
         return NativeCache(self._library, handle, rows_per_segment, lengths)
 
     def _check(self, lengths: Sequence[int], rows: Sequence[int], capacity: Sequence[int]) -> None:

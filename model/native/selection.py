@@ -6,8 +6,9 @@ Shapes: R rows, U beams, V vocabulary, N barred pairs.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from ctypes import addressof, byref, c_double, c_int64
+from ctypes import byref
 
 import torch
 from torch import Tensor
@@ -29,19 +30,24 @@ def extend_beams(
 ) -> BeamStep:
     """See `StepScores.extend_beams`."""
     rows, beams = given.rows, len(widths)
-    numbers = torch.empty(3 * rows + 2 * beams, dtype=torch.float64)
-    places = torch.empty(4 * rows + 1, dtype=torch.long)
-    wide, sums = (c_int64 * beams)(*widths), (c_double * rows)(*totals)
-    asked = BeamsIn(addressof(wide), addressof(sums), beams, eos_id)
-    answer = BeamsOut(numbers.data_ptr(), places.data_ptr())
+    # Arrays of Python's own: at every step, tensors would cost more than what is written into them.
+    numbers, places = array("d", bytes(8 * (3 * rows + 2 * beams))), array("q", bytes(8 * (4 * rows + 1)))
+    wide, sums = array("q", widths), array("d", totals)
+    asked = BeamsIn(_address(wide), _address(sums), beams, eos_id)
+    answer = BeamsOut(_address(numbers), _address(places))
     library.call("verto_extend_beams", byref(given), byref(asked), byref(answer))
     return _step(rows, beams, numbers.tolist(), places)
 
 
-def _step(rows: int, beams: int, numbers: list[float], places: Tensor) -> BeamStep:
+def _address(values: array[int] | array[float]) -> int:
+    return values.buffer_info()[0]
+
+
+def _step(rows: int, beams: int, numbers: list[float], places: array[int]) -> BeamStep:
     """What lies where `BeamsOut` says."""
     where, by_beam = places.tolist(), 2 * rows + beams
     parents, num_ends = where[:rows], where[-1]
+    stays = parents == list(range(rows))
     ended = (where[2 * rows : 2 * rows + num_ends], where[3 * rows :], numbers[by_beam + beams :])
     return BeamStep(
         parents=parents,
@@ -51,6 +57,6 @@ def _step(rows: int, beams: int, numbers: list[float], places: Tensor) -> BeamSt
         ends=list(map(End, *ended)) if num_ends else (),
         best_live=numbers[2 * rows : by_beam],
         highest=numbers[by_beam : by_beam + beams],
-        moves=None if parents == list(range(rows)) else places[:rows],
-        tokens=places[rows : 2 * rows],
+        moves=None if stays else torch.frombuffer(places, dtype=torch.long, count=rows),
+        tokens=torch.frombuffer(places, dtype=torch.long, count=rows, offset=8 * rows),
     )

@@ -29,6 +29,8 @@ class Runner:
         self._network, self._config = network, network.config
         self._search = Search(network)
         self.bytes_per_position = bytes_per_position or network.bytes_per_position
+        # Tokens of padding in what is encoded together. On a GPU the network makes its own batches.
+        self.max_group_padding = MAX_GROUP_PADDING if network.device.type == "cpu" else UNBOUNDED
 
     @property
     def path(self) -> str:
@@ -42,11 +44,6 @@ class Runner:
     @property
     def num_rows(self) -> int:
         return self._search.num_rows
-
-    @property
-    def max_group_padding(self) -> int:
-        """Tokens of padding in what is encoded together. On a GPU the network makes its own batches."""
-        return MAX_GROUP_PADDING if self._network.device.type == "cpu" else UNBOUNDED
 
     @property
     def num_ahead(self) -> int:

@@ -239,7 +239,7 @@ def test_bars_are_the_tokens_that_are_never_text_and_the_end_while_it_is_too_soo
     bars = Bars(TargetVocabulary(3, (0,)), asked, CPU)
     short = bars.pairs(lambda: [0, 0])
     assert short is not None
-    assert short.T.tolist() == [[0, 0], [0, 3], [1, 0], [1, 3], [2, 0]]
+    assert sorted(short.T.tolist()) == [[0, 0], [0, 3], [1, 0], [1, 3], [2, 0]]
     assert bars.pairs(lambda: [1, 1]) is short  # derived when something changes, not at every step
     enough = bars.pairs(lambda: [2, 2])
     assert enough is not None
