@@ -96,18 +96,19 @@ class DictionaryVocabulary:
         self.byte_of = {self._id_of[p]: byte for p, byte in in_bytes.items() if p in self._id_of}
 
     def encode(self, texts: Sequence[bytes]) -> list[list[int]]:
-        numbers = self._processor.encode(list(texts), num_threads=1)
-        return [self._ids(*pair) for pair in zip(texts, numbers, strict=True)]
+        return [self._ids(text) for text in texts]
 
-    def _ids(self, text: bytes, numbers: list[int]) -> list[int]:
+    def _ids(self, text: bytes) -> list[int]:
+        # By itself: for a list SentencePiece starts a thread, which takes longer than many sentences do.
+        numbers = self._processor.encode(text)
         if self._unk_number not in numbers:
             return [*(self._id_of_number[number] for number in numbers), self._eos_id]
         # What SentencePiece does not know may be a piece of the dictionary: one of the other side's.
-        pieces = self._processor.encode(text, out_type=str, num_threads=1)
+        pieces = self._processor.encode(text, out_type=str)
         return [*(self._id_of_text.get(piece, self._unk_id) for piece in pieces), self._eos_id]
 
     def spans(self, text: str) -> list[Span]:
-        mapping = self._processor.encode(text, return_type="offset_mapping", num_threads=1)
+        mapping = self._processor.encode(text, return_type="offset_mapping")
         return list(mapping["offsets"])
 
     def decode(self, token_ids: list[int]) -> str:

@@ -79,12 +79,11 @@ class SentencePieceVocabulary:
         return found
 
     def encode(self, texts: Sequence[bytes]) -> list[list[int]]:
-        # One thread: the caller decides what runs in parallel, and the cores belong to the decoder.
-        token_ids: list[list[int]] = self.processor.encode(list(texts), add_eos=True, num_threads=1)
-        return token_ids
+        # One by one: for a list SentencePiece starts a thread, which takes longer than many sentences do.
+        return [self.processor.encode(text, add_eos=True) for text in texts]
 
     def spans(self, text: str) -> list[Span]:
-        mapping = self.processor.encode(text, return_type="offset_mapping", num_threads=1)
+        mapping = self.processor.encode(text, return_type="offset_mapping")
         return list(mapping["offsets"])
 
     def decode(self, token_ids: list[int]) -> str:
