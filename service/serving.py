@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import FastAPI
 
+from service.http_protocol import BoundedHttpProtocol
 from service.lifecycle import Lifecycle
 from service.open_files import allow_many_open_files
 from service.settings import Settings
@@ -158,18 +159,13 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(app: FastAPI, settings: Settings, lifecycle: Lifecycle, loader: Callable[[], Translator]) -> bool:
-    """Serve until a signal ends it; False when accepted requests had to be given up.
-
-    Raises ServeError, and whatever kept `loader` from loading.
-    """
-    allow_many_open_files()
-    listener = bind(settings.host, settings.port)
-    config = uvicorn.Config(
+def web_config(app: FastAPI) -> uvicorn.Config:
+    """How the web server is to run: no log of its own, connections kept open, the fast parser and loop."""
+    return uvicorn.Config(
         app,
-        http="h11",
+        http=BoundedHttpProtocol,
         ws="none",
-        loop="asyncio",
+        loop="auto",  # uvloop where there is one: not on Windows
         access_log=False,
         log_config=None,
         lifespan="off",
@@ -177,7 +173,16 @@ def serve(app: FastAPI, settings: Settings, lifecycle: Lifecycle, loader: Callab
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         backlog=BACKLOG,
     )
-    server = DrainingServer(config, settings, lifecycle, loader)
+
+
+def serve(app: FastAPI, settings: Settings, lifecycle: Lifecycle, loader: Callable[[], Translator]) -> bool:
+    """Serve until a signal ends it; False when accepted requests had to be given up.
+
+    Raises ServeError, and whatever kept `loader` from loading.
+    """
+    allow_many_open_files()
+    listener = bind(settings.host, settings.port)
+    server = DrainingServer(web_config(app), settings, lifecycle, loader)
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     if server.failure is not None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from service.serving import address_of, bind
+from service.serving import address_of, bind, web_config
 
 START_SECONDS = 30.0
 
@@ -22,11 +22,9 @@ class LiveServer(uvicorn.Server):
     """Runs until its `with` block is left; `url` has no slash at its end."""
 
     def __init__(self, app: FastAPI) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1
-            )
-        )
+        config = web_config(app)
+        config.timeout_graceful_shutdown = 1  # seconds
+        super().__init__(config)
         self.listener = bind("127.0.0.1", 0)
         self.url = address_of(self.listener)
         self.loop: asyncio.AbstractEventLoop | None = None

@@ -12,11 +12,10 @@ from functools import partial
 
 import httpx
 import pytest
-import uvicorn
 
 from service.app import create_app
 from service.lifecycle import Lifecycle
-from service.serving import DrainingServer, ServeError, address_of, bind
+from service.serving import DrainingServer, ServeError, address_of, bind, web_config
 from service.settings import Settings
 from service.translator import Translator
 from tests.fakes import FakeEngine, fake_translator, served_model
@@ -77,8 +76,7 @@ def running(
             raise failure
         return fake_translator(served_model(engine))
 
-    config = uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_config=None, access_log=False)
-    server = DrainingServer(config, settings, lifecycle, load)
+    server = DrainingServer(web_config(app), settings, lifecycle, load)
     stage = Running(server, address_of(listener), engine)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -258,3 +256,9 @@ def test_an_unknown_host_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatc
 def test_the_address_of_a_socket_is_a_url() -> None:
     with bind("127.0.0.1", 0) as listener:
         assert address_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_it_runs_on_uvloop_where_that_is_installed() -> None:
+    uvloop = pytest.importorskip("uvloop", reason="there is no uvloop for this platform")
+    with running() as stage:
+        assert isinstance(stage.server._loop, uvloop.Loop)
