@@ -8,7 +8,8 @@ How a subcommand plugs in
 1. Write `cli/NAME.py` with a docstring about what it knows, and in it one function `run` whose parameters are
    `typing.Annotated[..., typer.Option(...)]` or `typer.Argument(...)`. Its docstring is the text of
    `verto NAME --help`; a paragraph that begins with a line holding only a backspace escape (write it as
-   `\\b`) keeps its line breaks, which is how examples are shown.
+   `\\b`) keeps its line breaks, which is how examples are shown. A command that has commands of its own
+   names a `typer.Typer` of them `group` instead.
 2. `COMMANDS` below names it, with the line that `verto --help` shows. A name whose file does not exist is not
    offered.
 3. Import what is slow (torch, `model`, `service`) inside `run`, not at the top of the file.
@@ -35,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "export": "Write a bundle in the format of other programs.",
     "models": "List the bundles that are found on disk.",
     "prepare": "Build the native kernels, and try them on bundles.",
+    "loadtest": "Put a server under load, and compare what was measured.",
 }
 
 # A module cannot be called by a word of the language.
@@ -53,6 +55,10 @@ _KNOWN_ERRORS: dict[str, tuple[str, ...]] = {
     "service.engine.supervisor": ("StartError",),
     "service.serving": ("ServeError",),
     "cli.hub": ("HubError",),
+    "cli.loadtest": ("LoadTestsMissing",),
+    "loadtests.servers": ("ServerFault",),
+    "loadtests.traffic.faults": ("LoadTestError",),
+    "loadtests.workload": ("WorkloadError",),
     "training.errors": ("TrainingError",),
     "training.tokenizer_training": ("TokenizerTrainingError",),
 }
@@ -68,8 +74,10 @@ class LazyGroup(TyperGroup):
 
 
 def load_command(name: str) -> Any:
-    """Import a subcommand's module and make a command of its `run`."""
+    """Import a subcommand's module and make a command of its `run`, or take its `group` of commands."""
     module = importlib.import_module(module_of(name))
+    if hasattr(module, "group"):
+        return typer.main.get_command(module.group)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     single.command(name)(module.run)
     return typer.main.get_command(single)

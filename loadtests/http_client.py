@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Connections:
     """One pool to one server; as many are made as are needed at once."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._host, self._port = host, port
+    def __init__(self, host: str, port: int, tls: bool = False) -> None:
+        self._host, self._port, self._tls = host, port, tls
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def exchange(self, request: bytes) -> tuple[int, bytes]:
@@ -26,7 +28,7 @@ class Connections:
             with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
                 return await self._over(self._idle.pop(), request)
         try:
-            return await self._over(await asyncio.open_connection(self._host, self._port), request)
+            return await self._over(await self._open(), request)
         except asyncio.IncompleteReadError as error:
             raise ConnectionError("the server closed a connection without an answer") from error
 
@@ -42,6 +44,37 @@ class Connections:
             raise
         self._idle.append(connection)
         return answer
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self._host, self._port, ssl=self._tls or None)
+
+    async def converse(
+        self, request: bytes, read: Callable[[asyncio.StreamReader], Awaitable[tuple[T, bool]]]
+    ) -> T:
+        """What `read` makes of the answer; it also says whether the connection may be used again.
+
+        Sends once: over an idle connection that the server has not closed, else over a new one, so that a
+        request whose answer is lost is lost. Raises `OSError` and what `read` raises.
+        """
+        reader, writer = self._not_closed() or await self._open()
+        keep = False
+        try:
+            writer.write(request)
+            answer, keep = await read(reader)
+        finally:
+            if keep:
+                self._idle.append((reader, writer))
+            else:
+                writer.close()
+        return answer
+
+    def _not_closed(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof() and not writer.is_closing():
+                return reader, writer
+            writer.close()
+        return None
 
     def close(self) -> None:
         for _, writer in self._idle:

@@ -12,35 +12,53 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
 from service.processors import usable_processors
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def run_facts(num_threads: int) -> dict[str, str]:
-    """What stands over every result; `num_threads` are those of the network."""
+    """What stands over results of the network; `num_threads` are its threads."""
+    import torch  # not where only servers are asked, which load it themselves
+
+    return {
+        **machine_facts(),
+        "processor features": torch.backends.cpu.get_cpu_capability(),
+        "threads of the network": str(num_threads),
+        "torch": torch.__version__,
+    }
+
+
+def machine_facts() -> dict[str, str]:
+    """What stands over every result."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": shown_command(sys.argv),
         "commit": _commit(),
         "machine": f"{_processor()}, {usable_processors()} processors, {_memory_gib():.0f} GiB",
-        "processor features": torch.backends.cpu.get_cpu_capability(),
-        "threads of the network": str(num_threads),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
-        "torch": torch.__version__,
     }
 
 
 def shown_command(argv: Sequence[str]) -> str:
-    """The command as others can repeat it: modules by name, files without the folders of one machine."""
+    """The command as others can repeat it: modules by name, files without the folders of one machine.
+
+    What follows `--header` is not told: it may be a key.
+    """
     program = Path(argv[0])
+    after_header = [before == "--header" for before in ["", *argv[:-1]]]
+    argv = ["..." if is_secret else word for word, is_secret in zip(argv, after_header, strict=True)]
+    if program.name == "verto":
+        return " ".join(["verto", *map(_without_folder, argv[1:])])
     if program.stem == "__main__":  # of a package
         program = program.parent
     words = [f"python -m {program.parent.name}.{program.stem}", *argv[1:]]
-    return " ".join(Path(word).name if "/" in word and "://" not in word else word for word in words)
+    return " ".join(map(_without_folder, words))
+
+
+def _without_folder(word: str) -> str:
+    return Path(word).name if "/" in word and "://" not in word else word
 
 
 def _commit() -> str:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+from loadtests.traffic.arrivals import POISSON, moments
 
 # Sends the request with this number; answers the status.
 StatusDoor = Callable[[int], Awaitable[int]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +39,41 @@ class Outcome:
         return self.sent - self.due
 
 
+async def at_moments(
+    send: Callable[[int, float, float], Awaitable[T]],
+    moments: Iterable[float],
+    began: float,
+    most_waiting: int | None = None,
+) -> list[T]:
+    """`send(number, began, due)` at each of `moments`, whether or not earlier ones have ended; all results.
+
+    Moments are seconds since `began`, a moment of `time.perf_counter`. Nothing more is sent once more than
+    `most_waiting` have not ended: the server has lost by then.
+    """
+    running: list[asyncio.Future[T]] = []
+    for number, due in enumerate(moments):
+        await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
+        if most_waiting is not None and number % 8 == 0 and _waiting(running) > most_waiting:
+            break
+        running.append(asyncio.ensure_future(send(number, began, due)))
+    return await asyncio.gather(*running)
+
+
 async def offered(
     door: StatusDoor, rate: float, seconds: float, seed: int, most_waiting: int | None = None
 ) -> list[Outcome]:
     """`rate` requests a second for so long, at random moments (Poisson), and all their answers.
 
-    Nothing more is offered once more than `most_waiting` have no answer yet: the server has lost by then.
+    `most_waiting` as `at_moments` has it.
     """
-    rng, began = random.Random(seed), time.perf_counter()
-    running: list[asyncio.Task[Outcome]] = []
-    due = 0.0
-    for number in itertools.count():
-        due += rng.expovariate(rate)
-        if due > seconds:
-            break
-        await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
-        if most_waiting is not None and number % 8 == 0 and _waiting(running) > most_waiting:
-            break
-        running.append(asyncio.create_task(_send(door, number, began, due)))
-    return await asyncio.gather(*running)
+
+    async def send(number: int, began: float, due: float) -> Outcome:
+        return await _send(door, number, began, due)
+
+    return await at_moments(send, moments(POISSON, rate, seconds, seed), time.perf_counter(), most_waiting)
 
 
-def _waiting(running: Sequence[asyncio.Task[Outcome]]) -> int:
+def _waiting(running: Sequence[asyncio.Future[T]]) -> int:
     return sum(not task.done() for task in running)
 
 

@@ -74,12 +74,17 @@ def publish(report: Report, folder: Path = RESULTS) -> None:
 
 
 def write(report: Report, folder: Path) -> None:
-    """`NAME.json`, `NAME.md` and the pictures. All are complete before the first takes its place."""
+    """`NAME.json`, `NAME.md` and the pictures."""
     files = {f"{report.name}.json": report.json().encode(), f"{report.name}.md": report.markdown().encode()}
+    write_files(folder, files | dict(report.pictures))
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Name to content. All are complete before the first takes its place."""
     folder.mkdir(parents=True, exist_ok=True)
     waiting: dict[Path, Path] = {}
     try:
-        for name, content in (files | dict(report.pictures)).items():
+        for name, content in files.items():
             place = folder / name
             waiting[place] = temporary = place.with_name(f".{name}.{os.getpid()}.tmp")
             temporary.write_bytes(content)

@@ -60,6 +60,14 @@ def read_sentences(path: Path, count: int, seed: int = 0) -> Workload:
     )
 
 
+def whole_file(path: Path) -> Workload:
+    """Every sentence of such a file, in its order, without references. Raises WorkloadError."""
+    sentences = tuple(row[0] for row in _rows(path))
+    if not sentences:
+        raise WorkloadError(f"{path.name} has no sentences; one stands on each line")
+    return Workload(f"{len(sentences)} sentences of {path.name}", sentences)
+
+
 def _rows(path: Path) -> Iterator[list[str]]:
     opener = gzip.open if path.suffix == ".gz" else open
     try:
@@ -69,6 +77,8 @@ def _rows(path: Path) -> Iterator[list[str]]:
                     yield row
     except OSError as error:
         raise WorkloadError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise WorkloadError(f"{path}: byte {error.start} is no UTF-8 text") from error
 
 
 def _length(rng: random.Random) -> int:

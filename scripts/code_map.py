@@ -24,6 +24,7 @@ FOLDERS = (
     "service/engine",
     "cli",
     "loadtests",
+    "loadtests/traffic",
     "loadtests/bench",
     "loadtests/cost_model",
     "loadtests/live_load",

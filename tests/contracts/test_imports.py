@@ -52,7 +52,7 @@ def test_every_import_of_the_project_follows_the_arrows() -> None:
             "imports matplotlib, which is not a runtime or hub dependency",
         ),
         ("cli/a.py", "from tests import fakes", "cli must not import tests.fakes"),
-        ("cli/a.py", "import loadtests.report", "cli must not import loadtests.report"),
+        ("training/a.py", "import loadtests.report", "training must not import loadtests.report"),
         ("service/a.py", "from loadtests import report", "service must not import loadtests.report"),
         ("loadtests/a.py", "import cli.main", "loadtests must not import cli.main"),
         ("loadtests/a.py", "from tests import builders", "loadtests must not import tests.builders"),

@@ -1,0 +1,137 @@
+"""`verto loadtest`: a server under load, two measurements side by side, the rate that a server keeps up with.
+
+Knows options and their names; what they mean stands in `loadtests/traffic/`, which no serving image holds.
+"""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+group = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+@group.callback()
+def about() -> None:
+    """Put a server under load, and compare what was measured.
+
+    \b
+    Examples:
+      verto loadtest run
+      verto loadtest run --url http://localhost:8000 --users 8 --rates 20,40
+    """
+
+
+class LoadTestsMissing(Exception):
+    """The load tests are not installed; says how to get them."""
+
+
+def check_installed() -> None:
+    """Raises LoadTestsMissing."""
+    if importlib.util.find_spec("loadtests") is None:
+        raise LoadTestsMissing(
+            "the load tests are not installed here (a serving image has none); run this elsewhere against "
+            "--url, from a clone of the repository after `make test`, or with pip install 'verto[loadtest]'"
+        )
+
+
+Url = Annotated[str | None, typer.Option("--url", help="A running server; without it, one is started.")]
+Headers = Annotated[
+    list[str] | None, typer.Option("--header", help="'Name: value' for every request; as often as needed.")
+]
+ServeOptions = Annotated[
+    str, typer.Option("--serve-options", help="Of the server that is started, as '--precision int8'.")
+]
+Traffic = Annotated[
+    str | None,
+    typer.Option(
+        "--traffic",
+        help="translate, batch, stream, mixed, or weights as translate=7,stream=3.",
+        show_default="mixed",
+    ),
+]
+Strategy = Annotated[
+    str | None, typer.Option(help="beam, greedy or sample.", show_default="the server's own")
+]
+Source = Annotated[str | None, typer.Option(help="Language of the texts.", show_default="English")]
+Target = Annotated[
+    str | None, typer.Option(help="Language to translate into.", show_default="the first there is")
+]
+Sentences = Annotated[
+    Path | None, typer.Option(help="Text or TSV to translate, plain or gzip.", show_default="made up")
+]
+Seed = Annotated[int | None, typer.Option(help="Of lengths, texts and moments.", show_default="0")]
+Timeout = Annotated[float | None, typer.Option(help="After which a request is given up.", show_default="30")]
+
+
+@group.command()
+def run(
+    url: Url = None,
+    header: Headers = None,
+    serve_options: ServeOptions = "",
+    traffic: Traffic = None,
+    users: Annotated[
+        str | None,
+        typer.Option(
+            help="Numbers of users who wait for their answers (locust); '' for none.", show_default="1,8,32"
+        ),
+    ] = None,
+    rates: Annotated[
+        str | None,
+        typer.Option(
+            help="Requests a second that wait for nobody; '' for none.",
+            show_default="30, 60 and 90 % of what users have reached",
+        ),
+    ] = None,
+    arrivals: Annotated[
+        str | None,
+        typer.Option(help="poisson, constant or bursts: when those are due.", show_default="poisson"),
+    ] = None,
+    bursts: Annotated[
+        str | None,
+        typer.Option(help="Rates that come in bursts; '' for none.", show_default="50 % of the same"),
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a window.", show_default="6")] = None,
+    warm_up_seconds: Annotated[
+        float | None, typer.Option(help="Before each window.", show_default="1.5")
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(help="Windows of each level.", show_default="3")] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(help="What a good request keeps, as translate.latency=1000 (ms); as often as needed."),
+    ] = None,
+    strategy: Strategy = None,
+    source: Source = None,
+    target: Target = None,
+    sentences: Sentences = None,
+    seed: Seed = None,
+    timeout_seconds: Timeout = None,
+    like: Annotated[
+        Path | None, typer.Option(help="Repeat what this result was measured with, at the same rates.")
+    ] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("runs/loadtest"),
+    name: Annotated[str | None, typer.Option(help="Of its files.", show_default="date and time")] = None,
+) -> None:
+    """Measure a server at several levels of load, and write what was seen to NAME.json.
+
+    \b
+    Examples:
+      verto loadtest run
+      verto loadtest run --url http://localhost:8000 --traffic stream --users '' --rates 5,10
+      verto loadtest run --serve-options '--precision int8' --like before.json --name after
+    """
+    check_installed()
+    from loadtests.traffic.commands import asking_of, plan_of, run_and_report
+
+    asking = asking_of(
+        traffic=traffic, strategy=strategy, source=source, target=target, sentences=sentences, seed=seed,
+        timeout_seconds=timeout_seconds,
+    )  # fmt: skip
+    plan = plan_of(
+        like, asking, users=users, rates=rates, bursts=bursts, arrivals=arrivals, seconds=seconds,
+        warm_up_seconds=warm_up_seconds, rounds=rounds, limits=limit,
+    )  # fmt: skip
+    run_and_report(plan, url, header or [], serve_options, results, name)

@@ -1,0 +1,93 @@
+"""What `verto loadtest` does, from options as they were typed to a report on disk.
+
+Knows: the order of things. Must not know: how load is made, how reports look.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from loadtests.machine import machine_facts
+from loadtests.progress import progress_bar
+from loadtests.traffic.faults import LoadTestError
+from loadtests.traffic.kinds import read_mix
+from loadtests.traffic.limits import read_limits
+from loadtests.traffic.locust_window import check_locust
+from loadtests.traffic.plan import BURST_SHARE, SHARES_OF_PEAK, Asking, Plan
+from loadtests.traffic.publish import publish_run
+from loadtests.traffic.result_file import read_run
+from loadtests.traffic.run import bench, run
+from loadtests.traffic.target import target
+
+
+def asking_of(**given: Any) -> dict[str, Any]:
+    """What was typed of `Asking`'s fields, as that has them. Raises LoadTestError."""
+    found = _typed(given)
+    if "traffic" in found:
+        found["traffic"] = str(read_mix(found["traffic"]))
+    if "sentences" in found:
+        found["sentences"] = str(found["sentences"])
+    return found
+
+
+def plan_of(like: Path | None, asking: Mapping[str, Any], **given: Any) -> Plan:
+    """The plan that was typed, or the one of an earlier result. Raises LoadTestError."""
+    typed = _typed(given)
+    if like is not None:
+        if names := [*asking, *typed]:
+            raise LoadTestError(f"--like repeats everything; leave out {', '.join(map(_option, names))}")
+        return read_run(like).plan
+    for name, number in (("users", int), ("rates", float), ("bursts", float)):
+        if name in typed:
+            typed[name] = _numbers(name, typed[name], number)
+    if "limits" in typed:
+        typed["limits"] = read_limits(typed["limits"])
+    return Plan(Asking(**asking), **typed)
+
+
+def _typed(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _option(name: str) -> str:
+    return "--" + name.removesuffix("s" if name == "limits" else "").replace("_", "-")
+
+
+def _numbers(name: str, text: str, number: Callable[[str], Any]) -> tuple[Any, ...]:
+    try:
+        return tuple(number(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise LoadTestError(f"--{name}: {text!r} is no list of numbers; write it as 8,32") from None
+
+
+def run_and_report(
+    plan: Plan, url: str | None, headers: Sequence[str], serve_options: str, results: Path, name: str | None
+) -> None:
+    """Measure, write the report's files, and print what they say. Raises LoadTestError, ServerFault."""
+    if plan.users or plan.rates is None or plan.bursts is None:
+        check_locust()
+    facts = machine_facts() | ({"options of the server": serve_options} if serve_options else {})
+    with target(url, headers, _words(url, serve_options)) as address:
+        on = bench(address, plan.asking)
+        with progress_bar("windows", plan.rounds * _num_levels(plan)) as done:
+            finished = run(on, plan, facts, lambda level: done())
+    publish_run(finished, results, name or datetime.now().strftime("load-%Y%m%d-%H%M%S"))
+
+
+def _words(url: str | None, serve_options: str) -> list[str]:
+    if url is not None and serve_options:
+        raise LoadTestError("--serve-options are for a server that is started; leave them out with --url")
+    try:
+        return shlex.split(serve_options)
+    except ValueError as error:
+        raise LoadTestError(f"--serve-options: {serve_options!r} is no command line ({error})") from None
+
+
+def _num_levels(plan: Plan) -> int:
+    rates = SHARES_OF_PEAK if plan.rates is None else plan.rates
+    bursts = (BURST_SHARE,) if plan.bursts is None else plan.bursts
+    return len(plan.users) + len(rates) + len(bursts)

@@ -1,0 +1,168 @@
+"""Users for locust: each asks, waits for the whole answer, and asks again. A closed loop.
+
+Knows: locust's client and its traps, the traffic's requests, what answers are worth. Must not know: options,
+files, reports.
+
+Locust books a stream when its headers have come, takes one that is cut off for an error of the test's own
+code, and an answer of 200 for a good one. So every answer is read to its end and judged here, then booked.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from locust import FastHttpUser, task
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
+
+from loadtests.traffic.answers import CUT, OK, StreamReading, judged
+from loadtests.traffic.kinds import BATCH, MIXED_SHARES, STREAM, TRANSLATE, Mix
+from loadtests.traffic.requests import PATH, Asked, Traffic
+from loadtests.traffic.samples import DONE, FAILED, REFUSED, Sample, Verdict
+from loadtests.traffic.sender import NO_CONNECTION, TIMED_OUT
+
+FIRST_TOKEN, BETWEEN_TOKENS, DURATION = "stream: first token", "stream: between tokens", "stream: duration"
+
+
+@dataclass
+class Session:
+    """What all users of a test share. They take turns in the numbers, so no two ask the same.
+
+    `traffics` by the name of the class of users.
+    """
+
+    traffics: Mapping[str, Traffic]
+    headers: Mapping[str, str]
+    timeout_seconds: float
+    think_seconds: float = 0.0
+    began: float = 0.0  # of `time.perf_counter`
+    began_at: float = 0.0  # of `time.time`
+    samples: list[Sample] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def start(self) -> None:
+        """From now on moments count; what was before is forgotten, but for the numbers."""
+        self.began, self.began_at = time.perf_counter(), time.time()
+        self.samples.clear()
+
+    def next_request(self, users: str) -> Asked:
+        return self.traffics[users].request(next(self._numbers))
+
+
+class VertoUser(FastHttpUser):
+    """What the kinds have in common. `environment.verto` holds the test's `Session`."""
+
+    abstract = True
+    insecure = False
+    mix: ClassVar[Mix]
+
+    def __init__(self, environment: Any) -> None:
+        self.session: Session = environment.verto
+        self.network_timeout = self.connection_timeout = self.session.timeout_seconds
+        super().__init__(environment)
+
+    def wait_time(self) -> float:
+        """Seconds to think, drawn anew each time."""
+        mean = self.session.think_seconds
+        return random.expovariate(1.0 / mean) if mean else 0.0
+
+    @task
+    def ask(self) -> None:
+        sample = self._sample(self.session.next_request(type(self).__name__))
+        self.session.samples.append(sample)
+        if sample.kind == STREAM and sample.outcome == DONE:
+            self._tell_stream(sample)
+
+    def _sample(self, asked: Asked) -> Sample:
+        """Sent, read to its end, judged and booked."""
+        reading, sent = StreamReading(), time.perf_counter()
+        headers = {"Content-Type": "application/json", **self.session.headers}
+        with self.client.post(
+            PATH, name=asked.kind, data=asked.body.decode(), headers=headers, stream=True, catch_response=True
+        ) as response:
+            verdict = _verdict(response, asked, reading, sent + self.session.timeout_seconds)
+            ended = time.perf_counter()
+            _book(response, verdict, ended - sent)
+        began = self.session.began
+        arrivals = tuple(moment - began for moment in reading.arrivals)
+        moments = (sent - began, sent - began, ended - began)
+        return Sample(asked.kind, *moments, response.status_code, verdict, asked.characters, arrivals)
+
+    def _tell_stream(self, sample: Sample) -> None:
+        """What locust has no name for, as rows of its own."""
+        self._tell(FIRST_TOKEN, sample.first_text)
+        for gap in sample.gaps:
+            self._tell(BETWEEN_TOKENS, gap)
+        self._tell(DURATION, sample.latency)
+
+    def _tell(self, name: str, seconds: float | None) -> None:
+        if seconds is not None:
+            self.environment.events.request.fire(
+                request_type="SSE", name=name, response_time=1000 * seconds, response_length=0,
+                exception=None, context={},
+            )  # fmt: skip
+
+
+def _verdict(response: Any, asked: Asked, reading: StreamReading, deadline: float) -> Verdict:
+    if not response.status_code:
+        cause = getattr(response.error, "original", None)  # of the client's own error
+        return Verdict(FAILED, TIMED_OUT if isinstance(cause, TimeoutError) else NO_CONNECTION)
+    try:
+        if asked.kind != STREAM or response.status_code != OK:
+            return judged(response.status_code, response.stream.read(), asked)
+        return _read_stream(response.stream, reading, deadline)
+    except TimeoutError:
+        return Verdict(FAILED, TIMED_OUT)
+    except FAILURE_EXCEPTIONS:
+        return Verdict(FAILED, CUT)
+
+
+def _read_stream(stream: Any, reading: StreamReading, deadline: float) -> Verdict:
+    """Event by event; a comment that keeps the connection alive does not keep the request alive."""
+    while event := stream.readline(b"\n\n"):
+        reading.feed(event, time.perf_counter())
+        if time.perf_counter() > deadline:
+            return Verdict(FAILED, TIMED_OUT)
+    return reading.verdict
+
+
+def _book(response: Any, verdict: Verdict, seconds: float) -> None:
+    """In locust's statistics: with the time to the end; a refusal in a row of its own, not as a failure."""
+    response.request_meta["response_time"] = 1000 * seconds
+    if verdict.outcome == REFUSED:
+        response.request_meta["name"] += f": refused ({verdict.fault})"
+    if verdict.outcome == FAILED:
+        response.failure(verdict.fault)
+    else:
+        response.success()
+
+
+class Translate(VertoUser):
+    """A sentence or three at a time."""
+
+    mix = Mix({TRANSLATE: 1.0})
+
+
+class Batch(VertoUser):
+    """Several texts in one request."""
+
+    mix = Mix({BATCH: 1.0})
+
+
+class Stream(VertoUser):
+    """Text as it is translated."""
+
+    mix = Mix({STREAM: 1.0})
+
+
+class Mixed(VertoUser):
+    """All of them, each as often as in everyday use."""
+
+    mix = Mix(MIXED_SHARES)
+
+
+USERS: tuple[type[VertoUser], ...] = (Translate, Batch, Stream, Mixed)

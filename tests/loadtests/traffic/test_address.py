@@ -1,0 +1,78 @@
+"""A server is asked who it is before any load: what is wrong is one line with the next step."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from loadtests.traffic.address import Served, probe, read_address
+from loadtests.traffic.faults import LoadTestError
+from loadtests.traffic.requests import Direction
+from tests.loadtests.traffic.fake_server import MODELS, FakeServer, running
+
+
+def refusal(url: str, *headers: str) -> str:
+    with pytest.raises(LoadTestError) as error:
+        probe(read_address(url, headers))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "localhost:8000", "ftp://host", "http://", "http://host:port", "http://host:99999", "http://h?a=b"],
+)
+def test_what_is_no_address_is_told_with_one_that_is(url: str) -> None:
+    assert refusal(url) == f"--url: {url!r} is no address of a server; write it as http://host:8000"
+
+
+@pytest.mark.parametrize("header", ["Authorization", ": x", "A: b\r\nC: d"])
+def test_what_is_no_header_is_told_with_one_that_is(header: str) -> None:
+    assert "write it as 'Authorization: Bearer KEY'" in refusal("http://host", header)
+
+
+def test_an_address_has_its_parts() -> None:
+    address = read_address("https://host/api/", ["X-Key: a:b"])
+    assert (address.host, address.port, address.is_tls, address.prefix) == ("host", 443, True, "/api")
+    assert address.headers == {"X-Key": "a:b"}
+    assert read_address("http://[::1]:81").host == "::1"
+
+
+def test_nobody_there_is_told_with_what_would_be_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert "cannot be reached ([Errno 111] Connection refused); start a server" in refusal(
+        f"http://127.0.0.1:{port}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "status", "words"),
+    [
+        (MODELS, 404, "not as a Verto server does (GET /v1/models: status 404)"),
+        (MODELS, 503, "is not ready (status 503); wait until /health/ready says 200"),
+        ([], 200, "not as a Verto server does"),
+        ({"object": "list", "data": [{"id": "gpt"}]}, 200, "not as a Verto server does"),
+        ("hello", 200, "not as a Verto server does"),
+    ],
+)
+def test_another_server_is_told_apart(models: Any, status: int, words: str) -> None:
+    with running(FakeServer(models=models, models_status=status)) as server:
+        assert words in refusal(server.url)
+
+
+def test_a_server_says_what_it_serves_and_english_comes_first() -> None:
+    with running(FakeServer()) as server:
+        served = probe(read_address(server.url))
+    assert served.told == "fake f"
+    assert served.direction(None, None) == Direction("en", "de")
+    assert served.direction("de", None) == served.direction(None, "en") == Direction("de", "en")
+
+
+def test_a_direction_that_is_not_served_is_told_with_those_that_are() -> None:
+    with pytest.raises(LoadTestError, match="does not translate fr to any; it has: de-en, en-de"):
+        Served(MODELS["data"]).direction("fr", None)  # type: ignore[arg-type]
+    with pytest.raises(LoadTestError, match="it has: nothing"):
+        Served([]).direction(None, None)

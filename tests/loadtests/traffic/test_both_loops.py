@@ -1,0 +1,113 @@
+"""Whoever sends it, locust's users or the open loop: what a server does is told the same way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from loadtests.machine import ROOT
+from loadtests.traffic.address import read_address
+from loadtests.traffic.columns import decoded
+from loadtests.traffic.kinds import BATCH, STREAM, TRANSLATE, read_mix
+from loadtests.traffic.requests import Direction, Traffic
+from loadtests.traffic.samples import DONE, FAILED, REFUSED, Sample
+from loadtests.traffic.sender import Sender
+from loadtests.workload import made_up
+from tests.loadtests.traffic.fake_server import TOKENS, FakeServer, running
+
+PATIENCE_SECONDS = 1.0
+SENTENCES = 200
+
+
+def by_open_loop(server: FakeServer, kind: str, count: int, tmp_path: Path) -> list[Sample]:
+    traffic = Traffic(read_mix(kind), made_up(SENTENCES), Direction("en", "de"))
+
+    async def run() -> list[Sample]:
+        sender = Sender(read_address(server.url), traffic, PATIENCE_SECONDS)
+        began = time.perf_counter()
+        samples = [await sender.send(number, began, time.perf_counter() - began) for number in range(count)]
+        sender.close()
+        return samples
+
+    return asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def by_locust(server: FakeServer, kind: str, count: int, tmp_path: Path) -> list[Sample]:
+    path = tmp_path / "samples.json"
+    command = [
+        sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--host", server.url, "--headless",
+        "-u", "1", "-r", "1", "-t", "5s", "--request-timeout", str(PATIENCE_SECONDS), "--samples", str(path),
+        "--think-seconds", "0.001", kind.capitalize(),
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert path.exists(), done.stderr
+    return decoded(json.loads(path.read_text())["samples"])[:count]
+
+
+Loop = Callable[[FakeServer, str, int, Path], list[Sample]]
+LOOPS = pytest.mark.parametrize("loop", [by_open_loop, by_locust])
+
+MISBEHAVIOUR = {
+    TRANSLATE: {
+        "well": (DONE, ""),
+        "429": (REFUSED, "status 429"),
+        "503": (REFUSED, "status 503"),
+        "500": (FAILED, "status 500"),
+        "504": (FAILED, "status 504"),
+        "cut": (FAILED, "cut off"),
+        "malformed": (FAILED, "malformed answer"),
+        "hang up": (FAILED, "no connection"),
+        "stall": (FAILED, "timed out"),
+        "well again": (DONE, ""),
+    },
+    STREAM: {
+        "well": (DONE, ""),
+        "429": (REFUSED, "status 429"),
+        "cut": (FAILED, "cut off"),
+        "reset": (FAILED, "cut off"),
+        "end without done": (FAILED, "cut off"),
+        "error": (FAILED, "error event: deadline_passed"),
+        "stall midway": (FAILED, "timed out"),
+        "comments for ever": (FAILED, "timed out"),
+        "well again": (DONE, ""),
+    },
+}
+
+
+@LOOPS
+@pytest.mark.parametrize("kind", [TRANSLATE, STREAM])
+def test_what_a_server_does_is_told_by_its_name(loop: Loop, kind: str, tmp_path: Path) -> None:
+    hows = list(MISBEHAVIOUR[kind])
+    with running(FakeServer(lambda number, body: hows[number % len(hows)], pause_seconds=0.02)) as server:
+        samples = loop(server, kind, len(hows), tmp_path)
+    assert (
+        dict(zip(hows, [(one.outcome, one.verdict.fault) for one in samples], strict=True))
+        == (MISBEHAVIOUR[kind])
+    )
+    assert all(sample.kind == kind and sample.latency < 2 * PATIENCE_SECONDS for sample in samples)
+
+
+def test_a_translation_too_few_is_a_failure(tmp_path: Path) -> None:
+    with running(FakeServer(lambda number, body: "lose one")) as server:
+        (sample,) = by_open_loop(server, BATCH, 1, tmp_path)
+    assert sample.outcome == FAILED
+    assert "translations of" in sample.verdict.fault
+
+
+@LOOPS
+def test_a_streams_times_are_those_of_its_events(loop: Loop, tmp_path: Path) -> None:
+    with running(FakeServer()) as server:
+        sample = loop(server, STREAM, 1, tmp_path)[0]
+    assert len(sample.arrivals) == sample.verdict.target_tokens == TOKENS
+    assert sample.first_text is not None
+    assert 0.04 < sample.first_text < 0.2
+    assert all(0.02 < gap < 0.2 for gap in sample.gaps)
+    assert sample.latency >= sample.arrivals[-1] - sample.due > 0.2
+    assert sample.seconds_per_token == pytest.approx(sum(sample.gaps) / (TOKENS - 1))
