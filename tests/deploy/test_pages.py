@@ -11,7 +11,7 @@ from tests.deploy.pages import commands, files, folders, manifests, written
 from tests.deploy.rendering import COMPONENTS, OVERLAYS, ROOT, kustomize, objects, render
 
 # Written elsewhere at this time.
-COMING = {"scaling.md", "model-lifecycle.md", "runbook.md"}
+COMING = {"scaling.md", "model-lifecycle.md"}
 PAGES = ("deploy/README.md", "docs/deploy.md")
 
 
