@@ -44,7 +44,7 @@ def running_server(module: str, *options: str) -> Iterator[int]:
 @contextlib.contextmanager
 def started_server(module: str, *options: str) -> Iterator[Server]:
     """The same, with what is known of its start."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", module, *options, "--port", str(port)]
     began = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -55,7 +55,8 @@ def started_server(module: str, *options: str) -> Iterator[Server]:
         _stop(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One of this machine that nobody listens on at the moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -68,14 +69,20 @@ def _wait_until_ready(process: subprocess.Popen[bytes], command: Sequence[str], 
         if process.poll() is not None:
             _, said = process.communicate()
             raise ServerFault(f"{' '.join(command[1:])} ended: {said.decode(errors='replace')[-2000:]}")
-        with (
-            contextlib.suppress(URLError, ConnectionError, TimeoutError),
-            urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=2) as answer,
-        ):
-            if answer.status == 200:
-                return
+        if is_ready(port):
+            return
         time.sleep(POLL_SECONDS)
     raise ServerFault(f"{' '.join(command[1:])} was not ready after {START_SECONDS:.0f} s")
+
+
+def is_ready(port: int) -> bool:
+    """Whether a server of this machine takes work; False also where nobody listens."""
+    with (
+        contextlib.suppress(URLError, ConnectionError, TimeoutError),
+        urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=2) as answer,
+    ):
+        return bool(answer.status == 200)
+    return False
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,1 @@
+"""What users see while servers behind a balancer are replaced, killed, paused and flooded."""
