@@ -28,6 +28,7 @@ FOLDERS = (
     "loadtests/bench",
     "loadtests/cost_model",
     "loadtests/live_load",
+    "loadtests/rehearsal",
     "loadtests/gpu",
     "loadtests/peers",
 )

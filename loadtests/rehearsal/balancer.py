@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import shutil
 import socket
 import subprocess
@@ -94,7 +93,7 @@ def environment(
 ) -> dict[str, str]:
     """What the configuration asks the environment for; `servers` are names and ports of this machine."""
     first, second = (f"127.0.0.1:{each}" for each in servers.values())
-    return os.environ | {
+    return {
         "CONTROL_SOCKET": str(control),
         "LISTEN": f"127.0.0.1:{port}",
         "RETRY_ON": retry_on,

@@ -47,9 +47,7 @@ class Replica:
     def start(self) -> None:
         """Returns at once."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"}
-            )
+            self._process = subprocess.Popen(self._command, cwd=ROOT, stdout=log, stderr=log)
 
     def wait_until_ready(self) -> float:
         """Seconds waited. Raises ServerFault with the end of its log when it has ended instead."""
