@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from service.hosting.hosting import Hosting
     from service.settings import ResolvedSettings
-    from service.translator import Translator
 
 
 def run(
@@ -94,10 +94,10 @@ def _serve(resolved: "ResolvedSettings") -> None:
     metrics, lifecycle = Metrics(), Lifecycle()
     app = create_app(None, settings, metrics=metrics, lifecycle=lifecycle)
 
-    def load() -> "Translator":
-        from service.loading import load_translator
+    def load() -> "Hosting":
+        from service.loading import load_hosting
 
-        return load_translator(settings, metrics)
+        return load_hosting(settings, metrics, lifecycle)
 
     if not serve(app, settings, lifecycle, load):
         raise typer.Exit(1)

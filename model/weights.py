@@ -6,7 +6,6 @@ Tensors that the network shares (tied embeddings) are stored once, under the fir
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,15 +75,6 @@ def read_model(
                 tensors[name] = _checked(path, name, file.get_tensor(name), device, dtype)
     put_tensors(model, tensors)
     return (model if dtype is None else model.to(device=device, dtype=dtype)).eval()
-
-
-def num_stored_weights(folder: Path) -> int:
-    """Numbers in all safetensors files of a folder, as their headers say. Raises BundleError."""
-    total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        with _open(path) as file:
-            total += sum(math.prod(file.get_slice(name).get_shape()) for name in list(file.keys()))
-    return total
 
 
 def named_tensors(model: nn.Module) -> dict[str, Tensor]:

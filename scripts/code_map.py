@@ -22,6 +22,7 @@ FOLDERS = (
     "training",
     "service",
     "service/engine",
+    "service/hosting",
     "cli",
     "loadtests",
     "loadtests/traffic",

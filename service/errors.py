@@ -2,8 +2,13 @@
 
     ServiceError                      status  code
     ├── MalformedBody                 400     malformed_body          not JSON, not UTF-8, no body, too deep
+    ├── Unauthorized                  401     unauthorized            the admin key is missing or wrong
     ├── RouteNotFound                 404     not_found
+    ├── ModelNotLoaded                404     model_not_loaded        an address names a model that is not
     ├── MethodNotAllowed              405     method_not_allowed
+    ├── ChangeInProgress              409     change_in_progress      the model is being changed; Retry-After
+    ├── ModelServed                   409     model_served            a model of that name is served already
+    ├── LastModel                     409     last_model              without it nothing would be served
     ├── RequestTooLarge               413     request_too_large       body, characters or number of texts
     ├── UnsupportedMediaType          415     unsupported_media_type
     ├── InvalidRequest                422     invalid_request         unknown field, wrong type, out of bounds
@@ -11,13 +16,16 @@
     │   ├── ModelNotFound             422     model_not_found
     │   ├── LanguageNotAvailable      422     language_not_available  unknown language, or pair not served
     │   ├── SegmentTooLong            422     segment_too_long        more tokens than the model reads
-    │   └── PhrasesNotAvoided         422     phrases_not_avoided     the model finds no way around `banned`
+    │   ├── PhrasesNotAvoided         422     phrases_not_avoided     the model finds no way around `banned`
+    │   └── BundleInvalid             422     bundle_invalid          a bundle that was to be loaded is broken
     ├── Overloaded                    429     overloaded              the queue is full; Retry-After
     ├── InternalError                 500     internal_error          our fault; only the log says more
+    ├── LoadFailed                    500     load_failed             an engine did not start, or not work
     ├── Loading                       503     loading                 models are still read; Retry-After
     ├── Draining                      503     draining                shutting down; Retry-After
     ├── EngineDown                    503     engine_down             its process died; Retry-After
-    └── DeadlinePassed                504     deadline_passed
+    ├── DeadlinePassed                504     deadline_passed
+    └── InsufficientMemory            507     insufficient_memory     a model to be loaded has no room
 
 The problem object is that of RFC 9457, with a stable `code`, the request's id, and for a fault of the request
 `errors`: which field, what it must be, and what came (shortened). Knows HTTP; must not know the engine or a
@@ -34,6 +42,7 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 MAX_VALUE_CHARACTERS = 80
 # When to try again, where nothing tells it better.
 LOADING_RETRY_SECONDS = 2.0
+CHANGE_RETRY_SECONDS = 2.0
 DRAINING_RETRY_SECONDS = 5.0
 
 
@@ -105,6 +114,26 @@ class MalformedBody(ServiceError):
     status, code, title = 400, "malformed_body", "The request body cannot be read"
 
 
+class Unauthorized(ServiceError):
+    status, code, title = 401, "unauthorized", "A key is needed here"
+
+
+class ModelNotLoaded(ServiceError):
+    status, code, title = 404, "model_not_loaded", "No such model is loaded"
+
+
+class ChangeInProgress(ServiceError):
+    status, code, title = 409, "change_in_progress", "The model is being changed already"
+
+
+class ModelServed(ServiceError):
+    status, code, title = 409, "model_served", "A model of this name is served already"
+
+
+class LastModel(ServiceError):
+    status, code, title = 409, "last_model", "Without this model nothing would be served"
+
+
 class RouteNotFound(ServiceError):
     status, code, title = 404, "not_found", "No such address"
 
@@ -145,12 +174,20 @@ class PhrasesNotAvoided(InvalidRequest):
     code, title = "phrases_not_avoided", "The banned phrases could not be avoided"
 
 
+class BundleInvalid(InvalidRequest):
+    code, title = "bundle_invalid", "The bundle cannot be loaded"
+
+
 class Overloaded(ServiceError):
     status, code, title = 429, "overloaded", "Too much work is waiting"
 
 
 class InternalError(ServiceError):
     status, code, title = 500, "internal_error", "Internal error"
+
+
+class LoadFailed(ServiceError):
+    status, code, title = 500, "load_failed", "The model could not be started"
 
 
 class Loading(ServiceError):
@@ -167,6 +204,12 @@ class EngineDown(ServiceError):
 
 class DeadlinePassed(ServiceError):
     status, code, title = 504, "deadline_passed", "The deadline has passed"
+
+
+class InsufficientMemory(ServiceError):
+    """Not 503, which clients and proxies try again by themselves: nothing changes until somebody acts."""
+
+    status, code, title = 507, "insufficient_memory", "There is no room in memory for the model"
 
 
 def encodable(text: str) -> str:

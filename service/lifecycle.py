@@ -17,6 +17,7 @@ from service.errors import DRAINING_RETRY_SECONDS, LOADING_RETRY_SECONDS, Draini
 from service.visits import Visit, Visits
 
 if TYPE_CHECKING:  # importing the translator imports torch; the server listens before that
+    from service.hosting.hosting import Hosting
     from service.translator import Translator
 
 Phase = Literal["loading", "ready", "leaving", "draining", "failed"]
@@ -27,6 +28,7 @@ class Lifecycle:
 
     def __init__(self, translator: Translator | None = None) -> None:
         self._translator = translator
+        self._hosting: Hosting | None = None
         self.phase: Phase = "loading" if translator is None else "ready"
         self.visits = Visits()
 
@@ -56,9 +58,9 @@ class Lifecycle:
         and keeps it sees the same models to the end, whatever is loaded and unloaded meanwhile."""
         return self._translator
 
-    def ready(self, translator: Translator) -> None:
-        """Models are in memory. A drain that has begun meanwhile goes on."""
-        self._translator = translator
+    def ready(self, translator: Translator, hosting: Hosting | None = None) -> None:
+        """Models are in memory; `hosting` can change which. A drain that has begun meanwhile goes on."""
+        self._translator, self._hosting = translator, hosting
         if self.phase == "loading":
             self.phase = "ready"
 
@@ -79,6 +81,12 @@ class Lifecycle:
             detail = "The server is still loading its models."
             raise Loading(detail, retry_after_seconds=LOADING_RETRY_SECONDS)
         return self._translator
+
+    def require_hosting(self) -> Hosting:
+        """What can load and unload models. Raises Loading or Draining."""
+        self.require_translator()
+        assert self._hosting is not None, "this server was put together without"
+        return self._hosting
 
     def request(self) -> AbstractContextManager[Visit]:
         """Counts one request for as long as it is being answered, its stream included."""

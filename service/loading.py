@@ -1,42 +1,55 @@
-"""From settings to a translator: reads the bundles, starts an engine for each, loads the language detector.
+"""From settings to models that are served: reads the bundles, starts an engine for each, loads the detector.
 
 Slow to import, so it is imported where it runs: in the background, while the server listens already. Knows
 bundles, engines and settings; must not know HTTP, nor torch, which is the business of an engine's process.
 """
 
-import logging
-import time
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Sequence
 from pathlib import Path
 
 from model.bundle_head import list_bundles
 from model.manifest import BundleError
-from service.engine import CoalescingEngine, EngineHandle
-from service.engine_start import start_engine
+from service.engine.network_plan import PlanError
+from service.hosting.budget import Budget
+from service.hosting.bundle_folders import BundleFolders, in_mb
+from service.hosting.hosting import Hosting
+from service.hosting.instances import Instances
+from service.hosting.stage import Stage
 from service.languages import load_identifier
-from service.metrics import EngineMetrics, Metrics
+from service.lifecycle import Lifecycle
+from service.metrics import Metrics
+from service.model_start import StartingModel
 from service.registry import ServedModel
 from service.settings import Settings
-from service.started_engine import StartedEngine, StartingEngine
 from service.translator import Translator
 from service.translators import Translators
 
-logger = logging.getLogger(__name__)
-
 
 def load_translator(settings: Settings, metrics: Metrics) -> Translator:
-    """Everything in memory and running. Raises BundleError for a bundle that is missing or broken."""
-    observer = EngineMetrics(metrics)
-    folders = require_bundles(settings.models_dir)
-    engines = [start_engine(folder, settings, observer) for folder in folders]
-    try:
-        identifier = load_identifier()  # while engines load in processes of their own
-        models = _serve_all(engines, observer if settings.coalesce else None)
-        return Translators(settings, identifier, metrics).make(models)
-    except BaseException:
-        for engine in engines:
-            engine.close()
-        raise
+    """Everything in memory and running, to stay as it is. Raises as `load_hosting` does."""
+    models, translators = _load(settings, metrics)
+    return translators.make(models)
+
+
+def load_hosting(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> Hosting:
+    """Everything in memory and running, to be changed while it is served.
+
+    Raises BundleError for a bundle that is missing or broken, PlanError for models beyond their limit.
+    """
+    models, translators = _load(settings, metrics)
+    folders, instances = BundleFolders(settings), Instances()
+    for path, model in zip(list_bundles(settings.models_dir), models, strict=True):
+        instance = instances.add(folders.describe(path))
+        instance.model = model
+        instance.enter("serving")
+
+    def start(folder: Path) -> StartingModel:
+        return StartingModel(folder, settings, metrics)
+
+    stage = Stage(lifecycle, translators, start, instances, settings.drain_timeout_seconds)
+    return Hosting(folders, instances, stage, Budget(settings.models_bytes_limit), metrics)
 
 
 def require_bundles(root: Path) -> list[Path]:
@@ -49,53 +62,40 @@ def require_bundles(root: Path) -> list[Path]:
     return bundles
 
 
-def _serve_all(engines: Iterable[StartingEngine], joins: EngineMetrics | None) -> list[ServedModel]:
-    """`joins` hears of segments that share a computation; None: none does."""
+def _load(settings: Settings, metrics: Metrics) -> tuple[list[ServedModel], Translators]:
+    """The models in the order of their folders."""
+    folders = require_bundles(settings.models_dir)
+    _check_limit(folders, settings)
+    starting = [StartingModel(folder, settings, metrics) for folder in folders]
+    try:
+        identifier = load_identifier()  # while engines load in processes of their own
+        models = _finish_all(folders, starting)
+    except BaseException:
+        for one in starting:
+            one.close()
+        raise
+    return models, Translators(settings, identifier, metrics)
+
+
+def _check_limit(folders: Sequence[Path], settings: Settings) -> None:
+    """Raises PlanError where all models together would be more than is allowed."""
+    if not settings.models_bytes_limit:
+        return
+    describe = BundleFolders(settings).describe
+    needed = sum(describe(folder).need.total for folder in folders)
+    limit = settings.models_bytes_limit
+    if needed > limit:
+        raise PlanError(
+            f"models_bytes_limit is {limit} ({in_mb(limit)}), and the models need {in_mb(needed)}; raise it, "
+            "lower cache_bytes_limit, or serve fewer models"
+        )
+
+
+def _finish_all(folders: Sequence[Path], starting: Sequence[StartingModel]) -> list[ServedModel]:
     models: dict[str, ServedModel] = {}
-    for engine in engines:
-        started = engine.finish()
-        if (name := started.head.info.name) in models:
-            raise BundleError(started.head.path, f"another bundle in this folder is called {name!r} too")
-        models[name] = _serve(started, joins)
+    for folder, one in zip(folders, starting, strict=True):
+        model = one.finish()
+        if model.name in models:
+            raise BundleError(folder, f"another bundle in this folder is called {model.name!r} too")
+        models[model.name] = model
     return list(models.values())
-
-
-def _serve(started: StartedEngine, joins: EngineMetrics | None) -> ServedModel:
-    head = started.head
-    engine: EngineHandle = started.engine
-    if joins is not None:
-        engine = CoalescingEngine(engine, joins.coalesced)
-    model = ServedModel(
-        name=head.info.name,
-        version=head.info.version,
-        directions=head.info.directions,
-        dtype=started.dtype,
-        device=started.device,
-        created=_created(head.path),
-        load_seconds=started.load_seconds,
-        max_source_length=head.config.max_source_length,
-        alignment_layer=head.config.alignment_layer,
-        defaults=head.info.decoding,
-        tokenizer=head.tokenizer,
-        engine=engine,
-        signals=head.info.signals,
-    )
-    logger.info("model loaded", extra=_description(model))
-    return model
-
-
-def _description(model: ServedModel) -> dict[str, str | float]:
-    """For the log: what runs, in which numbers, by which path."""
-    return {
-        "model": model.name,
-        "seconds": round(model.load_seconds, 2),
-        "device": model.device,
-        "precision": model.dtype,
-        "path": model.path,
-    }
-
-
-def _created(folder: Path) -> int:
-    """When the bundle was written: its manifest is the last file that is."""
-    manifest = folder / "manifest.json"
-    return int(manifest.stat().st_mtime if manifest.is_file() else time.time())

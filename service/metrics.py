@@ -128,6 +128,12 @@ class Metrics:
             "verto_padding_tokens_total", "Padding computed beside tokens.", ("phase",), registry=registry
         )
 
+        self.model_changes = Counter(
+            "verto_model_changes_total",
+            "Models loaded, swapped or unloaded while the server runs, and how that ended.",
+            ("model", "change", "outcome"),
+            registry=registry,
+        )
         self.engine_restarts = Counter(
             "verto_engine_restarts_total",
             "Engine processes started in place of a dead one.",
@@ -190,6 +196,12 @@ class Metrics:
     def refused(self, reason: str) -> None:
         """A request was refused for its size, for load, or for where the server is in its life."""
         self.rejected.labels(reason).inc()
+
+    # What is told of models that come and go (service.hosting.hosting.ChangeObserver).
+
+    def model_changed(self, model: str, change: str, outcome: str) -> None:
+        """A change (load, swap, unload) was done, failed, or refused for want of memory."""
+        self.model_changes.labels(model, change, outcome).inc()
 
     # What is looked at when somebody asks.
 

@@ -42,6 +42,7 @@ class ServedModel:
     tokenizer: Tokenizer
     engine: EngineHandle
     alignment_layer: int = -1
+    manifest_digest: str = ""  # SHA-256, by which one bundle is told from another of the same name
 
     @property
     def path(self) -> str:

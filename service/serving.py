@@ -32,7 +32,8 @@ from service.lifecycle import Lifecycle
 from service.open_files import allow_many_open_files
 from service.settings import Settings
 
-if TYPE_CHECKING:  # importing it imports torch; the server listens before that
+if TYPE_CHECKING:  # importing it takes its time; the server listens before that
+    from service.hosting.hosting import Hosting
     from service.translator import Translator
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         settings: Settings,
         lifecycle: Lifecycle,
-        loader: Callable[[], Translator],
+        loader: Callable[[], Hosting],
     ) -> None:
         super().__init__(config)
         self._settings = settings
@@ -85,6 +86,7 @@ class DrainingServer(uvicorn.Server):
         self._url = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._was_signalled = False
+        self._hosting: Hosting | None = None
         self._draining: asyncio.Task[None] | None = None
         self.failure: BaseException | None = None
 
@@ -109,19 +111,19 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the port, then the engines."""
         await super().shutdown(sockets)
-        translator = self._lifecycle.loaded
-        if translator is not None:
-            await asyncio.to_thread(translator.close)
+        if self._hosting is not None:
+            await asyncio.to_thread(self._hosting.close)
 
     def _load(self) -> None:
         assert self._loop is not None
         try:
-            translator = self._loader()
+            hosting = self._loader()
+            translator = hosting.translator()
             _keep_what_is_loaded()
         except BaseException as error:
             self._to_loop(partial(self._fail, error))
         else:
-            self._to_loop(partial(self._ready, translator))
+            self._to_loop(partial(self._ready, hosting, translator))
 
     def _to_loop(self, call: Callable[[], None]) -> None:
         """Call on the event loop; it may have ended meanwhile, and then nobody minds."""
@@ -129,8 +131,9 @@ class DrainingServer(uvicorn.Server):
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call)
 
-    def _ready(self, translator: Translator) -> None:
-        self._lifecycle.ready(translator)
+    def _ready(self, hosting: Hosting, translator: Translator) -> None:
+        self._hosting = hosting
+        self._lifecycle.ready(translator, hosting)
         models = [f"{model.name} {model.version} on {model.device}" for model in translator.registry.models]
         extra = {"url": self._url, "models": models, "threads": self._settings.num_threads}
         logger.info("ready", extra=extra)
@@ -153,6 +156,8 @@ class DrainingServer(uvicorn.Server):
         running = self._lifecycle.running_requests
         logger.info("draining; a second signal stops at once", extra={"running_requests": running})
         self._lifecycle.begin_draining()
+        if self._hosting is not None:
+            self._hosting.begin_closing()
         if not await self._lifecycle.wait_until_idle(self._settings.drain_timeout_seconds):
             logger.warning("drain timeout", extra={"running_requests": self._lifecycle.running_requests})
             self.force_exit = True
@@ -175,7 +180,7 @@ def web_config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def serve(app: FastAPI, settings: Settings, lifecycle: Lifecycle, loader: Callable[[], Translator]) -> bool:
+def serve(app: FastAPI, settings: Settings, lifecycle: Lifecycle, loader: Callable[[], Hosting]) -> bool:
     """Serve until a signal ends it; False when accepted requests had to be given up.
 
     Raises ServeError, and whatever kept `loader` from loading.

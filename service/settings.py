@@ -102,6 +102,11 @@ class Settings(BaseSettings):
     cache_bytes_limit: int = Field(
         2_000_000_000, ge=1_000_000, description="Bytes for attention keys and values of running segments."
     )
+    models_bytes_limit: int = Field(
+        0,
+        ge=0,
+        description="Bytes for all models together, checked before one is loaded; 0: what the machine has.",
+    )
     coalesce: bool = Field(True, description="Identical segments in flight share one computation.")
     max_body_bytes: int = Field(
         2_097_152, ge=1024, description="Bytes of a request body; more is status 413."

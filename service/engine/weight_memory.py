@@ -10,7 +10,7 @@ from pathlib import Path
 from model.bundle_config import CONFIG_FILE, parse_config
 from model.config import ModelConfig
 from model.manifest import BundleError, read_bytes
-from model.weights import num_stored_weights
+from model.stored_sizes import num_stored_weights
 from service.engine.memory import available_memory
 from service.engine.network_plan import PlanError, Precision
 

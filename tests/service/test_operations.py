@@ -140,7 +140,7 @@ def test_known_work_gives_known_metrics() -> None:
 
 
 ALLOWED_LABELS = {"model", "pair", "route", "code", "reason", "phase", "finish_reason", "priority", "stage"}
-ALLOWED_LABELS |= {"version", "dtype", "device", "path", "le"}
+ALLOWED_LABELS |= {"version", "dtype", "device", "path", "change", "outcome", "le"}
 
 
 def test_metrics_have_our_prefix_base_units_and_no_label_that_a_client_could_fill() -> None:

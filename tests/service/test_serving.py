@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 from service.app import create_app
+from service.hosting.hosting import Hosting
 from service.lifecycle import Lifecycle
 from service.serving import DrainingServer, ServeError, address_of, bind, web_config
 from service.settings import Settings
-from service.translator import Translator
-from tests.fakes import FakeEngine, fake_translator, served_model
+from tests.fakes import FakeEngine, served_model
+from tests.service.hosting.pretended import fake_hosting
 from tests.service.http_client import read_events, streamed_texts
 
 PATIENCE = 60.0
@@ -70,11 +71,11 @@ def running(
     app = create_app(None, settings, lifecycle=lifecycle)
     listener = bind("127.0.0.1", 0)
 
-    def load() -> Translator:
+    def load() -> Hosting:
         assert stage.loaded.wait(PATIENCE)
         if failure is not None:
             raise failure
-        return fake_translator(served_model(engine))
+        return fake_hosting(lifecycle, served_model(engine))
 
     server = DrainingServer(web_config(app), settings, lifecycle, load)
     stage = Running(server, address_of(listener), engine)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-TURNS, PATIENCE_SECONDS = 1_000, 60.0
+TURNS, PATIENCE_SECONDS = 1_000, 30.0
 
 
 async def until(condition: Callable[[], bool]) -> None:
