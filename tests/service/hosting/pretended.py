@@ -13,9 +13,11 @@ from pathlib import Path
 from model.manifest import BundleError
 from service.hosting.budget import Budget
 from service.hosting.bundle_folders import BundleFolders, FoundBundle, MemoryNeed, unknown_folder
+from service.hosting.change import SwapMode
 from service.hosting.hosting import Hosting
 from service.hosting.instances import Instances
 from service.hosting.stage import Stage
+from service.jobs import TranslationJob
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.registry import ServedModel
@@ -175,3 +177,15 @@ def fake_hosting(lifecycle: Lifecycle, *models: ServedModel) -> Hosting:
 
     stage = Stage(lifecycle, _PlainTranslators(metrics), start, instances, PATIENCE_SECONDS)
     return Hosting(folders, instances, stage, Budget(0, lambda: None), metrics)
+
+
+async def translated(stage: Pretended, **fields: str) -> str:
+    """One sentence by what is served now; `fields` are the job's."""
+    job = TranslationJob(texts=("One.",), options={}, **{"source": "en", **fields})  # type: ignore[arg-type]
+    with await stage.lifecycle.require_translator().start(job) as running:
+        return (await running.result()).texts[0].candidates[0].text
+
+
+async def load(stage: Pretended, folder: str, mode: SwapMode = "none") -> None:
+    """Begin and wait for the end. Raises ServiceError."""
+    await (await stage.hosting.load(folder, mode)).finished()

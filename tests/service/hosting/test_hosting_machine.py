@@ -148,7 +148,7 @@ class HostingMachine(RuleBasedStateMachine):
     def unload(self, name: str) -> None:
         self.steps += 1
         try:
-            self.stage.hosting.unload(name)
+            self.wait(self._unload(name))
         except ChangeInProgress:
             assert name in self.busy()
         except ModelNotLoaded:
@@ -158,6 +158,9 @@ class HostingMachine(RuleBasedStateMachine):
         else:
             self.open.append((self.serving.pop(name), self.steps))
             del self.served[name]
+
+    async def _unload(self, name: str) -> None:
+        self.stage.hosting.unload(name)
 
     @rule()
     def come(self) -> None:
