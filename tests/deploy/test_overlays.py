@@ -72,6 +72,8 @@ def test_the_development_overlay_is_small_and_open_at_a_port_of_the_node() -> No
     assert container["imagePullPolicy"] == "IfNotPresent"
     (service,) = of_kind(objects, "Service")
     assert service["spec"]["type"] == "NodePort"
+    (port,) = service["spec"]["ports"]
+    assert (port["nodePort"], port["targetPort"]) == (30800, "http")
 
 
 def test_a_changed_setting_is_a_new_revision() -> None:

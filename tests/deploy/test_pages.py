@@ -1,14 +1,19 @@
 """What the pages about deploying tell their reader to write and to apply has no fault."""
 
+import os
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.deploy.checks import faults
+from tests.deploy.manifests import of_kind
 from tests.deploy.pages import commands, files, folders, manifests, written
-from tests.deploy.rendering import COMPONENTS, OVERLAYS, ROOT, kustomize, objects, render
+from tests.deploy.rendering import COMPONENTS, OVERLAYS, ROOT, kubectl, kustomize, objects, render
+from tests.deploy.rules.containers import version
 
 # Written elsewhere at this time.
 COMING = {"scaling.md", "model-lifecycle.md"}
@@ -71,3 +76,52 @@ def test_commands_and_files_of_a_page_are_found() -> None:
     assert folders(page) == ["deploy/overlays/x", "deploy/a"]
     assert list(files(page)) == ["deploy/overlays/x/kustomization.yaml"]
     assert len(commands(page)) == 2
+
+
+def test_kubectl_understands_every_command_of_the_page(tmp_path: Path) -> None:
+    """Each is run against an address where nobody is: options are read before anybody is asked."""
+    (tmp_path / "config").write_text(NOBODY)
+    folder = written(text_of("docs/deploy.md"), tmp_path)
+    (folder / "checkpoints").symlink_to(ROOT / "checkpoints")
+    lines = [line for line in commands(text_of("docs/deploy.md")) if line.startswith("kubectl ")]
+    assert len(lines) > 20
+    misunderstood = {line: said for line in lines if (said := _misunderstood(line, folder))}
+    assert misunderstood == {}
+
+
+@pytest.mark.parametrize(
+    "line", ["kubectl rollot status", "kubectl get pods --nmspace x", "kubectl wait pod/x"]
+)
+def test_a_command_that_kubectl_does_not_understand_is_caught(line: str, tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(NOBODY)
+    assert _misunderstood(line, tmp_path) != ""
+
+
+NOBODY = """
+apiVersion: v1
+kind: Config
+current-context: nobody
+clusters: [{name: nobody, cluster: {server: "http://127.0.0.1:1"}}]
+contexts: [{name: nobody, context: {cluster: nobody, user: nobody}}]
+users: [{name: nobody, user: {}}]
+"""
+
+
+def _misunderstood(line: str, folder: Path) -> str:
+    """What kubectl says against the command; empty when it only found nobody, or when it needed nobody."""
+    command = [kubectl(), *shlex.split(line)[1:]]
+    environment = os.environ | {"KUBECONFIG": str(folder / "config"), "HOME": str(folder)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    reached = done.returncode == 0 or "refused" in done.stderr
+    return "" if reached else done.stderr
+
+
+def test_versions_and_ports_of_the_page_are_those_of_the_manifests() -> None:
+    text = text_of("docs/deploy.md")
+    assert set(re.findall(r"verto:(\d[\w.-]*)", text)) == {version(), f"{version()}-cuda"}
+    (service,) = of_kind(render("dev"), "Service")
+    port = service["spec"]["ports"][0]["nodePort"]
+    assert f"- containerPort: {port}\n        hostPort: {port}" in text
+    assert f"http://127.0.0.1:{port}" in text
