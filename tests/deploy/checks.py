@@ -32,6 +32,7 @@ SENSE: tuple[Rule, ...] = (
     life.a_start_is_waited_for,
     life.budgets_say_one_bound,
     life.drain_outlasts_the_longest_translation,
+    life.metrics_are_scraped_where_they_are,
     life.probes_are_declared,
     life.rollout_keeps_capacity,
     network.policies_are_spelt_right,

@@ -58,6 +58,21 @@ _SHAPE = {
             "gateway",
             "timeouts.request",
         ),
+        Mistake(
+            "a misspelt interval",
+            "ServiceMonitor",
+            misspelt("spec.endpoints.0.interval", "intervall"),
+            "monitoring",
+            "intervall: no such field",
+        ),
+        Mistake("no way to scrape", "ServiceMonitor", without("spec.endpoints"), "monitoring", "endpoints"),
+        Mistake(
+            "a rule without expression",
+            "PrometheusRule",
+            without("spec.groups.0.rules.0.expr"),
+            "monitoring",
+            "expr",
+        ),
     ],
     "quantities_parse": [
         deployment("gigabytes with a B", at(SERVER + "resources.limits.memory", "2GB"), says="'2GB'"),
@@ -152,6 +167,12 @@ _REFERENCES = {
             "a budget of nobody", "PodDisruptionBudget", at("spec.selector.matchLabels", {"app": "verto"})
         ),
         Mistake("a policy of everybody", "NetworkPolicy", at("spec.podSelector", {}), "networkpolicy"),
+        Mistake(
+            "a monitor of nobody",
+            "ServiceMonitor",
+            at("spec.selector.matchLabels", {"app": "verto"}),
+            "monitoring",
+        ),
     ],
     "spread_counts_the_same_pods": [
         deployment(
@@ -160,6 +181,9 @@ _REFERENCES = {
         ),
     ],
     "ports_exist": [
+        Mistake(
+            "a scrape of another port", "ServiceMonitor", at("spec.endpoints.0.port", "web"), "monitoring"
+        ),
         Mistake(
             "a target port of nobody", "Service", at("spec.ports.0.targetPort", "web"), says="targetPort"
         ),
@@ -222,6 +246,9 @@ _LIFE = {
             at(SERVER + "livenessProbe.httpGet.path", "/health/ready"),
             says="liveness",
         ),
+    ],
+    "metrics_are_scraped_where_they_are": [
+        Mistake("a misspelt page", "ServiceMonitor", at("spec.endpoints.0.path", "/metric"), "monitoring"),
     ],
     "a_start_is_waited_for": [
         deployment("a rollout given up during a start", at("spec.progressDeadlineSeconds", 60)),

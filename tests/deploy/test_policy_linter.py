@@ -20,7 +20,7 @@ INSTALL_SECONDS = 60
 pytestmark = pytest.mark.slow
 
 GOOD = {
-    "cpu": ("networkpolicy", "ingress", "gateway", "hpa", "model-volume"),
+    "cpu": ("networkpolicy", "ingress", "gateway", "hpa", "model-volume", "monitoring"),
     "gpu": ("networkpolicy", "keda", "model-image"),
     "dev": ("networkpolicy",),
 }
@@ -47,7 +47,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     for name, mistake in BAD.items():
         _write(folder / f"{name}.yaml", mistake.planted())
     options = [word for path in sorted(folder.iterdir()) for word in ("-f", str(path))]
-    done = _run("-o", "json", *options, seconds=120)
+    done = _run("-o", "json", *options, seconds=300)
     assert done.returncode == 1, done.stderr
     rules: dict[str, set[str]] = {path.stem: set() for path in folder.iterdir()}
     for failed in _failed(json.loads(done.stdout)):

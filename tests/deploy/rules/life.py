@@ -1,4 +1,4 @@
-"""A pod's life: start, probes, drain, rollout. Reads the rendered objects, and the server's own defaults."""
+"""A pod's life: start, probes, scrapes, drain, rollout; reads rendered objects and the server's defaults."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -45,6 +45,14 @@ def probes_are_declared(objects: list[Manifest]) -> Iterator[str]:
             asked = container.get(kind, {}).get("httpGet", {}).get("path")
             if asked != path or path not in declared_paths():
                 yield f"{title(deployment)}: {kind} asks {asked}, not {path}"
+
+
+def metrics_are_scraped_where_they_are(objects: list[Manifest]) -> Iterator[str]:
+    """A monitor asks the address that the app has."""
+    for monitor in of_kind(objects, "ServiceMonitor"):
+        for endpoint in monitor["spec"]["endpoints"]:
+            if endpoint.get("path", "/metrics") not in declared_paths():
+                yield f"{title(monitor)}: scrapes {endpoint['path']}, which the server does not have"
 
 
 def a_start_is_waited_for(objects: list[Manifest]) -> Iterator[str]:
