@@ -1,6 +1,8 @@
 // Blocks for rows as they grow, and tables of ancestors as they fork: what a cache's changes do. See cache.h.
 #include "cache.h"
 
+#include <algorithm>
+
 namespace verto {
 
 namespace {
@@ -39,7 +41,7 @@ Source::Source(int layers, int heads_, int head_width_, int length_)
     : heads(heads_), head_width(head_width_), length(length_),
       room((length_ + LANES - 1) / LANES * LANES),
       head_size(static_cast<size_t>(head_width_) * (room + length_)),
-      memory(head_size * layers * heads_, false) {}
+      memory(head_size * layers * heads_) {}
 
 Cache::~Cache() {
   for (const auto& segment : segments_) pool_->give_back(segment->blocks);
@@ -85,6 +87,21 @@ void Cache::retreat() {
     segment->blocks.resize(segment->blocks.size() - segment->rows);
     pool_->give_back(taken);
   }
+}
+
+Turn Cache::turn(const int64_t* token_ids, bool all) {
+  Turn turn{{}, {0}};
+  size_t first = 0;
+  for (const auto& segment : segments_) {
+    const int64_t* own = token_ids + first;
+    const bool is_alike = std::all_of(own, own + segment->rows, [&](int64_t id) { return id == *own; });
+    const int computed = segment->filled == 1 && is_alike && !all ? 1 : segment->rows;
+    for (int i = 0; i < computed; ++i) turn.rows.push_back(static_cast<int>(first) + i);
+    for (int i = computed; i < segment->rows; ++i) rows_[first + i].ancestors.front() = rows_[first].block;
+    turn.starts.push_back(static_cast<int>(turn.rows.size()));
+    first += segment->rows;
+  }
+  return turn;
 }
 
 bool Cache::reorder(const int64_t* parents) {

@@ -56,7 +56,7 @@ struct Source {
   float* values(int layer, int head) { return keys(layer, head) + static_cast<size_t>(head_width) * room; }
   int heads, head_width, length, room;
   size_t head_size;
-  Memory<float> memory;
+  Passing<float> memory;
 };
 
 struct Segment {
@@ -68,6 +68,12 @@ struct Segment {
 struct Row {
   int32_t block = -1;              // where it writes
   std::vector<int32_t> ancestors;  // the block of each position of its history
+};
+
+// The rows that a step computes: all, but of a segment that begins with equal rows the first alone.
+struct Turn {
+  std::vector<int> rows;    // [C] their numbers
+  std::vector<int> starts;  // [G + 1] where a segment's rows begin among these
 };
 
 class Cache {
@@ -83,6 +89,9 @@ class Cache {
   // Every row has one more position, in its own block; `retreat` takes that back.
   void advance();
   void retreat();
+  // Who is computed once `advance` has made room. The other rows of a segment that begins have their first position
+  // where its first row writes it. `all`: every row is to be computed.
+  Turn turn(const int64_t* token_ids, bool all);
   // False, and nothing has changed, when a parent is no row of the row's own segment.
   bool reorder(const int64_t* parents);
   void keep(const uint8_t* kept);

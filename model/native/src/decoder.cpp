@@ -1,51 +1,70 @@
 // One position of every row: embedding, layers, scores of all tokens. See network.h.
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
 #include "network.h"
 
 namespace verto {
 
-void Network::step(const int64_t* token_ids, Cache& cache, const StepResult& result) {
-  const int count = static_cast<int>(cache.rows().size());
-  float* x = scratch_.x.grown(static_cast<size_t>(count) * width);
-  for (int row = 0, segment = 0, last = 0; row < count; ++row) {
-    while (row >= last + cache.segments()[segment]->rows) last += cache.segments()[segment++]->rows;
-    const int position = cache.segments()[segment]->filled - 1;
-    embed_row(target, target_tokens(), token_ids[row], position, x + static_cast<size_t>(row) * width);
+namespace {
+
+// Within these bounds of a row's largest logit, sums of e^logit neither overflow nor vanish.
+constexpr float LARGEST_PLAIN = 60.0f;
+
+// log(sum e^logit) by the sums of panels, which are of no use where the largest of all is far from zero.
+float log_sum(const float* logits, int count, const float* most, const float* sums, int panels) {
+  const float top = *std::max_element(most, most + panels);
+  double total = 0.0;
+  if (std::fabs(top) < LARGEST_PLAIN) {
+    for (int panel = 0; panel < panels; ++panel) total += sums[panel];
+    return static_cast<float>(std::log(total));
   }
-  for (int layer = 0; layer < sizes.decoder_layers; ++layer) decode_layer(layer, x, cache, result);
-  score_tokens(x, count, result);
+  for (int i = 0; i < count; ++i) total += std::exp(static_cast<double>(logits[i]) - top);
+  return static_cast<float>(top + std::log(total));
 }
 
-void Network::decode_layer(int index, float* x, Cache& cache, const StepResult& step) {
+}  // namespace
+
+void Network::step(const int64_t* token_ids, Cache& cache, const StepResult& result) {
+  const bool is_watched = result.attention != nullptr || result.shares != nullptr;
+  const Turn turn = cache.turn(token_ids, is_watched);
+  const int count = static_cast<int>(turn.rows.size());
+  float* x = scratch_.x.grown(static_cast<size_t>(count) * width);
+  for (size_t segment = 0; segment + 1 < turn.starts.size(); ++segment)
+    for (int i = turn.starts[segment]; i < turn.starts[segment + 1]; ++i)
+      embed_row(target, target_tokens(), token_ids[turn.rows[i]], cache.segments()[segment]->filled - 1,
+                x + static_cast<size_t>(i) * width);
+  for (int layer = 0; layer < sizes.decoder_layers; ++layer) decode_layer(layer, x, turn, cache, result);
+  score_tokens(x, count, result);
+  spread(turn, cache, result);
+}
+
+void Network::decode_layer(int index, float* x, const Turn& turn, Cache& cache, const StepResult& step) {
   const DecoderLayer& layer = decoder[index];
-  const int count = static_cast<int>(cache.rows().size()), columns = sizes.decoder_heads * decoder_head;
+  const int count = static_cast<int>(turn.rows.size()), columns = sizes.decoder_heads * decoder_head;
   const bool pre = sizes.pre_norm != 0;
   float* heads = scratch_.heads.grown(static_cast<size_t>(count) * columns);
   Result projected;
   projected.out = scratch_.wide.grown(static_cast<size_t>(count) * 3 * columns);
   projected.pitch = projected.columns = 3 * columns;
   multiply(layer.qkv, ready(x, count, width, width, pre ? &layer.after_self : nullptr), projected, threads);
-  attend_rows(index, projected.out, cache, heads);
+  attend_rows(index, projected.out, turn, cache, heads);
   add_to(x, layer.joined, ready(heads, count, columns, columns, nullptr), layer.after_self);
 
   projected.pitch = projected.columns = columns;
   multiply(layer.query, ready(x, count, width, width, pre ? &layer.after_cross : nullptr), projected, threads);
-  attend_sources(index, projected.out, cache, step, heads);
+  attend_sources(index, projected.out, turn, cache, step, heads);
   add_to(x, layer.source_joined, ready(heads, count, columns, columns, nullptr), layer.after_cross);
   feed_forward(x, count, layer.inner, layer.outer, layer.after_feed);
 }
 
 // The new position's keys and values into the row's own block, then attention over its history.
-void Network::attend_rows(int layer, const float* qkv, Cache& cache, float* heads) {
+void Network::attend_rows(int layer, const float* qkv, const Turn& turn, Cache& cache, float* heads) {
   const int count = sizes.decoder_heads, columns = count * decoder_head;
   const auto& segments = cache.segments();
-  std::vector<int> starts(1, 0);
   int longest = 0;
-  for (const auto& segment : segments) {
-    starts.push_back(starts.back() + segment->rows);
-    longest = std::max(longest, segment->filled);
-  }
+  for (const auto& segment : segments) longest = std::max(longest, segment->filled);
   for (Memory<float>& own : scratch_.own) own.grown(round_up(longest, LANES));
   const float scale = 1.0f / std::sqrt(static_cast<float>(sizes.d_model / count));
   // Rows of a segment share much of their histories: they follow one another on one thread, head by head.
@@ -53,29 +72,27 @@ void Network::attend_rows(int layer, const float* qkv, Cache& cache, float* head
     for (int item = begin; item < end; ++item) {
       const int segment = item / count, head = item % count, length = segments[segment]->filled;
       const int place = (length - 1) % BLOCK;
-      for (int row = starts[segment]; row < starts[segment + 1]; ++row) {
-        const std::vector<int32_t>& ancestors = cache.rows()[row].ancestors;
-        const float* query = qkv + static_cast<size_t>(row) * 3 * columns + head * decoder_head;
+      for (int i = turn.starts[segment]; i < turn.starts[segment + 1]; ++i) {
+        const std::vector<int32_t>& ancestors = cache.rows()[turn.rows[i]].ancestors;
+        const float* query = qkv + static_cast<size_t>(i) * 3 * columns + head * decoder_head;
         float* block = cache.pool().at(ancestors.back(), layer, head);
         std::memcpy(block + place * decoder_head, query + columns, sizeof(float) * decoder_head);
         std::memcpy(block + (BLOCK + place) * decoder_head, query + 2 * columns, sizeof(float) * decoder_head);
         attend_history(query, cache.pool(), layer, head, ancestors.data(), length, scale,
-                       heads + static_cast<size_t>(row) * columns + head * decoder_head,
+                       heads + static_cast<size_t>(i) * columns + head * decoder_head,
                        scratch_.own[thread].data());
       }
     }
   });
 }
 
-void Network::attend_sources(int layer, const float* queries, Cache& cache, const StepResult& step, float* heads) {
+void Network::attend_sources(int layer, const float* queries, const Turn& turn, Cache& cache, const StepResult& step,
+                             float* heads) {
   const int count = sizes.decoder_heads, columns = count * decoder_head;
   const auto& segments = cache.segments();
-  std::vector<int> starts(1, 0);
+  const std::vector<int>& starts = turn.starts;
   int longest = 0;
-  for (const auto& segment : segments) {
-    starts.push_back(starts.back() + segment->rows);
-    longest = std::max(longest, segment->source.length);
-  }
+  for (const auto& segment : segments) longest = std::max(longest, segment->source.length);
   const bool watched = step.attention != nullptr && layer == sizes.alignment_layer;
   const int rows = starts.back();
   float* shares = nullptr;  // [H, R, S]
@@ -92,7 +109,7 @@ void Network::attend_sources(int layer, const float* queries, Cache& cache, cons
       const size_t first = static_cast<size_t>(starts[segment]) * columns + head * decoder_head;
       float* own = shares == nullptr
                        ? nullptr : shares + (static_cast<size_t>(head) * rows + starts[segment]) * longest;
-      attend(queries + first, columns, segments[segment]->rows, keys, scale, heads + first, columns,
+      attend(queries + first, columns, starts[segment + 1] - starts[segment], keys, scale, heads + first, columns,
              scratch_.own[thread].data(), own, longest);
     }
   });
@@ -118,12 +135,29 @@ void Network::score_tokens(float* x, int count, const StepResult& step) {
   const Norm* norm = sizes.final_norm ? &decoder_norm : nullptr;
   multiply(output, ready(x, count, width, width, norm), logits, threads);
   for (int row = 0; row < count; ++row) {
-    const float* most = step.block_max + static_cast<size_t>(row) * output.panels;
-    const float* sums = logits.block_sum + static_cast<size_t>(row) * output.panels;
-    const float top = *std::max_element(most, most + output.panels);
-    float total = 0.0f;
-    for (int panel = 0; panel < output.panels; ++panel) total += sums[panel] * std::exp(most[panel] - top);
-    step.log_sums[row] = top + std::log(total);
+    const size_t place = static_cast<size_t>(row) * output.panels;
+    step.log_sums[row] = log_sum(step.logits + static_cast<size_t>(row) * logits.pitch, logits.columns,
+                                 step.block_max + place, logits.block_sum + place, output.panels);
+  }
+}
+
+// From the rows that were computed to all rows of the cache, the last first: no answer is written over one that
+// has still to be copied.
+void Network::spread(const Turn& turn, Cache& cache, const StepResult& step) const {
+  const size_t vocabulary = sizes.target_vocabulary, panels = output.panels;
+  const auto copy = [](float* values, size_t from, size_t to, size_t width) {
+    std::memcpy(values + to * width, values + from * width, sizeof(float) * width);
+  };
+  size_t to = cache.rows().size();
+  for (size_t segment = cache.segments().size(); segment-- > 0;) {
+    const int computed = turn.starts[segment + 1] - turn.starts[segment];
+    for (int i = cache.segments()[segment]->rows; i-- > 0;) {
+      const size_t from = turn.starts[segment] + std::min(i, computed - 1);
+      if (from == --to) return;  // neither this row nor one before it has moved
+      copy(step.logits, from, to, vocabulary);
+      copy(step.block_max, from, to, panels);
+      copy(step.log_sums, from, to, 1);
+    }
   }
 }
 

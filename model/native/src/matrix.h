@@ -70,7 +70,8 @@ struct Result {
   int columns = 0;
   Activation activation = Activation::none;
   const float* residual = nullptr;  // [R, pitch]; may be `out`
-  // For each row and panel the largest value and the sum of e^(value - largest), [R, panels]; or null.
+  // For each row and panel the largest value and the sum of e^value, [R, panels]; or null. A sum is right where the
+  // row's largest value is below 80.
   float* block_max = nullptr;
   float* block_sum = nullptr;
 };

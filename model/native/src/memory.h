@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <new>
 #include <utility>
 #include <vector>
@@ -104,6 +105,26 @@ class Memory {
   Pages pages_;
   T* data_ = nullptr;
   size_t count_ = 0;
+};
+
+// As `Memory`, for what comes and goes all the time: the heap's, which keeps what is freed, not set to anything.
+template <class T>
+class Passing {
+ public:
+  explicit Passing(size_t count)
+      : data_(static_cast<T*>(std::aligned_alloc(64, round_up(count * sizeof(T), 64)))), count_(count) {
+    if (data_ == nullptr) throw std::bad_alloc();
+  }
+  Passing(Passing&& other) noexcept : data_(std::exchange(other.data_, nullptr)), count_(other.count_) {}
+  Passing& operator=(Passing&&) = delete;
+  ~Passing() { std::free(data_); }
+
+  T* data() { return data_; }
+  size_t num_bytes() const { return count_ * sizeof(T); }
+
+ private:
+  T* data_;
+  size_t count_;
 };
 
 }  // namespace verto

@@ -102,10 +102,12 @@ class Network {
   void attend_encoder(const float* qkv, const int32_t* lengths, int segments, float* heads);
   void remember_sources(const float* x, int count, const int32_t* lengths, int segments, Source* const* sources);
 
-  void decode_layer(int index, float* x, Cache& cache, const StepResult& result);
-  void attend_rows(int layer, const float* qkv, Cache& cache, float* heads);
-  void attend_sources(int layer, const float* queries, Cache& cache, const StepResult& result, float* heads);
+  void decode_layer(int index, float* x, const Turn& turn, Cache& cache, const StepResult& result);
+  void attend_rows(int layer, const float* qkv, const Turn& turn, Cache& cache, float* heads);
+  void attend_sources(int layer, const float* queries, const Turn& turn, Cache& cache, const StepResult& result,
+                      float* heads);
   void score_tokens(float* x, int count, const StepResult& result);
+  void spread(const Turn& turn, Cache& cache, const StepResult& result) const;
 
   Scratch scratch_;
 };

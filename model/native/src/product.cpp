@@ -106,37 +106,24 @@ inline void finish(const Matrix& m, const Result& result, int row, int column, c
   }
 }
 
-// Of each of M rows the largest of 64 values and the sum of e^(value - largest), from what was just stored. Step
-// by step over all rows, since within a row every step waits for the one before.
+// Of each of M rows the largest of 64 values and the sum of their exponentials, from what was just stored. The
+// filling of the last panel counts as the least of all numbers, whose exponential is nothing beside any other.
 template <int M>
 inline void summarise(const Result& result, int panels, int row, int panel) {
-  constexpr int V = PANEL / LANES;
-  const int count = result.columns - panel * PANEL < PANEL ? result.columns - panel * PANEL : PANEL;
+  const int count = result.columns - panel * PANEL;
   const float* values = result.out + static_cast<size_t>(row) * result.pitch + panel * PANEL;
   const F16 least = splat(-3.402823466e38f);
-  F16 parts[M][V], most[M], totals[M];
-  float top[M];
   for (int i = 0; i < M; ++i, values += result.pitch) {
-    for (int v = 0; v < V; ++v) {
-      const int left = count - v * LANES;
-      if (left >= LANES) parts[i][v] = load(values + v * LANES);
-      else parts[i][v] = left > 0 ? keep_first(load_some(values + v * LANES, left), left, least) : least;
+    F16 v[PANEL / LANES];
+    for (int part = 0; part < PANEL / LANES; ++part) {
+      const int left = count - part * LANES;
+      if (left >= LANES) v[part] = load(values + part * LANES);
+      else v[part] = left > 0 ? keep_first(load_some(values + part * LANES, left), left, least) : least;
     }
-    most[i] = max(max(parts[i][0], parts[i][1]), max(parts[i][2], max(parts[i][3], least)));
-  }
-  for (int i = 0; i < M; ++i) top[i] = largest(most[i]);
-  for (int i = 0; i < M; ++i) {
-    totals[i] = zero();
-    for (int v = 0; v < V; ++v) {
-      const int left = count - v * LANES;
-      const F16 share = exp_below_zero(parts[i][v] - splat(top[i]));
-      totals[i] = totals[i] + (left >= LANES ? share : keep_first(share, left > 0 ? left : 0, zero()));
-    }
-  }
-  for (int i = 0; i < M; ++i) {
     const size_t place = static_cast<size_t>(row + i) * panels + panel;
-    result.block_max[place] = top[i];
-    result.block_sum[place] = sum(totals[i]);
+    result.block_max[place] = largest(max(max(v[0], v[1]), max(v[2], max(v[3], least))));
+    result.block_sum[place] =
+        sum((exp_below_80(v[0]) + exp_below_80(v[1])) + (exp_below_80(v[2]) + exp_below_80(v[3])));
   }
 }
 

@@ -9,13 +9,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <vector>
+
+#include "simd.h"
 
 namespace verto::select {
 
 constexpr int BLOCK = 64;  // tokens whose largest logit is told together
-constexpr int LANE = 16;   // numbers that are compared together
 constexpr float NEVER = -std::numeric_limits<float>::infinity();
 
 struct Token {
@@ -34,20 +36,25 @@ struct Rows {
   float* block_max_of(int64_t row) const { return given.block_max + place(row) * blocks(); }
 };
 
-// Whether any of `count` numbers, less `shift`, is above `floor`, or as high where equals count as well.
-template <bool or_equal>
-inline bool any_above(const float* values, int count, float shift, float floor) {
-  int found = 0;
-  const auto look = [&](int i) {
-    const float value = values[i] - shift;
-    found |= or_equal ? value >= floor : value > floor;
-  };
-  if (count == LANE) {
-    for (int i = 0; i < LANE; ++i) look(i);  // a fixed number becomes one vector
-  } else {
-    for (int i = 0; i < count; ++i) look(i);
+// Calls found(place) for each of `count` numbers that, less `shift`, is at least `floor`, in their order.
+template <class Found>
+inline void each_at_least(const float* values, int64_t count, float shift, float floor, const Found& found) {
+  for (int64_t first = 0; first < count; first += LANES) {
+    const int left = static_cast<int>(std::min<int64_t>(LANES, count - first));
+    const F16 some = left == LANES ? load(values + first) : load_some(values + first, left);
+    uint32_t bits = at_least(some - splat(shift), splat(floor)) & ((1u << left) - 1);
+    for (; bits != 0; bits &= bits - 1) found(first + __builtin_ctz(bits));
   }
-  return found != 0;
+}
+
+// The largest of `count` numbers; not-a-number is none of them.
+inline float largest_of(const float* values, int64_t count) {
+  F16 most = splat(NEVER);
+  for (int64_t first = 0; first < count; first += LANES) {
+    const int left = static_cast<int>(std::min<int64_t>(LANES, count - first));
+    most = max(left == LANES ? load(values + first) : keep_first(load_some(values + first, left), left, most), most);
+  }
+  return largest(most);
 }
 
 // While it lives, barred tokens have the logit -inf, and the largest of their blocks are right.
@@ -80,17 +87,17 @@ class Barred {
     change(logits + token, NEVER);
     const int64_t block = token / BLOCK, first = block * BLOCK;
     const int64_t end = std::min<int64_t>(first + BLOCK, rows.given.vocabulary);
-    change(rows.block_max_of(row) + block, *std::max_element(logits + first, logits + end));
+    change(rows.block_max_of(row) + block, largest_of(logits + first, end - first));
   }
 
   std::vector<Change> undo_;
 };
 
-// The best `count` tokens of a row, found without looking at most of its blocks: those `count` blocks whose
-// largest are the highest hold so many tokens at least as high, so a block below all of these holds none.
+// The best `count` tokens of a row, found without looking at most of its blocks: `count` blocks whose largest are at
+// least as high as some floor hold so many tokens that are, so a block below it holds none of the best.
 class Finder {
  public:
-  explicit Finder(int64_t count) : count_(count) { best_.reserve(count), highest_.reserve(count); }
+  explicit Finder(int64_t count) : count_(count) { best_.reserve(count); }
 
   const std::vector<Token>& find(const Rows& rows, int64_t row) {
     const float log_sum = rows.log_sum_of(row);
@@ -100,54 +107,33 @@ class Finder {
       return best_;
     }
     const float *logits = rows.logits_of(row), *block_max = rows.block_max_of(row);
-    const int64_t blocks = rows.blocks();
-    const float floor = floor_of(block_max, blocks, log_sum);
-    for (int64_t first = 0; first < blocks; first += LANE) {
-      const int lane = static_cast<int>(std::min<int64_t>(LANE, blocks - first));
-      if (!any_above<true>(block_max + first, lane, log_sum, floor)) continue;
-      for (int64_t block = first; block < first + lane; ++block)
-        if (block_max[block] - log_sum >= floor) look_through(logits, rows.given.vocabulary, block, log_sum, floor);
-    }
+    const float floor = floor_of(block_max, rows.blocks()) - log_sum;
+    each_at_least(block_max, rows.blocks(), log_sum, floor, [&](int64_t block) {
+      const int64_t first = block * BLOCK, count = std::min<int64_t>(BLOCK, rows.given.vocabulary - first);
+      each_at_least(logits + first, count, log_sum, floor, [&](int64_t place) {
+        insert({logits[first + place] - log_sum, first + place});
+      });
+    });
     return best_;
   }
 
  private:
-  bool is_full() const { return static_cast<int64_t>(best_.size()) == count_; }
-
-  // The `count`-th highest of the blocks' largest; -inf where there are fewer blocks.
-  float floor_of(const float* block_max, int64_t blocks, float log_sum) {
+  // What the largest of `count` blocks reach; -inf where there are fewer blocks.
+  float floor_of(const float* block_max, int64_t blocks) {
     if (blocks < count_) return NEVER;
-    highest_.assign(count_, NEVER);
-    for (int64_t first = 0; first < blocks; first += LANE) {
-      const int lane = static_cast<int>(std::min<int64_t>(LANE, blocks - first));
-      if (!any_above<false>(block_max + first, lane, log_sum, highest_.back())) continue;
-      for (int64_t block = first; block < first + lane; ++block) raise(block_max[block] - log_sum);
+    highest_.assign(block_max, block_max + blocks);
+    if (count_ <= LANES && blocks > LANES) {  // sixteen blocks of which each is the highest of some will do
+      for (int64_t i = LANES; i < blocks; ++i) highest_[i % LANES] = std::max(highest_[i % LANES], highest_[i]);
+      highest_.resize(LANES);
     }
-    return highest_.back();
-  }
-
-  void raise(float value) {
-    if (!(value > highest_.back())) return;
-    auto place = highest_.end() - 1;
-    for (; place != highest_.begin() && value > *(place - 1); --place) *place = *(place - 1);
-    *place = value;
-  }
-
-  void look_through(const float* logits, int64_t vocabulary, int64_t block, float log_sum, float floor) {
-    const int64_t end = std::min<int64_t>((block + 1) * BLOCK, vocabulary);
-    for (int64_t first = block * BLOCK; first < end; first += LANE) {
-      const int lane = static_cast<int>(std::min<int64_t>(LANE, end - first));
-      if (!any_above<true>(logits + first, lane, log_sum, floor)) continue;
-      for (int64_t id = first; id < first + lane; ++id) {
-        const float value = logits[id] - log_sum;
-        if (value >= floor) insert({value, id});
-      }
-    }
+    const auto place = highest_.begin() + (count_ - 1);
+    std::nth_element(highest_.begin(), place, highest_.end(), std::greater<float>());
+    return *place;
   }
 
   // Ids come in their order, so an equal one goes behind those that are there.
   void insert(Token token) {
-    if (is_full()) {
+    if (static_cast<int64_t>(best_.size()) == count_) {
       if (!(token.log_prob > best_.back().log_prob)) return;
       best_.pop_back();
     }
@@ -233,11 +219,12 @@ class Beams {
   bool look(int64_t first_row, int64_t width) {
     bool fails = false;
     for (int64_t slot = 0; slot < width; ++slot) {
-      const std::vector<Token>& best = finder_.find(rows_, first_row + slot);
       Token* place = tokens_.data() + slot * per_row_;
-      std::copy(best.begin(), best.end(), place);
-      heads_[slot] = {place, place + best.size()};
-      fails |= std::isnan(place->log_prob);
+      heads_[slot] = {place, place};
+      fails |= !std::isfinite(rows_.log_sum_of(first_row + slot));
+      if (!(sums_[first_row + slot] > NEVER)) continue;  // no beam is on it, so that nothing comes of its tokens
+      const std::vector<Token>& best = finder_.find(rows_, first_row + slot);
+      heads_[slot].end = std::copy(best.begin(), best.end(), place);
     }
     return fails;
   }

@@ -55,3 +55,21 @@ def test_threads_change_no_bit(library: Library, precision: str) -> None:
     expected = answers(one, sources, list(range(7)))
     assert torch.equal(answers(two, sources, list(range(7))), expected)
     assert torch.equal(answers(three, sources, list(range(7))), expected)
+
+
+@pytest.mark.parametrize("precision", NUMBERS)
+def test_rows_that_begin_alike_are_what_one_row_is(library: Library, precision: str) -> None:
+    """Equal rows of a new segment are computed once, among others that are not, and go on apart."""
+    network = native(tiny_model(), library, precision)
+    sources = random_sources(2, [6, 3, 8], TINY_VOCABULARY)
+    begin, then = [5, 5, 5, 5, 7, 7, 9, 5, 5], [4, 8, 6, 10, 11, 11, 12, 4, 5]
+    rows = [4, 2, 3]
+    together, found = network.open(sources, rows, [STEPS] * 3), []
+    for tokens in (begin, then, begin):
+        found.append(network.step(torch.tensor(tokens), together).log_probs().clone())
+    owners = [segment for segment, count in enumerate(rows) for _ in range(count)]
+    for row, owner in enumerate(owners):
+        alone = network.open([sources[owner]], [1], [STEPS])
+        for step, tokens in enumerate((begin, then, begin)):
+            expected = network.step(torch.tensor(tokens[row : row + 1]), alone).log_probs()
+            assert torch.equal(found[step][row : row + 1], expected)

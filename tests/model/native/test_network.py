@@ -115,6 +115,18 @@ def test_what_a_target_looks_at_is_what_the_module_looks_at(library: Library) ->
     assert distance(found, cross_attention(model, source, target)) < 1e-5
 
 
+@pytest.mark.parametrize("shift", [-500.0, -75.0, 0.0, 75.0, 500.0])
+def test_log_probs_are_right_however_far_logits_are_from_zero(library: Library, shift: float) -> None:
+    model = tiny_model(3, output_bias=True).requires_grad_(False)
+    assert model.output.bias is not None
+    model.output.bias.add_(shift)
+    ours, theirs = (
+        network.step(torch.tensor([4, 5]), network.open([[5, 6, 3]], [2], [4])).log_probs()
+        for network in (native(model, library), EagerNetwork(model))
+    )
+    assert distance(ours, theirs) < 3e-4
+
+
 def test_top_is_the_best_of_log_probs(best: Library) -> None:
     network = native(tiny_model(), best)
     tops = []
