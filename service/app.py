@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service import openapi, operations, routes
+from service import admin_routes, openapi, operations, routes
 from service.context import ServiceContext, context_of
 from service.errors import FieldFault, MethodNotAllowed, RouteNotFound, ServiceError
 from service.lifecycle import Lifecycle
@@ -52,6 +52,8 @@ def create_app(
     app.state.context = ServiceContext(settings, lifecycle, metrics)
     app.include_router(routes.router)
     app.include_router(operations.router)
+    if settings.admin_key:
+        app.include_router(admin_routes.router)
     add_web_page(app)
     app.add_middleware(RequestContext, lifecycle=lifecycle, metrics=metrics)
     app.add_exception_handler(ServiceError, _answer_service_error)

@@ -82,6 +82,11 @@ class Lifecycle:
             raise Loading(detail, retry_after_seconds=LOADING_RETRY_SECONDS)
         return self._translator
 
+    @property
+    def hosting(self) -> Hosting | None:
+        """What can load and unload models, as soon as there is one."""
+        return self._hosting
+
     def require_hosting(self) -> Hosting:
         """What can load and unload models. Raises Loading or Draining."""
         self.require_translator()

@@ -4,23 +4,34 @@ Bodies are read by body.py rather than by the framework, so their schemas are ad
 OpenAPI; must not know what routes do.
 """
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from service.admin_schemas import LoadRequest, ReloadRequest
 from service.answer_schemas import Problem
 from service.errors import PROBLEM_MEDIA_TYPE
 from service.schemas import DetectRequest, TranslateRequest
 from service.streaming import EVENT_STREAM
 
 _REFERENCE = "#/components/schemas/{model}"
-_REQUEST_SCHEMAS: tuple[type[BaseModel], ...] = (TranslateRequest, DetectRequest, Problem)
+_REQUEST_SCHEMAS: tuple[type[BaseModel], ...] = (
+    TranslateRequest,
+    DetectRequest,
+    LoadRequest,
+    ReloadRequest,
+    Problem,
+)
 
 _PROBLEM_OF_STATUS = {
     400: "The body cannot be read",
+    401: "The admin key is missing or wrong",
+    404: "No such model",
     405: "Method not allowed here",
+    409: "The model is being changed already, stands in the way, or is the only one",
     413: "The request is too large",
     415: "The body is not application/json",
     422: "A field is unknown, of the wrong type or out of bounds, or a language is not available",
@@ -28,7 +39,9 @@ _PROBLEM_OF_STATUS = {
     500: "Internal error",
     503: "The server is loading or shutting down; `Retry-After` says when to try again",
     504: "The deadline has passed",
+    507: "There is no room in memory for the model",
 }
+_ADMIN_STATUSES = (401, 404, 409, 507)
 
 
 def _problem(description: str) -> dict[str, Any]:
@@ -37,7 +50,9 @@ def _problem(description: str) -> dict[str, Any]:
 
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: _problem(description) for status, description in _PROBLEM_OF_STATUS.items()
+    status: _problem(description)
+    for status, description in _PROBLEM_OF_STATUS.items()
+    if status not in _ADMIN_STATUSES
 }
 
 _STREAM_EXAMPLE = (
@@ -53,10 +68,16 @@ TRANSLATE_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def request_body(schema: type[BaseModel]) -> dict[str, Any]:
+def admin_responses(*more: int) -> dict[int | str, dict[str, Any]]:
+    """Problems of the admin API's operations; those with `more` statuses besides what all have."""
+    statuses = (400, 401, 405, 413, 415, 422, 500, 503, *more)
+    return {status: _problem(_PROBLEM_OF_STATUS[status]) for status in sorted(statuses)}
+
+
+def request_body(schema: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """The part of an operation that says what body it takes."""
     reference = {"$ref": _REFERENCE.format(model=schema.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": reference}}}}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -66,8 +87,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         components = document.setdefault("components", {}).setdefault("schemas", {})
+        told = json.dumps(document)
         for schema in _REQUEST_SCHEMAS:
-            components.update(_definitions(schema))
+            if _REFERENCE.format(model=schema.__name__) in told:
+                components.update(_definitions(schema))
         app.openapi_schema = document
     return app.openapi_schema
 

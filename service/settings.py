@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.engine.network_plan import Kernels, Precision
 from service.processors import usable_processors
 
 PREFIX = "VERTO_"
+MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 16, 256
+_VISIBLE = re.compile(r"[!-~]+")
 DEFAULT_PORT = 8000
 
 # Kubernetes adds such variables for a service called "verto"; they are not ours.
@@ -102,6 +104,10 @@ class Settings(BaseSettings):
     cache_bytes_limit: int = Field(
         2_000_000_000, ge=1_000_000, description="Bytes for attention keys and values of running segments."
     )
+    admin_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key of the admin API, which loads and unloads models; empty: there is no such API.",
+    )
     models_bytes_limit: int = Field(
         0,
         ge=0,
@@ -144,6 +150,16 @@ class Settings(BaseSettings):
     def _ignore_service_link(cls, value: object) -> object:
         """Kubernetes sets VERTO_PORT=tcp://… for a service called "verto": that is no choice of ours."""
         return DEFAULT_PORT if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _check_key(cls, value: SecretStr) -> SecretStr:
+        """Such as fits into a header and cannot be guessed; a line end is from the file that it stood in."""
+        key = value.get_secret_value().strip()
+        if key and not (MIN_KEY_CHARACTERS <= len(key) <= MAX_KEY_CHARACTERS and _VISIBLE.fullmatch(key)):
+            bounds = f"{MIN_KEY_CHARACTERS} to {MAX_KEY_CHARACTERS}"
+            raise ValueError(f"must be {bounds} visible ASCII characters without a space")
+        return SecretStr(key)
 
     @classmethod
     def settings_customise_sources(
@@ -200,5 +216,12 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     for fault in error.errors():
         name = str(fault["loc"][0])
         origin = origins.get(name, "unknown setting")
-        faults.append(f"{name} ({origin}): {fault['msg']}, got {fault['input']!r}")
+        bound = fault["msg"].removeprefix("Value error, ")
+        faults.append(f"{name} ({origin}): {bound}, got {_shown(name, fault['input'])}")
     return "; ".join(faults)
+
+
+def _shown(name: str, value: object) -> str:
+    """What came; of a secret not even that."""
+    is_secret = name in Settings.model_fields and Settings.model_fields[name].annotation is SecretStr
+    return f"a secret of {len(str(value))} characters" if is_secret else repr(value)

@@ -70,6 +70,10 @@ class Hosting:
         """Of what is served now."""
         return self._stage.translator()
 
+    async def folder_names(self) -> list[str]:
+        """Of the bundles that lie in the models' folder."""
+        return await aside(self.folders.names)
+
     async def load(self, folder: str, mode: SwapMode = "none") -> Change:
         """Begin to serve the bundle in this folder. Raises ServiceError for what is refused at once."""
         bundle = await self._found(folder, lambda: self.folders.find(folder))
