@@ -10,12 +10,12 @@ says nothing for `stuck_seconds` is killed, and so is one that takes ten times a
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
-from multiprocessing.connection import wait
 from typing import Protocol
 
 from service.engine.child import Child
@@ -152,16 +152,20 @@ class Supervisor:
 
     def _reports(self, life: _Life) -> Iterator[Report]:
         """What the child says until it is gone, or it is time to stop."""
-        connection = life.child.connection
+        connection, news, looked_at = life.child.connection, select.poll(), 0.0
+        for one in (connection, self._wakened):
+            news.register(one.fileno(), select.POLLIN)
         while not self.is_closing:
             is_waited_for = life.ready is None or self._owner.has_work()
-            able = wait([connection, self._wakened], TICK_SECONDS if is_waited_for else IDLE_TICK_SECONDS)
-            if connection in able:
+            able = news.poll(1000 * (TICK_SECONDS if is_waited_for else IDLE_TICK_SECONDS))
+            if connection.fileno() in dict(able):
                 try:
                     yield receive(connection)
                 except (EOFError, OSError):
                     return
-            self._look(life)
+            if (now := time.monotonic()) - looked_at >= TICK_SECONDS:
+                looked_at = now
+                self._look(life)
 
     def _look(self, life: _Life) -> None:
         """At what only time tells."""

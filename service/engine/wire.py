@@ -121,9 +121,14 @@ class Changed:
 Report = Ready | Failed | Joined | Stepped | Changed
 
 
+def packed(message: Start | tuple[Command, ...] | Report) -> bytes:
+    """As it goes through the pipe."""
+    return pickle.dumps(message, PROTOCOL)
+
+
 def send(connection: Connection, message: Start | tuple[Command, ...] | Report) -> None:
     """Waits while the pipe is full. Raises `OSError` when the other side is gone."""
-    connection.send_bytes(pickle.dumps(message, PROTOCOL))
+    connection.send_bytes(packed(message))
 
 
 def receive(connection: Connection) -> Any:
