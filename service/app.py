@@ -20,6 +20,7 @@ from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import RequestContext, is_quiet, record_of, route_of
 from service.settings import Settings
+from service.shortcut import Shortcut, route_to
 from service.web_page import add_web_page
 
 if TYPE_CHECKING:  # importing it imports torch; the server listens before that
@@ -49,12 +50,14 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.context = ServiceContext(settings, lifecycle, metrics)
+    context = app.state.context = ServiceContext(settings, lifecycle, metrics)
     app.include_router(routes.router)
     app.include_router(operations.router)
     if settings.admin_key:
         app.include_router(admin_routes.router)
     add_web_page(app)
+    to_translate = route_to(routes.translate, routes.router)
+    app.add_middleware(Shortcut, route=to_translate, context=context, refusal=_answer_service_error)
     app.add_middleware(RequestContext, lifecycle=lifecycle, metrics=metrics)
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
