@@ -40,7 +40,7 @@ def told(answer: httpx2.Response) -> object:
 
 
 @pytest.mark.parametrize(
-    "more", [{}, {"beam_size": 0}, {"target": "xx"}], ids=["right", "no beam", "no target"]
+    "more", [{}, {"beam_size": 0}, {"target": "xx"}], ids=["right", "no beam", "no pair"]
 )
 def test_the_router_gives_the_same_answer(
     app: FastAPI, monkeypatch: pytest.MonkeyPatch, more: dict[str, object]
