@@ -8,10 +8,13 @@ level debug.
 import json
 import logging
 import sys
+import threading
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 request_id_of_context: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -30,6 +33,21 @@ def configure_logging(log_format: str, level: str) -> None:
     # Its start, stop and access lines say what ours say; asyncio's debug lines are about itself.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    _log_what_nobody_caught()
+
+
+def _log_what_nobody_caught() -> None:
+    """Python would write it past the handler, in several lines, with messages that may quote text."""
+    logging.captureWarnings(True)
+    sys.excepthook = lambda kind, error, trace: _uncaught("uncaught exception", error)
+    threading.excepthook = lambda thread: _uncaught("uncaught exception in a thread", thread.exc_value)
+    sys.unraisablehook = lambda found: _uncaught("exception that could not be raised", found.exc_value)
+
+
+def _uncaught(message: str, error: BaseException | None) -> None:
+    if isinstance(error, SystemExit):  # a thread's way to end
+        return
+    logger.critical(message, exc_info=(type(error), error, error.__traceback__) if error else None)
 
 
 class JsonFormatter(logging.Formatter):
@@ -44,7 +62,7 @@ class JsonFormatter(logging.Formatter):
             "time": _timestamp(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message(record, self._show_messages),
             **extra_fields(record),
         }
         if record.exc_info:
@@ -62,7 +80,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
         extra = "".join(f" {name}={value}" for name, value in extra_fields(record).items())
-        line = f"{clock} {record.levelname:<7} {record.getMessage()}{extra}"
+        line = f"{clock} {record.levelname:<7} {_message(record, self._show_messages)}{extra}"
         if record.exc_info:
             line += "\n" + "\n".join(describe_exception(record.exc_info[1], self._show_messages)["frames"])
         return line
@@ -73,6 +91,12 @@ def extra_fields(record: logging.LogRecord) -> dict[str, Any]:
     extra = {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
     request_id = request_id_of_context.get()
     return extra if request_id is None else {"request_id": request_id, **extra}
+
+
+def _message(record: logging.LogRecord, show_all: bool) -> str:
+    """Of asyncio only what happened: the lines below it show the objects concerned, with their exceptions."""
+    message = record.getMessage()
+    return message if show_all or record.name != "asyncio" else message.partition("\n")[0]
 
 
 def describe_exception(error: BaseException | None, show_message: bool) -> dict[str, Any]:

@@ -27,6 +27,8 @@ HEADER = "X-Request-ID"
 UNMATCHED = "unmatched"
 # Long enough for a UUID or a trace id, and nothing that could forge a log line.
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+# Of RFC 9110, and PATCH: what else a client writes there is its own text.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _QUIET_ROUTES = ("/health", "/metrics")
 
 
@@ -37,6 +39,7 @@ class RequestRecord:
 
     request_id: str
     pair: str | None = None
+    model: str | None = None
     code: int | None = None
     status: int | None = None
     visit: Visit = field(init=False)
@@ -104,12 +107,13 @@ class RequestContext:
         self._metrics.answered(route, record.pair, record.outcome, seconds)
         level = logging.DEBUG if is_quiet(route) else logging.INFO
         extra = {
-            "method": scope["method"],
+            "method": scope["method"] if scope["method"] in _METHODS else "other",
             "route": route,
             "status": record.outcome,
             "duration_ms": round(seconds * 1000, 1),
         }
-        logger.log(level, "request", extra={**extra, "pair": record.pair} if record.pair else extra)
+        known = {"pair": record.pair, "model": record.model}
+        logger.log(level, "request", extra=extra | {name: value for name, value in known.items() if value})
 
 
 class _Sender:

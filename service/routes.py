@@ -60,8 +60,8 @@ async def translate(request: Request, context: Context) -> Response:
     running = await translator.start(job)
     record = record_of(request.scope)
     record.visit.uses(running.models)
-    pairs = {text.route.pair for text in running.texts}
-    record.pair = pairs.pop() if len(pairs) == 1 else None
+    record.pair = _the_only({text.route.pair for text in running.texts})
+    record.model = _the_only({text.route.model.name for text in running.texts})
     if asked.stream:
         return EventStreamResponse(
             stream_events(running, empty, asked.return_),
@@ -118,6 +118,11 @@ async def models(context: Context) -> ModelsAnswer:
             for model in _served(context).registry.models
         ]
     )
+
+
+def _the_only(names: set[str]) -> str | None:
+    """Of a request that has one of them; None when its texts have several, or there are none."""
+    return next(iter(names)) if len(names) == 1 else None
 
 
 def _directions(model: ServedModel) -> list[tuple[str, str]] | LanguageProduct:

@@ -20,8 +20,23 @@ MODEL, PAIR = 'model=~"$model"', 'pair=~"$pair"'
 CLIENTS = 'route!~"/health.*|/metrics|/v1/admin.*|unmatched"'
 REQUESTS_PER_SECOND, SECONDS, SHARE, BYTES, COUNT = "reqps", "s", "percentunit", "bytes", "short"
 BOTTOM, LIST = common_models.LegendPlacement.BOTTOM, common_models.LegendDisplayMode.LIST
-GRAPH_HEIGHT, NUMBER_HEIGHT = 8, 4
+GRAPH_HEIGHT, NUMBER_HEIGHT, LIST_HEIGHT = 8, 4, 6
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+# Bounds are lines without an area, and what is bad is red, whatever a series' place among the others.
+LOOKS = {
+    "/^limit/": [
+        dashboard.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
+        dashboard.DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [8, 8]}),
+        dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "#8e8e8e"}),
+    ],
+    "/^2..$/": [
+        dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "#73bf69"})
+    ],
+    "/^5..$/": [
+        dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "#c4162a"})
+    ],
+}
 
 Panel = timeseries.Panel | stat.Panel | table.Panel
 Item = dashboards.Row | Panel
@@ -68,6 +83,8 @@ def graph(
     if is_stacked:
         stack = common.StackingConfig().mode(common_models.StackingMode.NORMAL)
         panel = panel.stacking(stack).fill_opacity(40)
+    for pattern, look in LOOKS.items():
+        panel = panel.override_by_regexp(pattern, look)
     if limit is not None:
         panel = panel.thresholds(_red_above(limit)).thresholds_style(
             common.GraphThresholdsStyleConfig().mode(common_models.GraphTresholdsStyleMode.DASHED)
@@ -106,7 +123,7 @@ def listing(title: str, description: str, expression: str, columns: Iterable[str
     )
     target = _target(expression, "", "A").instant().format(prometheus_models.PromQueryFormat.TABLE)
     panel = table.Panel().title(title).description(description).datasource(SOURCE)
-    return panel.span(24).height(GRAPH_HEIGHT).with_target(target).with_transformation(organise)
+    return panel.span(24).height(LIST_HEIGHT).with_target(target).with_transformation(organise)
 
 
 def row(title: str, panels: Iterable[Panel]) -> list[Item]:

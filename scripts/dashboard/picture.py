@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import os
+import re
 import time
 import urllib.parse
 import urllib.request
@@ -27,6 +28,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import Bbox
 
 from scripts.dashboard.__main__ import TARGET
 from scripts.dashboard.filled import filled
@@ -84,12 +86,13 @@ class Prometheus:
             return found
 
 
-def draw(dashboard: dict[str, Any], prometheus: Prometheus) -> Figure:
-    """All panels, each where the grid has it."""
+def draw(dashboard: dict[str, Any], prometheus: Prometheus, caption: str = "") -> Figure:
+    """All panels, each where the grid has it. `caption` says what the data is of."""
     panels = dashboard["panels"]
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) + 2
     figure = plt.figure(figsize=(WIDTH_INCHES, rows * UNIT_INCHES), facecolor=BACKGROUND)
     figure.text(0.008, 1 - 1.2 / rows, dashboard["title"], size=17, weight="bold", color=INK)
+    figure.text(0.06, 1 - 1.15 / rows, caption, size=10, color=FAINT)
     for panel in panels:
         place = panel["gridPos"]
         bottom = 1 - (place["y"] + 2 + place["h"]) / rows
@@ -122,9 +125,9 @@ def _card(figure: Figure, box: tuple[float, float, float, float], panel: dict[st
     is_graph = panel["type"] == "timeseries"
     inner = (
         left + (0.036 if is_graph else 0.004),
-        bottom + (2.5 if is_graph else 0.1) * unit,
+        bottom + (1.9 if is_graph else 0.1) * unit,
         width - (0.046 if is_graph else 0.008),
-        height - (3.5 if is_graph else 0.9) * unit,
+        height - (2.9 if is_graph else 0.9) * unit,
     )
     return figure.add_axes(inner)
 
@@ -137,19 +140,40 @@ def _graph(axes: Axes, panel: dict[str, Any], prometheus: Prometheus) -> None:
         for labels, times, values in prometheus.over_time(target["expr"])
     ]
     if "stacking" in defaults["custom"]:
-        _stack(axes, lines, prometheus.window)
+        _stack(axes, panel, lines)
     else:
         for place, (name, at, values) in enumerate(lines):
-            colour = COLOURS[place % len(COLOURS)]
-            axes.plot(at, values, color=colour, linewidth=1.4, label=name)
-            axes.fill_between(at, values, color=colour, alpha=0.08, linewidth=0)
+            look = _look(panel, name, place)
+            axes.plot(at, values, color=look.colour, linestyle=look.style, linewidth=1.4, label=name)
+            axes.fill_between(at, values, color=look.colour, alpha=look.fill, linewidth=0)
     _limit(axes, defaults)
     _dress(axes, defaults["unit"], prometheus.window, len(lines))
     if not lines:
         axes.text(0.5, 0.5, "No data", transform=axes.transAxes, ha="center", color=FAINT)
 
 
-def _stack(axes: Axes, lines: list[tuple[str, list[float], list[float]]], window: Window) -> None:
+@dataclass(frozen=True)
+class Look:
+    """Of one series."""
+
+    colour: str
+    style: str = "-"
+    fill: float = 0.08
+
+
+def _look(panel: dict[str, Any], name: str, place: int) -> Look:
+    """By its place among the others, unless an override says otherwise."""
+    look = Look(COLOURS[place % len(COLOURS)])
+    for override in panel["fieldConfig"]["overrides"]:
+        if re.search(override["matcher"]["options"].strip("/"), name):
+            said = {one["id"]: one["value"] for one in override["properties"]}
+            style = "--" if "custom.lineStyle" in said else look.style
+            fill = 0.0 if said.get("custom.fillOpacity") == 0 else look.fill
+            look = Look(said["color"]["fixedColor"], style, fill)
+    return look
+
+
+def _stack(axes: Axes, panel: dict[str, Any], lines: list[tuple[str, list[float], list[float]]]) -> None:
     """Series that begin late or end early count as nothing meanwhile."""
     times = sorted({at for _, ats, _ in lines for at in ats})
     base = [0.0] * len(times)
@@ -157,7 +181,7 @@ def _stack(axes: Axes, lines: list[tuple[str, list[float], list[float]]], window
         known = dict(zip(ats, values, strict=True))
         top = [below + (known.get(at, 0.0) if known.get(at) == known.get(at) else 0.0)
                for below, at in zip(base, times, strict=True)]  # fmt: skip
-        colour = COLOURS[place % len(COLOURS)]
+        colour = _look(panel, name, place).colour
         axes.fill_between(times, base, top, color=colour, alpha=0.45, linewidth=0, label=name)
         axes.plot(times, top, color=colour, linewidth=1.2)
         base = top
@@ -183,9 +207,19 @@ def _dress(axes: Axes, unit: str, window: Window, num_lines: int) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     if num_lines:
-        axes.legend(loc="upper left", bbox_to_anchor=(-0.12, -0.11), ncols=4 if num_lines < 9 else 6,
-                    fontsize=8, frameon=False, labelcolor=INK, handlelength=1.0, columnspacing=1.2,
-                    borderaxespad=0.0)  # fmt: skip
+        # Below the ticks, and from the card's own left edge on, however wide it is.
+        edge = -0.034 * WIDTH_INCHES / (axes.get_position().width * WIDTH_INCHES)
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(edge, -0.1),
+            ncols=4 if num_lines < 9 else 6,
+            fontsize=8,
+            frameon=False,
+            labelcolor=INK,
+            handlelength=1.0,
+            columnspacing=1.2,
+            borderaxespad=0.0,
+        )
 
 
 def _number(axes: Axes, panel: dict[str, Any], prometheus: Prometheus) -> None:
@@ -214,17 +248,24 @@ def _colour(value: float | None, steps: list[dict[str, Any]]) -> str:
 
 def _table(axes: Axes, panel: dict[str, Any], prometheus: Prometheus) -> None:
     axes.axis("off")
-    order = panel["transformations"][0]["options"]["indexByName"]
+    places = panel["transformations"][0]["options"]["indexByName"]
+    order = sorted(places, key=places.__getitem__)
     rows = [
         [labels.get(name, "") for name in order] for labels in prometheus.now(panel["targets"][0]["expr"])
     ]
     if not rows:
         axes.text(0.5, 0.5, "No data", ha="center", color=FAINT)
         return
-    drawn = axes.table(rows, colLabels=list(order), loc="upper left", cellLoc="left", edges="horizontal")
+    drawn = axes.table(
+        rows,
+        colLabels=order,
+        bbox=Bbox.from_bounds(0.004, 0.5, 0.99, 0.45),
+        cellLoc="left",
+        colLoc="left",
+        edges="horizontal",
+    )
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(9)
-    drawn.scale(1, 1.5)
 
 
 DRAWERS: dict[str, Callable[[Axes, dict[str, Any], Prometheus], None]] = {
@@ -271,10 +312,11 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="PNG file to write")
     parser.add_argument("--minutes", type=float, default=10.0, help="how much of the past (default: 10)")
     parser.add_argument("--end", type=float, default=None, help="seconds since 1970 (default: now)")
+    parser.add_argument("--caption", default="", help="what the data is of, written at the top")
     given = parser.parse_args()
     end = given.end if given.end is not None else time.time()
     prometheus = Prometheus(given.prometheus, Window(end - 60 * given.minutes, end))
-    figure = draw(json.loads(TARGET.read_text(encoding="utf-8")), prometheus)
+    figure = draw(json.loads(TARGET.read_text(encoding="utf-8")), prometheus, given.caption)
     unfinished = given.picture.with_suffix(".new.png")
     figure.savefig(unfinished, dpi=75)
     os.replace(unfinished, given.picture)

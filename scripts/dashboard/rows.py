@@ -292,7 +292,7 @@ def processes() -> Items:
                 [
                     (rate("verto_api_cpu_seconds_total"), "server {{pod}}"),
                     (rate("verto_engine_cpu_seconds_total", MODEL), "{{model}} {{pod}}"),
-                    (select("verto_compute_threads"), "compute threads {{pod}}"),
+                    (select("verto_compute_threads"), "limit by threads {{pod}}"),
                 ],
             ),
             graph(

@@ -104,6 +104,7 @@ def test_a_request_is_logged_with_route_status_and_time(lines: list[str]) -> Non
         "route": "/v1/translate",
         "status": 200,
         "pair": "en-de",
+        "model": "en-de",
     }
 
 
