@@ -22,6 +22,7 @@ def about() -> None:
     Examples:
       verto loadtest run
       verto loadtest run --url http://localhost:8000 --users 8 --rates 20,40
+      verto loadtest compare before.json after.json --fail-over 10%
     """
 
 
@@ -135,3 +136,31 @@ def run(
         warm_up_seconds=warm_up_seconds, rounds=rounds, limits=limit,
     )  # fmt: skip
     run_and_report(plan, url, header or [], serve_options, results, name)
+
+
+@group.command()
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="NAME.json of the run before.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="NAME.json of the run after.")],
+    fail_over: Annotated[
+        str | None,
+        typer.Option(help="End with 1 where something is surely worse, and by more than this, as 10%."),
+    ] = None,
+    every_kind: Annotated[
+        bool, typer.Option("--every-kind", help="Rows for each kind of requests, too.")
+    ] = False,
+) -> None:
+    """Tell what has changed from A to B, and what of it is noise.
+
+    Both must have asked the same: see `verto loadtest run --like`.
+
+    \b
+    Examples:
+      verto loadtest compare before.json after.json
+      verto loadtest compare before.json after.json --fail-over 10%
+    """
+    check_installed()
+    from loadtests.traffic.commands import compare as compare_files
+
+    if not compare_files(a, b, fail_over, every_kind):
+        raise typer.Exit(1)

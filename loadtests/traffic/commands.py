@@ -5,6 +5,7 @@ Knows: the order of things. Must not know: how load is made, how reports look.
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -13,12 +14,14 @@ from typing import Any
 
 from loadtests.machine import machine_facts
 from loadtests.progress import progress_bar
+from loadtests.traffic.compare import changes
+from loadtests.traffic.compare_table import change_table, heads, warnings
 from loadtests.traffic.faults import LoadTestError
 from loadtests.traffic.kinds import read_mix
 from loadtests.traffic.limits import read_limits
 from loadtests.traffic.locust_window import check_locust
 from loadtests.traffic.plan import BURST_SHARE, SHARES_OF_PEAK, Asking, Plan
-from loadtests.traffic.publish import publish_run
+from loadtests.traffic.publish import publish_run, terminal
 from loadtests.traffic.result_file import read_run
 from loadtests.traffic.run import bench, run
 from loadtests.traffic.target import target
@@ -91,3 +94,31 @@ def _num_levels(plan: Plan) -> int:
     rates = SHARES_OF_PEAK if plan.rates is None else plan.rates
     bursts = (BURST_SHARE,) if plan.bursts is None else plan.bursts
     return len(plan.users) + len(rates) + len(bursts)
+
+
+def compare(a: Path, b: Path, fail_over: str | None, every_kind: bool) -> bool:
+    """Print both runs side by side; whether nothing is over `fail_over`. Raises LoadTestError, `OSError`."""
+    share = None if fail_over is None else read_share(fail_over)
+    before, after = read_run(a), read_run(b)
+    found = changes(before, after, every_kind)
+    console = terminal()
+    for line in heads(before, after):
+        console.print(line, highlight=False, markup=False)
+    change_table(found).show(console)
+    for line in warnings(before, after, found):
+        console.print(line, highlight=False, markup=False)
+    over = [] if share is None else [one for one in found if one.is_over(share)]
+    for one in over:
+        console.print(f"over {fail_over}: {one.level.name}, {one.kind}, {one.figure.name}", highlight=False)
+    return not over
+
+
+def read_share(text: str) -> float:
+    """Of `10%` or `10`, 0.1. Raises LoadTestError."""
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < math.inf:
+        raise LoadTestError(f"--fail-over: {text!r} is no share; write it as 10%")
+    return share
