@@ -23,6 +23,7 @@ def about() -> None:
       verto loadtest run
       verto loadtest run --url http://localhost:8000 --users 8 --rates 20,40
       verto loadtest compare before.json after.json --fail-over 10%
+      verto loadtest saturate --bound-ms 1000
     """
 
 
@@ -66,6 +67,10 @@ Sentences = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Of lengths, texts and moments.", show_default="0")]
 Timeout = Annotated[float | None, typer.Option(help="After which a request is given up.", show_default="30")]
+
+Results = Annotated[Path, typer.Option(help="Folder of the report.")]
+Name = Annotated[str | None, typer.Option(help="Of its files.", show_default="kind, date and time")]
+DEFAULT_RESULTS = Path("runs/loadtest")
 
 
 @group.command()
@@ -113,10 +118,12 @@ def run(
     like: Annotated[
         Path | None, typer.Option(help="Repeat what this result was measured with, at the same rates.")
     ] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the report.")] = Path("runs/loadtest"),
-    name: Annotated[str | None, typer.Option(help="Of its files.", show_default="date and time")] = None,
+    results: Results = DEFAULT_RESULTS,
+    name: Name = None,
 ) -> None:
-    """Measure a server at several levels of load, and write what was seen to NAME.json.
+    """Measure a server at several levels of load, and write a report.
+
+    Its files are NAME.html, which needs no network, NAME.json for `compare` and --like, NAME.md and NAME.svg.
 
     \b
     Examples:
@@ -163,4 +170,47 @@ def compare(
     from loadtests.traffic.commands import compare as compare_files
 
     if not compare_files(a, b, fail_over, every_kind):
+        raise typer.Exit(1)
+
+
+@group.command()
+def saturate(
+    url: Url = None,
+    header: Headers = None,
+    serve_options: ServeOptions = "",
+    bound_ms: Annotated[float, typer.Option(help="What 99 of 100 requests stay below.")] = 1000.0,
+    of: Annotated[str, typer.Option(help="latency, or first-text of streams: what is below it.")] = "latency",
+    traffic: Annotated[str, typer.Option(help="As `run` has it.")] = "translate",
+    seconds: Annotated[float, typer.Option(help="Length of a window, besides up to 2 s of warm-up.")] = 8.0,
+    strategy: Strategy = None,
+    source: Source = None,
+    target: Target = None,
+    sentences: Sentences = None,
+    seed: Seed = None,
+    timeout_seconds: Timeout = None,
+    results: Results = DEFAULT_RESULTS,
+    name: Name = None,
+) -> None:
+    """Find the highest rate of requests at which 99 of 100 stay below a bound.
+
+    Rates lie on a grid of 5 %; the highest that holds and the next one are seen three times each. At most 18
+    windows, so about three minutes. Ends with 1 where no rate holds.
+
+    \b
+    Examples:
+      verto loadtest saturate
+      verto loadtest saturate --url http://localhost:8000 --bound-ms 500
+      verto loadtest saturate --traffic stream --of first-text --bound-ms 300
+    """
+    check_installed()
+    from loadtests.traffic.commands import asking_of, saturate_and_report
+    from loadtests.traffic.plan import Asking
+    from loadtests.traffic.saturate import Search
+
+    asking = asking_of(
+        traffic=traffic, strategy=strategy, source=source, target=target, sentences=sentences, seed=seed,
+        timeout_seconds=timeout_seconds,
+    )  # fmt: skip
+    search = Search(Asking(**asking), bound_ms, of, seconds)
+    if not saturate_and_report(search, url, header or [], serve_options, results, name):
         raise typer.Exit(1)

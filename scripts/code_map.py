@@ -26,6 +26,7 @@ FOLDERS = (
     "cli",
     "loadtests",
     "loadtests/traffic",
+    "loadtests/traffic_report",
     "loadtests/bench",
     "loadtests/cost_model",
     "loadtests/live_load",

@@ -44,7 +44,7 @@ class RateSearch:
         """None: the search is over."""
         if self.num_windows >= MOST_WINDOWS:
             return None
-        highest, lost = self._highest(), self._lowest_lost()
+        highest, lost = self.highest(), self.lowest_lost()
         if highest is None:
             return self._first if lost is None else lost - STRIDE
         if lost is None:
@@ -60,27 +60,27 @@ class RateSearch:
     @property
     def rate(self) -> float:
         """The highest that holds; 0 where none was found."""
-        highest = self._highest()
+        highest = self.highest()
         return 0.0 if highest is None else rate_at(highest)
 
     def at_rate(self) -> list[Window]:
         """What was seen at `rate`."""
-        highest = self._highest()
+        highest = self.highest()
         return [] if highest is None else self.windows[highest]
 
-    def _highest(self) -> int | None:
+    def highest(self) -> int | None:
         """Below the lowest rate that is lost: one that held by luck above it does not count."""
-        lost = self._lowest_lost()
-        holding = [index for index in self._seen() if self._holds(index)]
+        lost = self.lowest_lost()
+        holding = [index for index in self._seen() if self.holds(index)]
         return max((index for index in holding if lost is None or index < lost), default=None)
 
-    def _lowest_lost(self) -> int | None:
-        return min((index for index in self._seen() if not self._holds(index)), default=None)
+    def lowest_lost(self) -> int | None:
+        return min((index for index in self._seen() if not self.holds(index)), default=None)
 
     def _seen(self) -> list[int]:
         return [index for index, seen in self.windows.items() if seen]
 
-    def _holds(self, index: int) -> bool:
+    def holds(self, index: int) -> bool:
         """By the median: a window that is lost counts as endless."""
         seen = self.windows[index]
         return median(one.p99_ms if one.holds(math.inf) else math.inf for one in seen) < self._bound_ms

@@ -12,8 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from loadtests.live_load.rate_search import MOST_WINDOWS
 from loadtests.machine import machine_facts
 from loadtests.progress import progress_bar
+from loadtests.report import publish
 from loadtests.traffic.compare import changes
 from loadtests.traffic.compare_table import change_table, heads, warnings
 from loadtests.traffic.faults import LoadTestError
@@ -21,10 +23,12 @@ from loadtests.traffic.kinds import read_mix
 from loadtests.traffic.limits import read_limits
 from loadtests.traffic.locust_window import check_locust
 from loadtests.traffic.plan import BURST_SHARE, SHARES_OF_PEAK, Asking, Plan
-from loadtests.traffic.publish import publish_run, terminal
 from loadtests.traffic.result_file import read_run
 from loadtests.traffic.run import bench, run
+from loadtests.traffic.saturate import Search, saturate
+from loadtests.traffic.saturation_report import doubts, report, sentence
 from loadtests.traffic.target import target
+from loadtests.traffic_report.publish import publish_run, terminal
 
 
 def asking_of(**given: Any) -> dict[str, Any]:
@@ -122,3 +126,25 @@ def read_share(text: str) -> float:
     if not 0 <= share < math.inf:
         raise LoadTestError(f"--fail-over: {text!r} is no share; write it as 10%")
     return share
+
+
+def saturate_and_report(
+    search: Search,
+    url: str | None,
+    headers: Sequence[str],
+    serve_options: str,
+    results: Path,
+    name: str | None,
+) -> bool:
+    """Search, write the report, print the finding; whether any rate held. Raises as `run_and_report` does."""
+    facts = machine_facts() | ({"options of the server": serve_options} if serve_options else {})
+    with target(url, headers, _words(url, serve_options)) as address:
+        on = bench(address, search.asking)
+        with progress_bar("windows, at most", MOST_WINDOWS) as done:
+            seen = saturate(on, search, done)
+        facts |= {"server": on.served.told, "workload": on.workload, "traffic": search.asking.traffic}
+    named = name or datetime.now().strftime("saturation-%Y%m%d-%H%M%S")
+    publish(report(search, seen, facts, named), results)
+    for line in [sentence(search, seen), *doubts(seen)]:
+        terminal().print(line, highlight=False, markup=False)
+    return seen.rate > 0

@@ -69,8 +69,9 @@ def _measured(sample: Sample) -> Iterable[tuple[str, float]]:
 
 def told(limits: Limits, kinds: Iterable[str]) -> str:
     """For a report."""
-    return ", ".join(
-        f"{name} {milliseconds:g} ms"
-        for name, milliseconds in sorted(limits.items())
-        if name.partition(".")[0] in kinds and milliseconds < math.inf
-    )
+    parts = []
+    for kind in kinds:
+        ours = [(what, limits.get(f"{kind}.{what}", math.inf)) for what in OF_STREAMS]
+        listed = ", ".join(f"{what.replace('-', ' ')} {ms:g} ms" for what, ms in ours if ms < math.inf)
+        parts.append(f"{kind}: {listed or 'no limit'}")
+    return "; ".join(parts)

@@ -24,16 +24,25 @@ WARM_REQUESTS = 48
 
 
 def open_window(
-    sender: Sender, level: Level, seconds: float, warm_up_seconds: float, number: int, seed: int
+    sender: Sender,
+    level: Level,
+    seconds: float,
+    warm_up_seconds: float,
+    number: int,
+    seed: int,
+    most_waiting: int | None = None,
 ) -> Window:
-    """The window with this number among its level's; nothing of the load is left when it returns."""
+    """The window with this number among its level's; nothing of the load is left when it returns.
+
+    Nothing more is sent once more than `most_waiting` requests have no answer.
+    """
 
     async def load() -> Window:
         began = time.perf_counter() + START_SECONDS + warm_up_seconds
         began_at = time.time() + START_SECONDS + warm_up_seconds
         due = moments(level.arrivals, level.amount, warm_up_seconds + seconds, seed + number)
         from_warm_up = (moment - warm_up_seconds for moment in due)
-        samples = await at_moments(sender.send, from_warm_up, began)
+        samples = await at_moments(sender.send, from_warm_up, began, most_waiting)
         return Window(level, number, began_at, seconds, samples)
 
     gc.freeze()  # a search for garbage among all that was imported would count as the server's latency

@@ -29,7 +29,7 @@ class Level:
     @property
     def name(self) -> str:
         if self.loop == CLOSED:
-            return f"{self.amount:g} users"
+            return f"{self.amount:g} user" + ("s" if self.amount > 1 else "")
         return f"{self.amount:g}/s" + ("" if self.arrivals == POISSON else f", {self.arrivals}")
 
 
