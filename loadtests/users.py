@@ -25,6 +25,7 @@ from loadtests.traffic.requests import PATH, Asked, Traffic
 from loadtests.traffic.samples import DONE, FAILED, REFUSED, Sample, Verdict
 from loadtests.traffic.sender import NO_CONNECTION, TIMED_OUT
 
+REFUSED_SECONDS, MOST_REFUSED_SECONDS = 0.5, 10.0
 FIRST_TOKEN, BETWEEN_TOKENS, DURATION = "stream: first token", "stream: between tokens", "stream: duration"
 
 
@@ -59,6 +60,7 @@ class VertoUser(FastHttpUser):
     abstract = True
     insecure = False
     mix: ClassVar[Mix]
+    refused_seconds = 0.0
 
     def __init__(self, environment: Any) -> None:
         self.session: Session = environment.verto
@@ -66,9 +68,10 @@ class VertoUser(FastHttpUser):
         super().__init__(environment)
 
     def wait_time(self) -> float:
-        """Seconds to think, drawn anew each time."""
-        mean = self.session.think_seconds
-        return random.expovariate(1.0 / mean) if mean else 0.0
+        """Seconds to think, drawn anew each time; who was refused waits as long as the server has asked."""
+        mean, refused = self.session.think_seconds, self.refused_seconds
+        self.refused_seconds = 0.0
+        return refused or (random.expovariate(1.0 / mean) if mean else 0.0)
 
     @task
     def ask(self) -> None:
@@ -87,6 +90,8 @@ class VertoUser(FastHttpUser):
             verdict = _verdict(response, asked, reading, sent + self.session.timeout_seconds)
             ended = time.perf_counter()
             _book(response, verdict, ended - sent)
+        if verdict.outcome == REFUSED:
+            self.refused_seconds = _retry_after(response.headers)
         began = self.session.began
         arrivals = tuple(moment - began for moment in reading.arrivals)
         moments = (sent - began, sent - began, ended - began)
@@ -139,6 +144,12 @@ def _book(response: Any, verdict: Verdict, seconds: float) -> None:
         response.failure(verdict.fault)
     else:
         response.success()
+
+
+def _retry_after(headers: Any) -> float:
+    """Seconds; a server that names none, or a date, gets as many as anybody would wait."""
+    named = (headers or {}).get("retry-after", "")
+    return min(float(named), MOST_REFUSED_SECONDS) if named.isdecimal() else REFUSED_SECONDS
 
 
 class Translate(VertoUser):

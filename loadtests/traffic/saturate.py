@@ -32,6 +32,7 @@ from loadtests.traffic.run import Bench
 from loadtests.traffic.samples import DONE
 from loadtests.traffic.windows import OPEN, Level, Window
 
+REFUSED_SECONDS = 0.1
 GUESSING_USERS = 12  # whose throughput in a closed loop is where the search begins
 _FIGURES = {LATENCY: "latency p99", FIRST_TEXT: "first text p99"}
 
@@ -140,17 +141,20 @@ def search_rates(
 
 
 def _capacity(on: Bench, seconds: float) -> float:
-    """Requests a second of users who wait; the first half, while queues fill, does not count."""
+    """Requests a second of users who wait."""
 
     async def door(number: int) -> int:
-        return int((await on.sender.send(number, 0.0, 0.0)).outcome == DONE)
+        is_done = (await on.sender.send(number, 0.0, 0.0)).outcome == DONE
+        if not is_done:  # who is refused and asks again at once is no user
+            await asyncio.sleep(REFUSED_SECONDS)
+        return int(is_done)
 
     async def ask() -> float:
         try:
             outcomes = await waiting_users(door, GUESSING_USERS, seconds)
         finally:
             on.sender.close()
-        return sum(one.status for one in outcomes if one.due > seconds / 2) / (seconds / 2)
+        return sum(one.status for one in outcomes) / seconds
 
     return max(0.5, asyncio.run(ask()))
 

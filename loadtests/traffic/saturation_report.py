@@ -24,8 +24,8 @@ COLUMNS = (
 )
 NOTE = (
     "Requests come at random moments (Poisson) whether or not the server keeps up; latencies count from when "
-    "a request was due. Medians of windows. Sure: the share of resamples that say the same. Given up: windows "
-    "in which too many waited."
+    "a request was due. Medians of windows. Sure: the share of resamples that say the same. Given up: in so "
+    "many windows too many waited."
 )
 
 
