@@ -31,7 +31,7 @@ LOOKS = {
         dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "#8e8e8e"}),
     ],
     "/^2..$/": [
-        dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "#73bf69"})
+        dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "#37872d"})
     ],
     "/^5..$/": [
         dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "#c4162a"})

@@ -276,14 +276,26 @@ def processes() -> Items:
         [
             graph(
                 "Memory",
-                "Resident, by process, and what the container may take.",
+                "Resident, by process.",
                 BYTES,
                 [
                     (select("verto_api_resident_memory_bytes"), "server {{pod}}"),
                     (select("verto_engine_resident_memory_bytes", MODEL), "{{model}} {{pod}}"),
-                    (select("instance:verto_resident_memory_bytes:sum"), "all {{pod}}"),
-                    (select("verto_memory_limit_bytes"), "limit {{pod}}"),
                 ],
+                is_stacked=True,
+            ),
+            graph(
+                "Memory, of what may be taken",
+                "All processes of a replica over the container's limit, else the machine's memory.",
+                SHARE,
+                [
+                    (
+                        f"{select('instance:verto_resident_memory_bytes:sum')} "
+                        f"/ on (namespace, job, instance, pod) {select('verto_memory_limit_bytes')}",
+                        "{{pod}} {{instance}}",
+                    )
+                ],
+                limit=0.9,
             ),
             graph(
                 "Processors",
@@ -321,15 +333,6 @@ def processes() -> Items:
                 ],
                 limit=0.8,
             ),
-            graph(
-                "Threads",
-                "Of each process.",
-                COUNT,
-                [
-                    (select("verto_api_threads"), "server {{pod}}"),
-                    (select("verto_engine_threads", MODEL), "{{model}} {{pod}}"),
-                ],
-            ),
         ],
     )
 
@@ -343,14 +346,21 @@ def models() -> Items:
                 "1 for each engine that takes work.",
                 COUNT,
                 [(total(select("verto_engine_up", MODEL), "model"), "{{model}}")],
-                width=12,
             ),
             graph(
                 "Time to load",
                 "When it was loaded last.",
                 SECONDS,
                 [(select("verto_model_load_duration_seconds", MODEL), "{{model}} {{pod}}")],
-                width=12,
+            ),
+            graph(
+                "Threads",
+                "Of each process.",
+                COUNT,
+                [
+                    (select("verto_api_threads"), "server {{pod}}"),
+                    (select("verto_engine_threads", MODEL), "{{model}} {{pod}}"),
+                ],
             ),
             listing(
                 "What runs",

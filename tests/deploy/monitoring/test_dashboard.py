@@ -114,6 +114,7 @@ def test_limits_in_the_dashboard_are_those_of_the_alerts() -> None:
         "Backlog": "(verto_backlog_seconds) > ",
         "Cache of keys and values": "verto_cache_bytes_limit > ",
         "Silence of engines": "verto_engine_heartbeat_seconds > ",
+        "Memory, of what may be taken": "verto_memory_limit_bytes > ",
         "Open files": "verto_api_open_files_limit > ",
     }.items():
         assert f"{condition}{limits[title]:g}\n" in rules
