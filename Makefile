@@ -2,13 +2,16 @@
 # Knows how to start things; what they are stands in pyproject.toml, scripts/ and cli/.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench format lock
+.PHONY: help serve test check bench image format lock
 
 # Handed on only when given, so that VERTO_HOST, VERTO_PORT and the defaults of service/settings.py keep their say.
 PORT ?=
 # Not taken from the environment, where some shells keep the machine's name under HOST.
 HOST =
 ARGS ?=
+ENGINE ?= docker
+VARIANT ?= cpu
+TORCH_INDEX_URL ?=
 
 bin := .venv/bin
 # A stamp's name holds a checksum of all that decides what an environment contains, so that another branch's lock,
@@ -36,6 +39,14 @@ check: $(dev_stamp) ## lint, formatting, types and the arrows between the packag
 
 bench: $(dev_stamp) ## measure against CTranslate2, on a machine that does nothing else (under 15 minutes)
 	@exec $(bin)/python -m loadtests.bench $(ARGS)
+
+# Labels that only this folder knows; what the arguments mean stands in docs/image.md.
+version = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+revision = $(shell git rev-parse --verify --quiet HEAD || echo unknown)
+image: ## build the container image (VARIANT=cuda ENGINE=podman TORCH_INDEX_URL=... ARGS="more options")
+	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) --tag verto:$(version) \
+	    --build-arg VARIANT=$(VARIANT) --build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL) \
+	    --build-arg VERSION=$(version) --build-arg REVISION=$(revision) $(ARGS) .
 
 format: $(dev_stamp) ## write the import order and formatting that check asks for
 	$(bin)/python -m ruff check --fix-only --quiet .

@@ -27,6 +27,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.stopping import end_with_sigterm
+
 COMMANDS: dict[str, str] = {
     "serve": "Start the translation server.",
     "translate": "Translate files or standard input without a server.",
@@ -37,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "models": "List the bundles that are found on disk.",
     "prepare": "Build the native kernels, and try them on bundles.",
     "loadtest": "Put a server under load, and compare what was measured.",
+    "health": "Ask a running server how it is.",
 }
 
 # A module cannot be called by a word of the language.
@@ -164,6 +167,7 @@ def one_line(error: Exception) -> str:
 
 def main() -> None:
     """Run the command line; the console entry point."""
+    end_with_sigterm()
     try:
         build_app()(prog_name="verto")
     except Exception as error:

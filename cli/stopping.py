@@ -7,6 +7,7 @@
 Each as an exception that unwinds the `with` blocks, so that temporary files are removed and engines closed.
 """
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,13 @@ class CommandFailed(Exception):
 
 class Stopped(SystemExit):
     """A signal asked for the end. A SystemExit, since an event loop lets nothing else through at once."""
+
+
+def end_with_sigterm() -> None:
+    """Until somebody handles it otherwise, SIGTERM ends the command; also as a container's first process,
+    which the kernel spares every signal that it does not handle itself."""
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, _stop)
 
 
 @contextmanager

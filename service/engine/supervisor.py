@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import select
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -216,7 +217,7 @@ class Supervisor:
 
     def _mourn(self, life: _Life) -> None:
         if life.ready is None:
-            self._fail(life.failure or StartError("the engine's process died before its model was loaded"))
+            self._fail(life.failure or StartError(_stillborn(life.child.exit_status)))
             return
         extra = {"seconds": round(life.age_seconds, 2), "exit_status": life.child.exit_status}
         logger.error("the engine's process died", extra=extra)
@@ -241,3 +242,11 @@ class Supervisor:
         until = time.monotonic() + delay
         while (left := until - time.monotonic()) > 0 and not self._closing.wait(min(left, TICK_SECONDS)):
             self._owner.ticked()
+
+
+def _stillborn(exit_status: int | None) -> str:
+    """Why a child that has said nothing may have died, as far as that can be known."""
+    fault = "the engine's process died before its model was loaded"
+    if exit_status == -signal.SIGKILL:
+        return f"{fault}: it was killed, as the kernel does where memory runs out; give it more"
+    return fault

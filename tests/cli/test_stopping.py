@@ -3,13 +3,18 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import typer
 
-from cli.stopping import CommandFailed, Stopped, orderly_end
+from cli.stopping import CommandFailed, Stopped, end_with_sigterm, orderly_end
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
@@ -79,3 +84,19 @@ def test_a_failure_is_one_line_and_code_one(capsys: pytest.CaptureFixture[str]) 
 def test_any_other_error_passes() -> None:
     with pytest.raises(ZeroDivisionError), orderly_end():
         _ = 1 // 0
+
+
+def test_the_first_process_of_a_container_ends_with_sigterm() -> None:
+    # The kernel spares such a process the signal unless it has asked for it.
+    program = (
+        "import os, signal; from cli import stopping; os.getpid = lambda: 1; stopping.end_with_sigterm();"
+        "signal.raise_signal(signal.SIGTERM)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (143, b"")
+
+
+def test_any_other_process_is_left_as_it_is() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    end_with_sigterm()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -63,3 +63,16 @@ def test_a_part_of_the_tests_can_be_chosen(checkout: Checkout) -> None:
 def test_check_runs_every_tool(checkout: Checkout) -> None:
     ran = re.findall(r"^ran: -m (.*)$", checkout.make("check").stdout, re.MULTILINE)
     assert ran == ["ruff check .", "ruff format --check .", "mypy", "pytest tests/contracts/test_imports.py"]
+
+
+def test_the_image_is_built_with_the_labels_of_this_folder(checkout: Checkout) -> None:
+    words = checkout.make("-n", "image", "VARIANT=cuda").stdout.split()
+    assert words[:4] == ["docker", "build", "--tag", "verto:0.1.0"]
+    assert {"VARIANT=cuda", "VERSION=0.1.0", "REVISION=unknown", "TORCH_INDEX_URL="} < set(words)
+    assert words[-1] == "."
+
+
+def test_another_engine_keeps_the_health_check(checkout: Checkout) -> None:
+    words = checkout.make("-n", "image", "ENGINE=podman", "ARGS=--no-cache").stdout.split()
+    assert words[:4] == ["podman", "build", "--format", "docker"]
+    assert words[-2:] == ["--no-cache", "."]
