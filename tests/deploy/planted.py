@@ -359,7 +359,7 @@ _SENSE = {
             "HTTPRoute",
             at("spec.rules.0.matches.0.path", {"type": "PathPrefix", "value": "/v1"}),
             "gateway",
-            "/v1/admin is open",
+            "/v1/admin/models is open",
         ),
         Mistake(
             "translation not let in",

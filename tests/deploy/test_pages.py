@@ -16,7 +16,7 @@ from tests.deploy.rendering import COMPONENTS, OVERLAYS, ROOT, kubectl, kustomiz
 from tests.deploy.rules.containers import version
 
 # Written elsewhere at this time.
-COMING = {"scaling.md", "model-lifecycle.md"}
+COMING = {"scaling.md"}
 PAGES = ("deploy/README.md", "docs/deploy.md")
 
 

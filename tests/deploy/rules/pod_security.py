@@ -9,6 +9,7 @@ from typing import Any
 from tests.deploy.manifests import containers, of_kind, pod_of, title, workloads
 from tests.deploy.rendering import Manifest
 
+# `image` since Kubernetes 1.33, though the page does not list it: kubernetes/kubernetes pull request 130394.
 _VOLUMES = {
     "configMap",
     "csi",
