@@ -346,12 +346,26 @@ def models() -> Items:
                 "1 for each engine that takes work.",
                 COUNT,
                 [(total(select("verto_engine_up", MODEL), "model"), "{{model}}")],
+                width=6,
             ),
             graph(
                 "Time to load",
                 "When it was loaded last.",
                 SECONDS,
                 [(select("verto_model_load_duration_seconds", MODEL), "{{model}} {{pod}}")],
+                width=6,
+            ),
+            graph(
+                "Changes",
+                "Models loaded, swapped and unloaded since the server began, and how that ended.",
+                COUNT,
+                [
+                    (
+                        total(select("verto_model_changes_total", MODEL), "model, change, outcome"),
+                        "{{model}} {{change}} {{outcome}}",
+                    )
+                ],
+                width=6,
             ),
             graph(
                 "Threads",
@@ -361,6 +375,7 @@ def models() -> Items:
                     (select("verto_api_threads"), "server {{pod}}"),
                     (select("verto_engine_threads", MODEL), "{{model}} {{pod}}"),
                 ],
+                width=6,
             ),
             listing(
                 "What runs",

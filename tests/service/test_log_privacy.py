@@ -19,13 +19,15 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from service.engine.errors import StepFailed
 from service.log import JsonFormatter
+from service.settings import Settings
 from tests.fakes import FakeEngine, served_model
 from tests.service.http_client import app_client
 
-TEXT, KEY, ADDRESS = "Geheimnis", "Schluessel4711", "203.0.113.77"
+TEXT, KEY, ADDRESS = "Geheimnis", "Schluessel-4711-0815", "203.0.113.77"
 SECRETS = (TEXT, KEY, ADDRESS)
 HEADERS = {
     "Authorization": f"Bearer {KEY}",
@@ -85,11 +87,14 @@ def broken(text: str) -> str:
 
 @cache
 def servers() -> dict[str, TestClient]:
-    """Well, failing by a defect that quotes the text, failing by the engine."""
+    """Well, failing by a defect that quotes the text, failing by the engine; with an admin API, whose key is
+    given or not."""
     return {
         "well": app_client(served_model(FakeEngine())),
         "defect": app_client(served_model(FakeEngine(broken))),
         "engine": app_client(served_model(FakeEngine(fail=StepFailed(f"cannot decode {TEXT}")))),
+        "administered": app_client(settings=Settings(admin_key=SecretStr(KEY))),
+        "guarded": app_client(settings=Settings(admin_key=SecretStr("another-key-than-that"))),
     }
 
 
@@ -115,7 +120,7 @@ def leaks(lines: list[str], secrets: tuple[str, ...] = SECRETS) -> list[str]:
     return [line for line in lines if any(secret in line for secret in secrets)]
 
 
-@pytest.mark.parametrize("kind", ["well", "defect", "engine"])
+@pytest.mark.parametrize("kind", ["well", "defect", "engine", "administered", "guarded"])
 def test_nothing_that_a_client_sends_to_any_route_is_logged(kind: str) -> None:
     client = servers()[kind]
     routes = asked_of(client.app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from service.errors import ServiceError
 from service.jobs import TranslationJob
 from service.lifecycle import Lifecycle
 from service.metrics import REASONS
+from service.settings import Settings
 from tests.fakes import FakeEngine, fake_translator, served_model
 from tests.service.held_service import HeldService, ask, client_of, held_service, until
 from tests.service.http_client import app_client, metric
@@ -55,6 +57,12 @@ def test_an_engine_with_work_that_says_nothing_grows_silent_and_one_without_is_n
         service.gate.open()
         assert held.result().status_code == 200
     until(lambda: silence() == 0)
+
+
+def test_the_version_that_runs_and_its_threads_are_shown() -> None:
+    client = app_client(settings=Settings(num_threads=3))
+    assert metric(client, "verto_compute_threads") == 3
+    assert metric(client, f'verto_build_info{{version="{importlib.metadata.version("verto")}"}}') == 1
 
 
 def test_an_engine_that_cannot_be_started_is_not_up() -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.deploy.monitoring.expressions import (
@@ -22,9 +24,10 @@ from tests.deploy.monitoring.expressions import (
 from tests.deploy.monitoring.live import PROMETHEUS, Prometheus, prometheus, target, wait_until
 from tests.deploy.monitoring.load import some_of_everything
 from tests.deploy.monitoring.rules import write_rules
-from tests.server_process import serve
+from tests.server_process import ROOT, serve
 
 DATA_SECONDS = 60.0
+ADMIN_KEY = "a-key-of-at-least-16"
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,16 +38,33 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus with our rules that has seen a server before, during and after a little of everything."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    with serve("--num-threads", "1") as server:
-        url = str(server.wait_for_line("ready")["url"])
-        where = target(url, namespace="verto", pod="verto-0")
-        with prometheus(folder, [where], write_rules(folder)) as running:
-            wait_until(lambda: running.has("verto_ready == 1"), DATA_SECONDS, lambda: "a scrape")
-            for _ in range(2):  # the first of a code's requests begins its series, the second is an increase
-                some_of_everything(url)
-                wait_until(lambda: running.has("rate(verto_segments_total[5s])"), DATA_SECONDS, lambda: "two")
-            yield running
+    folder, models = tmp_path_factory.mktemp("prometheus"), tmp_path_factory.mktemp("models")
+    shutil.copytree(ROOT / "checkpoints" / "en-de", models / "en-de")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERTO_ADMIN_KEY", ADMIN_KEY)
+        with serve("--num-threads", "1", "--models-dir", str(models)) as server:
+            url = str(server.wait_for_line("ready")["url"])
+            where = target(url, namespace="verto", pod="verto-0")
+            with prometheus(folder, [where], write_rules(folder)) as running:
+                wait_until(lambda: running.has("verto_ready == 1"), DATA_SECONDS, lambda: "a scrape")
+                for _ in range(2):  # the first of a code's requests begins its series, the second is a rise
+                    some_of_everything(url)
+                    fail_to_load(url, models)
+                    sees_a_rise(running)
+                yield running
+
+
+def fail_to_load(url: str, models: Path) -> None:
+    """A bundle that is none."""
+    (models / "broken").mkdir(exist_ok=True)
+    (models / "broken" / "manifest.json").write_text("{}")
+    head = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    answer = httpx.post(f"{url}/v1/admin/models", json={"folder": "broken"}, headers=head, timeout=60)
+    assert answer.status_code == 422, answer.text
+
+
+def sees_a_rise(running: Prometheus) -> None:
+    wait_until(lambda: running.has("rate(verto_segments_total[5s])"), DATA_SECONDS, lambda: "two scrapes")
 
 
 def without_data(running: Prometheus, expressions: Iterable[Expression]) -> list[str]:
@@ -115,6 +135,7 @@ def test_expressions_are_found_in_dashboard_rules_runbook_and_autoscalers() -> N
         ("(sum by (x) (a) == 0) or absent(up == 1)", ["sum by (x)(a{})", "up{}"]),
         ("a > 14.4 * 0.005", ["a{}"]),
         ("a > b", ["a{}", "b{}"]),
+        ("(a unless b offset 15m) > 0", ["a{}", "b{}"]),
     ],
 )
 def test_comparisons_are_taken_off(text: str, expected: list[str]) -> None:
