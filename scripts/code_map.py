@@ -31,6 +31,7 @@ FOLDERS = (
     "loadtests/cost_model",
     "loadtests/live_load",
     "loadtests/rehearsal",
+    "loadtests/scaling",
     "loadtests/gpu",
     "loadtests/peers",
 )

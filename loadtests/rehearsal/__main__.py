@@ -6,7 +6,7 @@ Knows how the rehearsals and the report are put together. Must not know acts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -54,7 +54,10 @@ def main(
         played = {name: rehearse(one, done) for name, one in plans.items() if one.acts}
     facts = run_facts(threads) | {"users": str(users), "drain delay": f"{plan.drain_delay_seconds:g} s"}
     tables = [table(name, one) for name, one in played.items()]
-    data = {"rehearsals": {name: to_json(one) for name, one in played.items()}}
+    data = {
+        "rehearsals": {name: to_json(one) for name, one in played.items()},
+        "tables": [asdict(one) for one in tables],
+    }
     pictures = {"rehearsal.png": picture(played)}
     title = "Servers replaced, killed, paused and flooded under load"
     publish(Report("rehearsal", title, facts, tables, data, NOTES, pictures), results)
