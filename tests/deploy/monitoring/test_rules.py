@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.monitoring.rules import CASES, Rule, alert_names, alerting, all_rules, write_rules
+from service.admission import QUEUE_SHARE
+from service.settings import Settings
+from tests.deploy.monitoring.expressions import DEPLOY
+from tests.deploy.monitoring.rules import (
+    CASES,
+    RUNBOOK,
+    Rule,
+    alert_names,
+    alerting,
+    all_rules,
+    write_rules,
+)
 
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 
@@ -99,3 +110,24 @@ def test_an_alert_says_how_bad_it_is_what_it_saw_and_where_to_read_on(rule: Rule
     assert "$value" in notes["description"]
     assert "$labels." in notes["description"]
     assert notes["runbook_url"] == f"docs/runbook.md#{rule['alert'].lower()}"
+
+
+def test_numbers_that_the_rules_take_from_settings_are_theirs() -> None:
+    """Of the server's defaults and of the manifests; the runbook says the same."""
+    base = dict(
+        re.findall(r"^(VERTO_\w+)=(.*)$", (DEPLOY / "base" / "settings.env").read_text(), re.MULTILINE)
+    )
+    drain = float(base["VERTO_DRAIN_TIMEOUT_SECONDS"])
+    (stuck,) = [rule for rule in alerting() if rule["alert"] == "VertoDrainingStuck"]
+    assert f"{drain:g} s" in stuck["annotations"]["description"]
+    assert 60 * int(stuck["for"].removesuffix("m")) > drain
+    settings = Settings()
+    refused_from = QUEUE_SHARE * settings.default_timeout_seconds
+    (backlog,) = [rule for rule in alerting() if rule["alert"] == "VertoBacklogHigh"]
+    assert f"from {refused_from:g} s on" in backlog["annotations"]["description"]
+    (silent,) = [rule for rule in alerting() if rule["alert"] == "VertoEngineStuck"]
+    assert f"After {settings.engine_stuck_seconds:g} s" in silent["annotations"]["description"]
+    runbook = RUNBOOK.read_text(encoding="utf-8")
+    assert f"refused from {refused_from:g} s on" in runbook
+    assert f"VERTO_DRAIN_TIMEOUT_SECONDS={drain:g}" in runbook
+    assert f"`VERTO_ENGINE_STUCK_SECONDS` ({settings.engine_stuck_seconds:g})" in runbook

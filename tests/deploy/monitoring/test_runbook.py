@@ -13,6 +13,7 @@ import pytest
 
 from cli.main import available_commands
 from service.settings import Settings
+from tests.contracts.project import sources
 from tests.deploy.monitoring.rules import RUNBOOK, alert_names, alerting
 
 TEXT = RUNBOOK.read_text(encoding="utf-8")
@@ -69,3 +70,11 @@ def test_every_kubectl_command_that_is_named_exists() -> None:
             [kubectl, *command.split(), "--help"], capture_output=True, text=True, timeout=60, check=False
         )
         assert f"kubectl {command}" in shown.stdout, command
+
+
+def test_every_phrase_that_is_looked_for_in_the_log_is_one_that_is_logged() -> None:
+    found = re.findall(r"grep (?:-\w+ )?'?([\w |]+)'?", TEXT)
+    phrases = {phrase for choice in found for phrase in choice.split("|")}
+    assert {"did not start", "process died", "model change"} <= phrases
+    logged = " ".join(text for path, text in sources().items() if path.startswith("service/"))
+    assert [phrase for phrase in phrases if phrase not in logged] == []
