@@ -2,12 +2,14 @@
 # Knows how to start things; what they are stands in pyproject.toml, scripts/ and cli/.
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench image format lock
+.PHONY: help serve test check bench loadtest image format lock
 
 # Handed on only when given, so that VERTO_HOST, VERTO_PORT and the defaults of service/settings.py keep their say.
 PORT ?=
 # Not taken from the environment, where some shells keep the machine's name under HOST.
 HOST =
+# The server that a load test asks; without it, and without HOST, one is started. Cross-compilers use the name too.
+TARGET =
 ARGS ?=
 ENGINE ?= docker
 VARIANT ?= cpu
@@ -47,6 +49,10 @@ image: ## build the container image (VARIANT=cuda ENGINE=podman TORCH_INDEX_URL=
 	$(ENGINE) build $(if $(findstring podman,$(ENGINE)),--format docker) --tag verto:$(version) \
 	    --build-arg VARIANT=$(VARIANT) --build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL) \
 	    --build-arg VERSION=$(version) --build-arg REVISION=$(revision) $(ARGS) .
+
+url = $(or $(TARGET),$(if $(HOST),http://$(HOST):$(or $(PORT),8000)))
+loadtest: $(dev_stamp) ## put a server under load for four minutes and report (TARGET=http://host:8000, or its own)
+	@exec $(bin)/verto loadtest run $(if $(url),--url $(url)) $(ARGS)
 
 format: $(dev_stamp) ## write the import order and formatting that check asks for
 	$(bin)/python -m ruff check --fix-only --quiet .

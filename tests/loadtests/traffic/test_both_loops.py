@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import subprocess
 import sys
@@ -41,14 +42,19 @@ def by_open_loop(server: FakeServer, kind: str, count: int, tmp_path: Path) -> l
 
 def by_locust(server: FakeServer, kind: str, count: int, tmp_path: Path) -> list[Sample]:
     path = tmp_path / "samples.json"
-    command = [
-        sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--host", server.url, "--headless",
-        "-u", "1", "-r", "1", "-t", "5s", "--request-timeout", str(PATIENCE_SECONDS), "--samples", str(path),
-        "--think-seconds", "0.001", kind.capitalize(),
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = locust(server, kind, "5s", "--samples", str(path), "--think-seconds", "0.001")
     assert path.exists(), done.stderr
     return decoded(json.loads(path.read_text())["samples"])[:count]
+
+
+def locust(server: FakeServer, kind: str, run_time: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """One user, for so long."""
+    command = [
+        sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--host", server.url, "--headless",
+        "-u", "1", "-r", "1", "-t", run_time, "--request-timeout", str(PATIENCE_SECONDS), *options,
+        kind.capitalize(),
+    ]  # fmt: skip
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
 
 Loop = Callable[[FakeServer, str, int, Path], list[Sample]]
@@ -101,13 +107,50 @@ def test_a_translation_too_few_is_a_failure(tmp_path: Path) -> None:
     assert "translations of" in sample.verdict.fault
 
 
-@LOOPS
-def test_a_streams_times_are_those_of_its_events(loop: Loop, tmp_path: Path) -> None:
+def test_a_streams_times_are_those_of_its_events(tmp_path: Path) -> None:
     with running(FakeServer()) as server:
-        sample = loop(server, STREAM, 1, tmp_path)[0]
+        (sample,) = by_open_loop(server, STREAM, 1, tmp_path)
     assert len(sample.arrivals) == sample.verdict.target_tokens == TOKENS
     assert sample.first_text is not None
     assert 0.04 < sample.first_text < 0.2
     assert all(0.02 < gap < 0.2 for gap in sample.gaps)
     assert sample.latency >= sample.arrivals[-1] - sample.due > 0.2
     assert sample.seconds_per_token == pytest.approx(sum(sample.gaps) / (TOKENS - 1))
+
+
+def test_locusts_own_statistics_book_a_stream_at_its_end_and_no_refusal_as_a_failure(tmp_path: Path) -> None:
+    with running(FakeServer(lambda number, body: "429" if number == 1 else "well")) as server:
+        done = locust(server, STREAM, "2s", "--csv", str(tmp_path / "booked"))
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "booked_stats.csv").open() as lines:
+        rows = {row["Name"]: row for row in csv.DictReader(lines)}
+    assert float(rows[STREAM]["Min Response Time"]) > 1000 * 0.05 * TOKENS
+    assert float(rows["stream: duration"]["Min Response Time"]) > 1000 * 0.05 * TOKENS
+    assert 40 < float(rows["stream: first token"]["Median Response Time"]) < 200
+    assert 40 < float(rows["stream: between tokens"]["Median Response Time"]) < 200
+    assert rows["stream: refused (status 429)"]["Request Count"] == "1"
+    assert rows["Aggregated"]["Failure Count"] == "0"
+
+
+def test_a_cut_stream_is_a_failure_of_locusts_too_and_ends_it_with_1(tmp_path: Path) -> None:
+    with running(FakeServer(lambda number, body: "cut" if number % 2 else "well", 0.01)) as server:
+        done = locust(server, STREAM, "1s")
+    assert done.returncode == 1
+    assert "cut off" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "locust: which server? give --host http://localhost:8000"),
+        (["--host", "http://127.0.0.1:9"], "locust: http://127.0.0.1:9 cannot be reached"),
+    ],
+    ids=["none", "nobody"],
+)
+def test_locust_says_what_is_missing_in_one_line(options: list[str], words: str) -> None:
+    command = [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
