@@ -132,6 +132,7 @@ def run(
       verto loadtest run --serve-options '--precision int8' --like before.json --name after
     """
     check_installed()
+    from cli.stopping import orderly_end
     from loadtests.traffic.commands import asking_of, plan_of, run_and_report
 
     asking = asking_of(
@@ -142,7 +143,8 @@ def run(
         like, asking, users=users, rates=rates, bursts=bursts, arrivals=arrivals, seconds=seconds,
         warm_up_seconds=warm_up_seconds, rounds=rounds, limits=limit,
     )  # fmt: skip
-    run_and_report(plan, url, header or [], serve_options, results, name)
+    with orderly_end():
+        run_and_report(plan, url, header or [], serve_options, results, name)
 
 
 @group.command()
@@ -203,6 +205,7 @@ def saturate(
       verto loadtest saturate --traffic stream --of first-text --bound-ms 300
     """
     check_installed()
+    from cli.stopping import orderly_end
     from loadtests.traffic.commands import asking_of, saturate_and_report
     from loadtests.traffic.plan import Asking
     from loadtests.traffic.saturate import Search
@@ -212,5 +215,7 @@ def saturate(
         timeout_seconds=timeout_seconds,
     )  # fmt: skip
     search = Search(Asking(**asking), bound_ms, of, seconds)
-    if not saturate_and_report(search, url, header or [], serve_options, results, name):
+    with orderly_end():
+        holds = saturate_and_report(search, url, header or [], serve_options, results, name)
+    if not holds:
         raise typer.Exit(1)

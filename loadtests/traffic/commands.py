@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from loadtests.traffic.saturate import Search, saturate
 from loadtests.traffic.saturation_report import doubts, report, sentence
 from loadtests.traffic.target import target
 from loadtests.traffic_report.publish import publish_run, terminal
+from service.open_files import allow_many_open_files
 
 
 def asking_of(**given: Any) -> dict[str, Any]:
@@ -77,12 +79,28 @@ def run_and_report(
     """Measure, write the report's files, and print what they say. Raises LoadTestError, ServerFault."""
     if plan.users or plan.rates is None or plan.bursts is None:
         check_locust()
+    name = _ready(results, name, "load")
     facts = machine_facts() | ({"options of the server": serve_options} if serve_options else {})
     with target(url, headers, _words(url, serve_options)) as address:
+        allow_many_open_files()  # an open loop needs a connection for whatever waits
         on = bench(address, plan.asking)
         with progress_bar("windows", plan.rounds * _num_levels(plan)) as done:
             finished = run(on, plan, facts, lambda level: done())
-    publish_run(finished, results, name or datetime.now().strftime("load-%Y%m%d-%H%M%S"))
+    publish_run(finished, results, name)
+
+
+def _ready(results: Path, name: str | None, kind: str) -> str:
+    """The name of the report's files, which can be written: told now, not after minutes of load.
+
+    Raises LoadTestError, `OSError`.
+    """
+    if name is None:
+        name = datetime.now().strftime(f"{kind}-%Y%m%d-%H%M%S")
+    if Path(name).name != name:
+        raise LoadTestError(f"--name: {name!r} is no name of a file; the folder is --results")
+    results.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=results):
+        return name
 
 
 def _words(url: str | None, serve_options: str) -> list[str]:
@@ -137,14 +155,15 @@ def saturate_and_report(
     name: str | None,
 ) -> bool:
     """Search, write the report, print the finding; whether any rate held. Raises as `run_and_report` does."""
+    name = _ready(results, name, "saturation")
     facts = machine_facts() | ({"options of the server": serve_options} if serve_options else {})
     with target(url, headers, _words(url, serve_options)) as address:
+        allow_many_open_files()
         on = bench(address, search.asking)
         with progress_bar("windows, at most", MOST_WINDOWS) as done:
             seen = saturate(on, search, done)
         facts |= {"server": on.served.told, "workload": on.workload, "traffic": search.asking.traffic}
-    named = name or datetime.now().strftime("saturation-%Y%m%d-%H%M%S")
-    publish(report(search, seen, facts, named), results)
+    publish(report(search, seen, facts, name), results)
     for line in [sentence(search, seen), *doubts(seen)]:
         terminal().print(line, highlight=False, markup=False)
     return seen.rate > 0

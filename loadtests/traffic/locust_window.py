@@ -50,9 +50,14 @@ def locust_window(
             "Mixed",
         ]
         limit = run_seconds + asking.timeout_seconds + START_SECONDS
-        done = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=limit
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=limit
+            )
+        except subprocess.TimeoutExpired:
+            raise LoadTestError(
+                f"locust did not end within {limit:.0f} s; is this machine too busy?"
+            ) from None
         if not path.exists():
             last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
             raise LoadTestError(f"locust ended with {done.returncode} and without samples: {last}")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from loadtests.machine import ROOT
 from loadtests.traffic.kinds import KINDS
+from tests.server_process import PROC, children_of, is_alive
 
 pytestmark = pytest.mark.slow
 
@@ -44,3 +48,30 @@ def test_a_run_on_a_real_server_is_whole_and_can_be_compared(tmp_path: Path) -> 
     same = verto("compare", str(tmp_path / "a.json"), str(tmp_path / "a.json"), "--fail-over", "5%")
     assert same.returncode == 0, same.stderr
     assert "worse" not in same.stdout
+
+
+@pytest.mark.skipif(not (PROC / "self" / "stat").exists(), reason="processes are found through /proc")
+def test_a_run_that_is_stopped_leaves_no_server_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "cli.main", "loadtest", "run", "--results", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert eventually(lambda: "serve" in commands_of(children_of(process.pid)))
+        left = children_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said.endswith("verto: stopped\n")
+    assert not any(map(is_alive, left))
+    assert list(tmp_path.iterdir()) == []
+
+
+def commands_of(processes: list[int]) -> list[str]:
+    """All their words."""
+    lines = [(PROC / str(process) / "cmdline").read_text() for process in processes]
+    return [word for line in lines for word in line.split("\0")]
+
+
+def eventually(is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60.0
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return is_so()

@@ -11,6 +11,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,20 @@ class FakeServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+
+def at_most(per_second: float) -> Callable[[int, Any], str]:
+    """A behaviour: what comes beyond so many in half a second is refused."""
+    came: list[float] = []
+
+    def behaviour(number: int, body: Any) -> str:
+        now, most = time.monotonic(), int(per_second / 2)
+        if len(came) >= most and now - came[-most] < 0.5:
+            return "429"
+        came.append(now)
+        return "well"
+
+    return behaviour
 
 
 @contextlib.contextmanager

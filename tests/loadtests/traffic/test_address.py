@@ -21,7 +21,16 @@ def refusal(url: str, *headers: str) -> str:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "localhost:8000", "ftp://host", "http://", "http://host:port", "http://host:99999", "http://h?a=b"],
+    [
+        "",
+        "localhost:8000",
+        "ftp://host",
+        "http://",
+        "http://host:port",
+        "http://host:99999",
+        "http://h?a=b",
+        "http://u:p@h",
+    ],
 )
 def test_what_is_no_address_is_told_with_one_that_is(url: str) -> None:
     assert refusal(url) == f"--url: {url!r} is no address of a server; write it as http://host:8000"

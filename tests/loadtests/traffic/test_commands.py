@@ -65,6 +65,8 @@ def test_a_run_can_be_repeated_like_another(verto: Verto, server: FakeServer, tm
             ["--url", "http://h", "--serve-options", "--port 1"],
             "--serve-options are for a server that is started",
         ),
+        (["--name", "a/b"], "--name: 'a/b' is no name of a file; the folder is --results"),
+        (["--results", "Makefile"], "Makefile: File exists"),
         (["--serve-options", "'"], '--serve-options: "\'" is no command line'),
     ],
     ids=str,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from loadtests.traffic.saturation_report import doubts, report, sentence
 from loadtests.traffic.windows import OPEN, Level, Window
 from tests.cli.conftest import Verto, verto
 from tests.loadtests.traffic.builders import sample, stream, window
-from tests.loadtests.traffic.fake_server import FakeServer, running
+from tests.loadtests.traffic.fake_server import FakeServer, at_most, running
 
 __all__ = ["verto"]  # the fixture
 
@@ -132,16 +131,7 @@ def test_a_search_that_cannot_be_is_refused(given: dict[str, float], words: str)
 
 
 def test_the_command_searches_a_server_at_an_address(verto: Verto, tmp_path: Path) -> None:
-    came: list[float] = []
-
-    def at_most_60_a_second(number: int, body: object) -> str:
-        now = time.monotonic()
-        if len(came) >= 30 and now - came[-30] < 0.5:
-            return "429"
-        came.append(now)
-        return "well"
-
-    with running(FakeServer(at_most_60_a_second)) as server:
+    with running(FakeServer(at_most(60.0))) as server:
         ended = verto(
             "loadtest",
             "saturate",
