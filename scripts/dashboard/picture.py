@@ -200,7 +200,10 @@ def _dress(axes: Axes, unit: str, window: Window, num_lines: int) -> None:
     axes.set_xticks([*_whole_minutes(window)])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: time.strftime("%H:%M", time.localtime(at))))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: readable(value, unit)))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if unit == "bytes":
+        axes.set_yticks(_round_bytes(axes.get_ylim()[1]))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.tick_params(labelsize=8, colors=FAINT, length=0)
     axes.grid(color="#eeeeee")
     axes.set_axisbelow(True)
@@ -292,6 +295,12 @@ def _scaled(value: float, base: float, names: tuple[str, ...]) -> str:
     while abs(value) >= base and power < len(names) - 1:
         value, power = value / base, power + 1
     return f"{value:.3g} {names[power]}"
+
+
+def _round_bytes(highest: float) -> list[float]:
+    """Four to seven ticks, at whole powers of two apart."""
+    step = 2.0 ** math.floor(math.log2(highest / 4))
+    return [step * count for count in range(int(highest / step) + 1)]
 
 
 def _legend(pattern: str, labels: dict[str, str]) -> str:

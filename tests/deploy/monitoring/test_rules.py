@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import yaml
 
 from service.admission import QUEUE_SHARE
 from service.settings import Settings
+from tests.contracts.project import ROOT
 from tests.deploy.monitoring.expressions import DEPLOY
 from tests.deploy.monitoring.rules import (
     CASES,
+    MONITORING,
     RUNBOOK,
     Rule,
     alert_names,
@@ -131,3 +134,39 @@ def test_numbers_that_the_rules_take_from_settings_are_theirs() -> None:
     assert f"refused from {refused_from:g} s on" in runbook
     assert f"VERTO_DRAIN_TIMEOUT_SECONDS={drain:g}" in runbook
     assert f"`VERTO_ENGINE_STUCK_SECONDS` ({settings.engine_stuck_seconds:g})" in runbook
+
+
+@pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed")
+def test_the_example_for_alertmanager_is_valid_and_names_alerts_that_there_are(tmp_path: Path) -> None:
+    text = (MONITORING / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(route:\n.*?)```", text, re.DOTALL)
+    config = tmp_path / "alertmanager.yaml"
+    config.write_text(example)
+    command = ["amtool", "check-config", str(config)]
+    check = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert check.returncode == 0, check.stdout + check.stderr
+    assert set(re.findall(r"Verto\w+", text)) <= alert_names()
+    for severity, receiver in (("critical", "pager"), ("warning", "chat")):
+        ask = ["amtool", "config", "routes", "test", f"--config.file={config}", f"severity={severity}"]
+        found = subprocess.run(ask, capture_output=True, text=True, timeout=60, check=True)
+        assert found.stdout.strip() == receiver
+
+
+def test_the_example_for_a_plain_prometheus_is_valid() -> None:
+    text = (MONITORING / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(scrape_configs:\n.*?)```", text, re.DOTALL)
+    (job,) = yaml.safe_load(example)["scrape_configs"]
+    assert job["job_name"] == "verto"
+
+
+@needs_promtool
+def test_the_commands_that_take_the_rules_out_work(tmp_path: Path) -> None:
+    text = (MONITORING / "README.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"((?:^    .*\n)*^    promtool check rules .*\n)", text, re.MULTILINE)
+    script = commands.replace("verto-rules.yaml", str(tmp_path / "verto-rules.yaml"))
+    script = script.replace("python -c", f"{sys.executable} -c")
+    ran = subprocess.run(
+        ["bash", "-ec", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"{len(all_rules())} rules found" in ran.stdout
