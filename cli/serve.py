@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.main import version
+
 if TYPE_CHECKING:
     from service.hosting.hosting import Hosting
     from service.settings import ResolvedSettings
@@ -88,18 +90,22 @@ def _serve(resolved: "ResolvedSettings") -> None:
     from service.log import configure_logging
     from service.metrics import Metrics
     from service.serving import serve
+    from service.tracing import traced
 
     settings = resolved.settings
     configure_logging(settings.log_format, settings.log_level)
     metrics, lifecycle = Metrics(), Lifecycle()
-    app = create_app(None, settings, metrics=metrics, lifecycle=lifecycle)
+    with traced(settings, version()) as tracing:
+        app = create_app(None, settings, metrics=metrics, lifecycle=lifecycle, tracing=tracing)
+        observer = metrics if tracing is None else tracing.listening_with(metrics)
 
-    def load() -> "Hosting":
-        from service.loading import load_hosting
+        def load() -> "Hosting":
+            from service.loading import load_hosting
 
-        return load_hosting(settings, metrics, lifecycle)
+            return load_hosting(settings, metrics, lifecycle, observer)
 
-    if not serve(app, settings, lifecycle, load):
+        in_order = serve(app, settings, lifecycle, load)
+    if not in_order:
         raise typer.Exit(1)
 
 

@@ -21,6 +21,7 @@ from service.metrics import Metrics
 from service.middleware import RequestContext, is_quiet, record_of, route_of
 from service.settings import Settings
 from service.shortcut import Shortcut, route_to
+from service.tracing import Tracing
 from service.web_page import add_web_page
 
 if TYPE_CHECKING:  # importing it imports torch; the server listens before that
@@ -36,6 +37,7 @@ def create_app(
     *,
     metrics: Metrics | None = None,
     lifecycle: Lifecycle | None = None,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """The app; without a translator it answers 503 until `lifecycle.ready` is called with one."""
     metrics = metrics or Metrics()
@@ -58,7 +60,7 @@ def create_app(
     add_web_page(app)
     to_translate = route_to(routes.translate, routes.router)
     app.add_middleware(Shortcut, route=to_translate, context=context, refusal=_answer_service_error)
-    app.add_middleware(RequestContext, lifecycle=lifecycle, metrics=metrics)
+    app.add_middleware(RequestContext, lifecycle=lifecycle, metrics=metrics, tracing=tracing)
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]

@@ -23,6 +23,7 @@ from service.metrics import Metrics
 from service.model_start import StartingModel
 from service.registry import ServedModel
 from service.settings import Settings
+from service.translation import TranslationObserver
 from service.translator import Translator
 from service.translators import Translators
 
@@ -33,12 +34,18 @@ def load_translator(settings: Settings, metrics: Metrics) -> Translator:
     return translators.make(models)
 
 
-def load_hosting(settings: Settings, metrics: Metrics, lifecycle: Lifecycle) -> Hosting:
-    """Everything in memory and running, to be changed while it is served.
+def load_hosting(
+    settings: Settings,
+    metrics: Metrics,
+    lifecycle: Lifecycle,
+    observer: TranslationObserver | None = None,
+) -> Hosting:
+    """Everything in memory and running, to be changed while it is served. `observer` hears translations in
+    place of the metrics.
 
     Raises BundleError for a bundle that is missing or broken, PlanError for models beyond their limit.
     """
-    models, translators = _load(settings, metrics)
+    models, translators = _load(settings, metrics, observer)
     folders, instances = BundleFolders(settings), Instances()
     for path, model in zip(list_bundles(settings.models_dir), models, strict=True):
         instance = instances.add(folders.describe(path))
@@ -62,7 +69,9 @@ def require_bundles(root: Path) -> list[Path]:
     return bundles
 
 
-def _load(settings: Settings, metrics: Metrics) -> tuple[list[ServedModel], Translators]:
+def _load(
+    settings: Settings, metrics: Metrics, observer: TranslationObserver | None = None
+) -> tuple[list[ServedModel], Translators]:
     """The models in the order of their folders."""
     folders = require_bundles(settings.models_dir)
     _check_limit(folders, settings)
@@ -74,7 +83,7 @@ def _load(settings: Settings, metrics: Metrics) -> tuple[list[ServedModel], Tran
         for one in starting:
             one.close()
         raise
-    return models, Translators(settings, identifier, metrics)
+    return models, Translators(settings, identifier, observer or metrics)
 
 
 def _check_limit(folders: Sequence[Path], settings: Settings) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 request_id_of_context: ContextVar[str | None] = ContextVar("request_id", default=None)
+trace_id_of_context: ContextVar[str | None] = ContextVar("trace_id", default=None)  # where there are traces
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -87,10 +88,10 @@ class TextFormatter(logging.Formatter):
 
 
 def extra_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What the caller passed as `extra`, and the id of the request in whose context the line was written."""
+    """What the caller passed as `extra`, and the ids of the request in whose context the line was written."""
     extra = {name: value for name, value in vars(record).items() if name not in _STANDARD_FIELDS}
-    request_id = request_id_of_context.get()
-    return extra if request_id is None else {"request_id": request_id, **extra}
+    ids = {"request_id": request_id_of_context.get(), "trace_id": trace_id_of_context.get()}
+    return {**{name: value for name, value in ids.items() if value is not None}, **extra}
 
 
 def _message(record: logging.LogRecord, show_all: bool) -> str:

@@ -19,6 +19,7 @@ from service.lifecycle import Lifecycle
 from service.log import request_id_of_context
 from service.metrics import Metrics, Stopwatch
 from service.streaming import CLIENT_GONE
+from service.tracing import RequestTrace, Tracing
 from service.visits import Visit
 
 logger = logging.getLogger("service.access")
@@ -55,6 +56,11 @@ def route_of(scope: Scope) -> str:
     return cast(str, getattr(scope.get("route"), "path", UNMATCHED))
 
 
+def method_of(scope: Scope) -> str:
+    """The request's method, where it is one."""
+    return cast(str, scope["method"]) if scope["method"] in _METHODS else "other"
+
+
 def is_quiet(route: str) -> bool:
     """Whether machines ask for it every few seconds, so that it would fill log and counts with nothing."""
     return route.startswith(_QUIET_ROUTES)
@@ -68,25 +74,36 @@ def record_of(scope: Scope) -> RequestRecord:
 class RequestContext:
     """The outermost layer but for the framework's own."""
 
-    def __init__(self, app: ASGIApp, lifecycle: Lifecycle, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, lifecycle: Lifecycle, metrics: Metrics, tracing: Tracing | None = None
+    ) -> None:
         self._app = app
         self._lifecycle = lifecycle
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = RequestRecord(_request_id(Headers(scope=scope).get(HEADER)))
+        headers = Headers(scope=scope)
+        record = RequestRecord(_request_id(headers.get(HEADER)))
         scope["verto.record"] = record
         token = request_id_of_context.set(record.request_id)
+        trace = None if self._tracing is None else self._begin_trace(self._tracing, scope, headers)
         stopwatch = Stopwatch()
         try:
             with self._lifecycle.request() as record.visit:
                 await self._answer(scope, receive, _Sender(send, record, self._lifecycle))
         finally:
             self._report(scope, record, stopwatch.seconds())
+            if self._tracing is not None and trace is not None:
+                self._tracing.end(trace, method_of(scope), route_of(scope), record)
             request_id_of_context.reset(token)
+
+    @staticmethod
+    def _begin_trace(tracing: Tracing, scope: Scope, headers: Headers) -> RequestTrace | None:
+        return None if is_quiet(scope["path"]) else tracing.begin(method_of(scope), headers)
 
     async def _answer(self, scope: Scope, receive: Receive, sender: "_Sender") -> None:
         record = sender.record
@@ -107,7 +124,7 @@ class RequestContext:
         self._metrics.answered(route, record.pair, record.outcome, seconds)
         level = logging.DEBUG if is_quiet(route) else logging.INFO
         extra = {
-            "method": scope["method"] if scope["method"] in _METHODS else "other",
+            "method": method_of(scope),
             "route": route,
             "status": record.outcome,
             "duration_ms": round(seconds * 1000, 1),

@@ -145,6 +145,15 @@ class Settings(BaseSettings):
         description="debug, info, warning or error; debug adds exception messages, which may quote text.",
     )
 
+    traces_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/]+\S*)?$",
+        description="OTLP/HTTP address of a collector that traces are sent to; empty: there are none.",
+    )
+    traces_sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of the traces that begin here which are recorded."
+    )
+
     @field_validator("port", mode="before")
     @classmethod
     def _ignore_service_link(cls, value: object) -> object:
