@@ -67,13 +67,11 @@ void attend_together(const float* queries, size_t pitch, const Keys& keys, F16 s
   for (; first < keys.head_width; first += LANES) value_tile<M, 1>(scores, keys, first, out, out_pitch);
 }
 
-// Scores of one query with up to 16 positions of a history.
-inline F16 history_scores(const float* query, Pool& pool, int layer, int head, const int32_t* ancestors,
-                          int count) {
-  const int width = pool.head_width();
+// Scores of one query with up to 16 positions of a history, whose keys begin `part` numbers into their blocks.
+inline F16 history_scores(const float* query, const float* const* blocks, size_t part, int width, int count) {
   F16 parts[LANES];
   for (int t = 0; t < count; ++t) {
-    const float* key = pool.at(ancestors[t], layer, head) + t * width;
+    const float* key = blocks[t] + part + t * width;
     F16 total = load(query) * load(key);
     for (int d = LANES; d < width; d += LANES) total = fma(load(query + d), load(key + d), total);
     parts[t] = total;
@@ -83,17 +81,16 @@ inline F16 history_scores(const float* query, Pool& pool, int layer, int head, c
 }
 
 template <int V>
-inline void history_values(const float* shares, Pool& pool, int layer, int head, const int32_t* ancestors,
-                           int length, int first, float* out) {
-  const int width = pool.head_width();
+inline void history_values(const float* shares, const float* const* blocks, size_t part, int width, int length,
+                           float* out) {
   F16 sums[V];
   for (int v = 0; v < V; ++v) sums[v] = zero();
   for (int t = 0; t < length; ++t) {
-    const float* value = pool.at(ancestors[t], layer, head) + (BLOCK + t % BLOCK) * width + first;
+    const float* value = blocks[t] + part + (BLOCK + t % BLOCK) * width;
     const F16 share = splat(shares[t]);
     for (int v = 0; v < V; ++v) sums[v] = fma(share, load(value + v * LANES), sums[v]);
   }
-  for (int v = 0; v < V; ++v) store(out + first + v * LANES, sums[v]);
+  for (int v = 0; v < V; ++v) store(out + v * LANES, sums[v]);
 }
 
 }  // namespace
@@ -118,20 +115,26 @@ void attend(const float* queries, size_t pitch, int count, const Keys& keys, flo
   }
 }
 
-void attend_history(const float* query, Pool& pool, int layer, int head, const int32_t* ancestors, int length,
-                    float scale, float* out, float* scores) {
-  for (int first = 0; first < length; first += BLOCK) {
-    const int count = length - first < BLOCK ? length - first : BLOCK;
-    const F16 block = history_scores(query, pool, layer, head, ancestors + first, count);
-    store(scores + first, block * splat(scale));
+// Step by step over all rows, since within a row every step waits for the one before.
+void attend_histories(const float* queries, size_t pitch, const Row* rows, int count, size_t part, int width,
+                      int length, float scale, float* out, size_t out_pitch, float* scores) {
+  const size_t room = round_up(length, LANES);
+  for (int i = 0; i < count; ++i)
+    for (int first = 0; first < length; first += BLOCK) {
+      const int some = length - first < BLOCK ? length - first : BLOCK;
+      const F16 block = history_scores(queries + i * pitch, rows[i].ancestors.data() + first, part, width, some);
+      store(scores + i * room + first, block * splat(scale));
+    }
+  for (int i = 0; i < count; ++i) softmax(scores + i * room, length);
+  for (int i = 0; i < count; ++i) {
+    const float* const* blocks = rows[i].ancestors.data();
+    const float* shares = scores + i * room;
+    int first = 0;
+    for (; first + 4 * LANES <= width; first += 4 * LANES)
+      history_values<4>(shares, blocks, part + first, width, length, out + i * out_pitch + first);
+    for (; first < width; first += LANES)
+      history_values<1>(shares, blocks, part + first, width, length, out + i * out_pitch + first);
   }
-  softmax(scores, length);
-  int first = 0;
-  const int width = pool.head_width();
-  for (; first + 4 * LANES <= width; first += 4 * LANES)
-    history_values<4>(scores, pool, layer, head, ancestors, length, first, out);
-  for (; first < width; first += LANES)
-    history_values<1>(scores, pool, layer, head, ancestors, length, first, out);
 }
 
 void turn_over(const float* keys, size_t pitch, int length, int head_width, float* out, size_t room) {

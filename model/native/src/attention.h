@@ -29,10 +29,10 @@ constexpr int QUERIES = 4;  // that read a key together
 void attend(const float* queries, size_t pitch, int count, const Keys& keys, float scale, float* out,
             size_t out_pitch, float* scores, float* shares, size_t share_pitch);
 
-// One query of one head against the positions of a row's history: `length` of them, the block of position t
-// being ancestors[t]. `scores` is room for [length filled up].
-void attend_history(const float* query, Pool& pool, int layer, int head, const int32_t* ancestors, int length,
-                    float scale, float* out, float* scores);
+// `count` queries of one head, each against the first `length` positions of its own row's history. `part`: where the
+// head's keys begin in a block. `scores` is room for [count, length filled up].
+void attend_histories(const float* queries, size_t pitch, const Row* rows, int count, size_t part, int width,
+                      int length, float scale, float* out, size_t out_pitch, float* scores);
 
 // [S, pitch] -> [K, room]; what lies beyond S is not touched.
 void turn_over(const float* keys, size_t pitch, int length, int head_width, float* out, size_t room);

@@ -68,8 +68,8 @@ void Cache::advance() {
     if (wants_blocks) segment->blocks.reserve(segment->blocks.size() + segment->rows);
     for (int i = 0; i < segment->rows; ++i, ++row) {
       if (wants_blocks) {
-        rows_[row].block = pool_->take();
-        segment->blocks.push_back(rows_[row].block);
+        segment->blocks.push_back(pool_->take());
+        rows_[row].block = pool_->address(segment->blocks.back());
       }
       rows_[row].ancestors.push_back(rows_[row].block);
     }
@@ -106,20 +106,20 @@ Turn Cache::turn(const int64_t* token_ids, bool all) {
 
 bool Cache::reorder(const int64_t* parents) {
   size_t first = 0;
-  bool is_identity = true;
   for (const auto& segment : segments_) {
     for (int i = 0; i < segment->rows; ++i) {
       const int64_t parent = parents[first + i];
       if (parent < static_cast<int64_t>(first) || parent >= static_cast<int64_t>(first) + segment->rows)
         return false;
-      is_identity = is_identity && parent == static_cast<int64_t>(first) + i;
     }
     first += segment->rows;
   }
-  if (is_identity) return true;
-  std::vector<std::vector<int32_t>> histories(rows_.size());
-  for (size_t row = 0; row < rows_.size(); ++row) histories[row] = rows_[parents[row]].ancestors;
-  for (size_t row = 0; row < rows_.size(); ++row) rows_[row].ancestors.swap(histories[row]);
+  histories_.resize(std::max(histories_.size(), rows_.size()));
+  const auto moves = [&](size_t row) { return parents[row] != static_cast<int64_t>(row); };
+  for (size_t row = 0; row < rows_.size(); ++row)
+    if (moves(row)) histories_[row] = rows_[parents[row]].ancestors;
+  for (size_t row = 0; row < rows_.size(); ++row)
+    if (moves(row)) rows_[row].ancestors.swap(histories_[row]);
   return true;
 }
 

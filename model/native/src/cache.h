@@ -31,11 +31,11 @@ class Pool {
   Pool(int layers, int heads, int head_width);
   int take();
   void give_back(const std::vector<int32_t>& blocks);
-  // Where 16 positions' keys of a head begin; their values follow.
-  float* at(int32_t block, int layer, int head) {
-    return slabs_[block / blocks_per_slab_].data() + (block % blocks_per_slab_) * block_size_ +
-           static_cast<size_t>(layer * heads_ + head) * 2 * BLOCK * head_width_;
+  float* address(int32_t block) {
+    return slabs_[block / blocks_per_slab_].data() + (block % blocks_per_slab_) * block_size_;
   }
+  // Where in a block 16 positions' keys of a head begin; their values follow.
+  size_t part(int layer, int head) const { return static_cast<size_t>(layer * heads_ + head) * 2 * BLOCK * head_width_; }
   size_t block_bytes() const { return block_size_ * sizeof(float); }
   int heads() const { return heads_; }
   int head_width() const { return head_width_; }
@@ -66,8 +66,8 @@ struct Segment {
 };
 
 struct Row {
-  int32_t block = -1;              // where it writes
-  std::vector<int32_t> ancestors;  // the block of each position of its history
+  float* block = nullptr;         // where it writes
+  std::vector<float*> ancestors;  // the block of each position of its history
 };
 
 // The rows that a step computes: all, but of a segment that begins with equal rows the first alone.
@@ -107,6 +107,7 @@ class Cache {
   std::shared_ptr<Pool> pool_;
   std::vector<std::unique_ptr<Segment>> segments_;
   std::vector<Row> rows_;
+  std::vector<std::vector<float*>> histories_;  // room for `reorder`, which comes at every step
 };
 
 }  // namespace verto

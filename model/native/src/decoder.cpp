@@ -62,26 +62,29 @@ void Network::decode_layer(int index, float* x, const Turn& turn, Cache& cache, 
 // The new position's keys and values into the row's own block, then attention over its history.
 void Network::attend_rows(int layer, const float* qkv, const Turn& turn, Cache& cache, float* heads) {
   const int count = sizes.decoder_heads, columns = count * decoder_head;
+  const size_t pitch = 3 * static_cast<size_t>(columns);
   const auto& segments = cache.segments();
-  int longest = 0;
-  for (const auto& segment : segments) longest = std::max(longest, segment->filled);
-  for (Memory<float>& own : scratch_.own) own.grown(round_up(longest, LANES));
+  int longest = 0, widest = 0;
+  for (const auto& segment : segments)
+    longest = std::max(longest, segment->filled), widest = std::max(widest, segment->rows);
+  for (Memory<float>& own : scratch_.own) own.grown(widest * round_up(longest, LANES));
   const float scale = 1.0f / std::sqrt(static_cast<float>(sizes.d_model / count));
-  // Rows of a segment share much of their histories: they follow one another on one thread, head by head.
+  // Rows of a segment share much of their histories: they are looked at together, on one thread, head by head.
   threads.each(static_cast<int>(segments.size()) * count, 1, [&](int begin, int end, int thread) {
     for (int item = begin; item < end; ++item) {
-      const int segment = item / count, head = item % count, length = segments[segment]->filled;
-      const int place = (length - 1) % BLOCK;
-      for (int i = turn.starts[segment]; i < turn.starts[segment + 1]; ++i) {
-        const std::vector<int32_t>& ancestors = cache.rows()[turn.rows[i]].ancestors;
-        const float* query = qkv + static_cast<size_t>(i) * 3 * columns + head * decoder_head;
-        float* block = cache.pool().at(ancestors.back(), layer, head);
-        std::memcpy(block + place * decoder_head, query + columns, sizeof(float) * decoder_head);
-        std::memcpy(block + (BLOCK + place) * decoder_head, query + 2 * columns, sizeof(float) * decoder_head);
-        attend_history(query, cache.pool(), layer, head, ancestors.data(), length, scale,
-                       heads + static_cast<size_t>(i) * columns + head * decoder_head,
-                       scratch_.own[thread].data());
+      const int segment = item / count, head = item % count, first = turn.starts[segment];
+      const int together = turn.starts[segment + 1] - first, length = segments[segment]->filled;
+      const Row* rows = cache.rows().data() + turn.rows[first];
+      const float* queries = qkv + static_cast<size_t>(first) * pitch + head * decoder_head;
+      const size_t part = cache.pool().part(layer, head);
+      for (int i = 0; i < together; ++i) {
+        float* keys = rows[i].block + part + (length - 1) % BLOCK * decoder_head;
+        copy_vectors(queries + i * pitch + columns, decoder_head, keys);
+        copy_vectors(queries + i * pitch + 2 * columns, decoder_head, keys + BLOCK * decoder_head);
       }
+      attend_histories(queries, pitch, rows, together, part, decoder_head, length, scale,
+                       heads + static_cast<size_t>(first) * columns + head * decoder_head, columns,
+                       scratch_.own[thread].data());
     }
   });
 }

@@ -10,6 +10,11 @@
 
 namespace verto {
 
+// Whole vectors, few of them: a call of memcpy would take longer.
+inline void copy_vectors(const float* from, int width, float* to) {
+  for (int i = 0; i < width; i += LANES) store(to + i, load(from + i));
+}
+
 inline int whole_vectors(int width) { return (width + LANES - 1) / LANES * LANES; }
 
 struct Norm {
