@@ -6,8 +6,9 @@ Knows: every option, its unit and its range. Must not know: tensors, models, req
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Literal, Self
 
 StrategyKind = Literal["beam", "greedy", "sample"]
@@ -174,6 +175,10 @@ class DecodingOptions:
             if value not in (defaults[name], TRUE_OF_ONE_ROW.get(name)):
                 raise OptionError(name, f"left out with strategy {self.strategy!r}", value)
 
+    def __reduce__(self) -> tuple[Callable[[tuple[object, ...]], DecodingOptions], tuple[tuple[object, ...]]]:
+        """Options go to another process with every segment, and most segments have the same."""
+        return _restored, (_values(self),)
+
     @property
     def rows(self) -> int:
         """Rows of the batch that a segment with these options occupies."""
@@ -215,6 +220,15 @@ class DecodingOptions:
             _refuse_foreign(data, values["strategy"])
             values = {name: value for name, value in values.items() if name in data or name not in foreign}
         return cls(**values)
+
+
+_NAMES = tuple(field.name for field in fields(DecodingOptions))
+_values: Callable[[DecodingOptions], tuple[object, ...]] = attrgetter(*_NAMES)
+
+
+@functools.lru_cache(maxsize=256)
+def _restored(values: tuple[object, ...]) -> DecodingOptions:
+    return DecodingOptions(**dict(zip(_NAMES, values, strict=True)))  # type: ignore[arg-type]
 
 
 @functools.cache

@@ -29,7 +29,7 @@ from service.engine.observer import EngineObserver
 from service.engine.outbox import Outbox
 from service.engine.request import Emission, FailedEvent, FinishedEvent, Segment, SegmentRequest
 from service.engine.speed import Speedometer
-from service.engine.wire import Cancel, Joined, Observed, Ready, Stepped, Submit
+from service.engine.wire import Cancel, Observed, Ready, Stepped, Submit
 
 logger = logging.getLogger(__name__)
 
@@ -161,18 +161,15 @@ class Dispatch:
         with self._lock:
             self._path = path
 
-    def heard(self, report: Joined | Stepped) -> bool:
-        if isinstance(report, Joined):
-            with self._lock:
-                self._last_heard = time.monotonic()
-                self._ledger.joined(report.keys, self._last_heard)
-            return False
+    def heard(self, report: Stepped) -> bool:
         for fact in report.facts:
             self._observe(fact)
         with self._lock:
             self._last_heard = time.monotonic()
             self._tokens_per_second = report.tokens_per_second
             emissions = [told for key, event in report.events if (told := self._ledger.take(key, event))]
+            if report.joining:
+                self._ledger.joined(report.joining, self._last_heard)
             self._tell()
         self._forget_broken(emissions)
         self._deliver(emissions)

@@ -56,6 +56,10 @@ class SegmentTimings:
     first_token_seconds: float
     total_seconds: float
 
+    def __reduce__(self) -> tuple[type[SegmentTimings], tuple[float, float, float]]:
+        """As that of `TokensEvent`."""
+        return SegmentTimings, (self.queue_seconds, self.first_token_seconds, self.total_seconds)
+
     def later(self, seconds: float) -> SegmentTimings:
         """Of a segment for which another one was decoded first, for so long."""
         return SegmentTimings(
@@ -97,6 +101,10 @@ class FinishedEvent:
     timings: SegmentTimings
     # Arrays have no plain equality.
     attention: NDArray[np.float32] | None = field(default=None, compare=False)
+
+    def __reduce__(self) -> tuple[type[FinishedEvent], tuple[object, ...]]:
+        """As that of `TokensEvent`."""
+        return FinishedEvent, (self.hypotheses, self.timings, self.attention)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from typing import Protocol
 from service.engine.child import Child
 from service.engine.outbox import Outbox
 from service.engine.restart_policy import RestartPolicy
-from service.engine.wire import Changed, Failed, Joined, Ready, Report, Stepped, Stop, receive
+from service.engine.wire import Changed, Failed, Ready, Report, Stepped, Stop, receive
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Owner(Protocol):
     def started(self, ready: Ready, outbox: Outbox) -> None:
         """It has its model in memory and may be given work."""
 
-    def heard(self, report: Joined | Stepped) -> bool:
+    def heard(self, report: Stepped) -> bool:
         """It has reported. Whether a segment was finished."""
 
     def changed(self, path: str) -> None:
@@ -186,7 +186,7 @@ class Supervisor:
                 life.failure = error
             case Changed(path):
                 self._owner.changed(path)
-            case Joined() | Stepped():
+            case Stepped():
                 if self._owner.heard(report):
                     self._policy.served()
 

@@ -3,7 +3,7 @@
 Knows: the messages, pickle. Must not know: who sends when, processes, threads.
 
     parent -> child    Start, then batches of Submit and Cancel, at last Stop (or the end of the pipe)
-    child -> parent    Ready or Failed, then Joined and Stepped as the work goes on, Changed at most once
+    child -> parent    Ready or Failed, then Stepped as the work goes on, Changed at most once
 
 Both sides are this program, of one version, and nobody else holds an end of the pipe: that is why pickle will
 do. Times are `time.monotonic` of the parent. Its zero is the machine's start (Linux, macOS), the same for
@@ -85,13 +85,6 @@ class Failed:
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """These segments are about to be encoded. Sent before, so that it is known who ran if that is the end."""
-
-    keys: tuple[int, ...]
-
-
 class Observed(NamedTuple):
     """A fact for the parent's observer: a method of `EngineObserver` and its arguments."""
 
@@ -99,16 +92,18 @@ class Observed(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Stepped:
-    """All that came of the steps since the last one: facts in their order, events by key, the speed so far.
+class Stepped(NamedTuple):
+    """All that came of the steps since the last one: facts in their order, events by key, the speed so far;
+    then the keys of those that are about to be encoded.
 
-    A step with events is reported at once. As the child's sign of life one is sent now and then in any case.
+    Events are told before the next pass over the network, and so are those who join by then, so that it is
+    known who ran if that is the end. As the child's sign of life one is sent now and then in any case.
     """
 
     facts: tuple[Observed, ...]
     events: tuple[tuple[int, Event], ...]
     tokens_per_second: float
+    joining: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +113,7 @@ class Changed:
     path: str
 
 
-Report = Ready | Failed | Joined | Stepped | Changed
+Report = Ready | Failed | Stepped | Changed
 
 
 def packed(message: Start | tuple[Command, ...] | Report) -> bytes:

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from model.decoding import FinishReason
+from model.decoding import FinishReason, Selection
 from model.devices import DeviceError
 from model.manifest import BundleError
 from model.network import Network
@@ -49,7 +49,6 @@ from service.engine.wire import (
     Command,
     FactName,
     Failed,
-    Joined,
     Observed,
     Ready,
     Start,
@@ -121,8 +120,8 @@ class Worker:
         self._news.register(connection.fileno(), select.POLLIN)
         self._reported_at = time.monotonic()
         self._ear = _Ear()
-        self._refused: list[tuple[int, Event]] = []  # since the last step
-        runner = _AnnouncingRunner(self._announce, started.network, started.bytes_per_position)
+        self._events: list[tuple[int, Event]] = []  # that have not been told yet
+        runner = _AnnouncingRunner(self._tell_before, started.network, started.bytes_per_position)
         self._engine = Engine(runner, replace(config, max_queue_tokens=NO_LIMIT), self._ear)
         self._upgrade = None if started.make_faster is None else Upgrade(started.make_faster)
 
@@ -130,8 +129,10 @@ class Worker:
         """Until told to stop. Raises `EOFError` or `OSError` once the other side is gone."""
         while self._take():
             self._change_over()
-            if not self._is_idle:
-                self._report(self._turn())
+            if not self._engine.is_idle:
+                self._note(self._turn())
+            if self._events and self._engine.is_idle:
+                self._tell()  # no pass follows before which it would be told
 
     def _take(self) -> bool:
         """All that has arrived; sleep as long as there is nothing to do. False: it is time to stop."""
@@ -145,7 +146,7 @@ class Worker:
 
     def _patience_milliseconds(self) -> float | None:
         """How long to wait for what may arrive; None: for ever."""
-        if not self._is_idle:
+        if self._events or not self._engine.is_idle:
             return 0
         return None if self._upgrade is None else 1000 * LOOK_SECONDS
 
@@ -158,14 +159,10 @@ class Worker:
             logger.info(
                 "changing over: what joins now is decoded by another network", extra={"path": network.path}
             )
-            self._engine.change_over(_AnnouncingRunner(self._announce, network))
+            self._engine.change_over(_AnnouncingRunner(self._tell_before, network))
             send(self._connection, Changed(network.path))
         if is_over:
             self._upgrade = None
-
-    @property
-    def _is_idle(self) -> bool:
-        return self._engine.is_idle and not self._refused
 
     def _obey(self, command: Submit | Cancel) -> None:
         match command:
@@ -181,10 +178,7 @@ class Worker:
             # The parent has checked all this, so it is a defect; nobody may wait for ever.
             logger.exception("an accepted segment was refused")
             error = cause if isinstance(cause, EngineError) else StepFailed(str(cause))
-            self._refused.append((key, FailedEvent(error)))
-
-    def _announce(self, segments: Sequence[Segment]) -> None:
-        send(self._connection, Joined(tuple(int(segment.request.segment_id) for segment in segments)))
+            self._events.append((key, FailedEvent(error)))
 
     def _turn(self) -> list[Emission]:
         try:
@@ -194,19 +188,25 @@ class Worker:
             logger.exception("the engine's loop failed")
             return self._engine.fail_all(StepFailed("the engine failed"))
 
-    def _report(self, emissions: Sequence[Emission]) -> None:
-        """Events at once, since somebody waits for them; facts alone when it is time for a sign of life."""
-        now = time.monotonic()
-        if not (emissions or self._refused) and now - self._reported_at < QUIET_SECONDS:
-            return
-        told = [(int(emission.segment.request.segment_id), emission.event) for emission in emissions]
-        events = (*self._refused, *told)
-        self._refused, self._reported_at = [], now
-        send(self._connection, Stepped(self._ear.take(), events, self._engine.tokens_per_second))
+    def _note(self, emissions: Sequence[Emission]) -> None:
+        self._events += [(int(emission.segment.request.segment_id), emission.event) for emission in emissions]
+
+    def _tell_before(self, joining: Sequence[Segment]) -> None:
+        """Before a pass over the network: what somebody waits for, who joins, now and then a sign of life.
+
+        One report for a step's events and for those who take the place of the finished: each wakes the other
+        side up.
+        """
+        if joining or self._events or time.monotonic() - self._reported_at >= QUIET_SECONDS:
+            self._tell(tuple(int(segment.request.segment_id) for segment in joining))
+
+    def _tell(self, joining: tuple[int, ...] = ()) -> None:
+        events, self._events, self._reported_at = tuple(self._events), [], time.monotonic()
+        send(self._connection, Stepped(self._ear.take(), events, self._engine.tokens_per_second, joining))
 
 
 class _AnnouncingRunner(Runner):
-    """Says who is about to be encoded, before anything can go wrong with it."""
+    """Says that the network is about to be used, and who joins, before anything can go wrong with it."""
 
     def __init__(
         self,
@@ -220,6 +220,10 @@ class _AnnouncingRunner(Runner):
     def join(self, segments: Sequence[Segment]) -> None:
         self._announce(segments)
         super().join(segments)
+
+    def step(self) -> Selection:
+        self._announce(())
+        return super().step()
 
 
 class _Ear:

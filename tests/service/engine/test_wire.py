@@ -31,7 +31,6 @@ from service.engine import (
 from service.engine.network_plan import NetworkPlan
 from service.engine.wire import (
     Cancel,
-    Joined,
     Observed,
     Ready,
     Start,
@@ -98,8 +97,7 @@ def test_commands_and_reports_arrive_as_they_were_sent() -> None:
         Start(bundle=Path("folder"), plan=NetworkPlan(), config=EngineConfig()),
         (Submit(1, asked, 12.5), Cancel(1), Stop()),
         Ready(config=tiny_config(), dtype="float32", device="cpu", bytes_per_position=1, manifest_digest="d"),
-        Joined((1, 2)),
-        Stepped((Observed("finished", ("stop", 1, 2, timings)),), events, 123.4),
+        Stepped((Observed("finished", ("stop", 1, 2, timings)),), events, 123.4, (3, 4)),
     ):
         assert through_a_pipe(message) == message
 

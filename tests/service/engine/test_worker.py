@@ -13,7 +13,7 @@ import pytest
 from model.network import EagerNetwork
 from service.engine import EngineConfig, FailedEvent, FinishedEvent, SegmentTooLarge
 from service.engine.request import Event
-from service.engine.wire import Cancel, Command, Joined, Ready, Stepped, Stop, Submit, receive, send
+from service.engine.wire import Cancel, Command, Ready, Stepped, Stop, Submit, receive, send
 from service.engine.worker import serve_network
 from tests.builders import tiny_model
 from tests.service.engine.segments import request
@@ -34,18 +34,18 @@ def worker(**limits: Any) -> Iterator[Connection]:
         child.connection.close()
 
 
-def reports(connection: Connection, *commands: Command, ends: int) -> list[Joined | Stepped]:
+def reports(connection: Connection, *commands: Command, ends: int) -> list[Stepped]:
     """All that is said until so many segments have ended."""
     send(connection, commands)
-    heard: list[Joined | Stepped] = []
+    heard: list[Stepped] = []
     while len(last_events(heard)) < ends:
         assert connection.poll(SECONDS)
         heard.append(receive(connection))
     return heard
 
 
-def last_events(heard: list[Joined | Stepped]) -> dict[int, Event]:
-    told = [pair for report in heard if isinstance(report, Stepped) for pair in report.events]
+def last_events(heard: list[Stepped]) -> dict[int, Event]:
+    told = [pair for report in heard for pair in report.events]
     return {key: event for key, event in told if isinstance(event, FinishedEvent | FailedEvent)}
 
 
@@ -64,11 +64,27 @@ def test_who_joins_is_said_before_the_step_that_encodes_it() -> None:
     with worker() as connection:
         receive(connection)
         heard = reports(connection, Submit(7, request(options=SHORT), time.monotonic()), ends=1)
-    assert heard[0] == Joined((7,))
-    assert isinstance(heard[1], Stepped)
-    phases = [fact.arguments[0] for fact in heard[1].facts if fact.name == "step"]
+    assert (heard[0].joining, heard[0].facts, heard[0].events) == ((7,), (), ())
+    phases = [fact.arguments[0] for report in heard[1:] for fact in report.facts if fact.name == "step"]
     assert phases[:2] == ["encode", "decode"]
-    assert all(isinstance(report, Stepped) for report in heard[1:])
+    assert not any(report.joining for report in heard[1:])
+
+
+def test_who_takes_a_place_is_said_with_the_answer_that_made_it_free() -> None:
+    now = time.monotonic()
+    with worker(max_rows=1) as connection:
+        receive(connection)
+        heard = reports(
+            connection, *(Submit(key, request(options=SHORT), now + key) for key in (0, 1)), ends=2
+        )
+    handed = [report for report in heard if report.joining == (1,)]
+    assert [[key for key, _ in report.events] for report in handed] == [[0]]
+
+
+def behind_joining(heard: list[Stepped]) -> list[Stepped]:
+    """Without what was said before the only segment joined."""
+    assert heard[0].joining == (0,)
+    return heard[1:]
 
 
 def decode_steps(report: Stepped) -> int:
@@ -79,7 +95,7 @@ def test_steps_of_which_nobody_waits_to_hear_are_reported_together_and_none_is_f
     with worker() as connection:
         receive(connection)
         heard = reports(connection, Submit(0, request(options=ENDLESS), time.monotonic()), ends=1)
-    steps = [report for report in heard if isinstance(report, Stepped)]
+    steps = behind_joining(heard)
     assert len(steps) < 64
     assert sum(decode_steps(report) for report in steps) == 64
     assert [bool(report.events) for report in steps] == [False] * (len(steps) - 1) + [True]
@@ -90,8 +106,8 @@ def test_a_worker_that_works_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch
     with worker() as connection:
         receive(connection)
         heard = reports(connection, Submit(0, request(options=ENDLESS), time.monotonic()), ends=1)
-    steps = [report for report in heard if isinstance(report, Stepped)]
-    assert [decode_steps(report) for report in steps] == [1] * 64
+    steps = behind_joining(heard)
+    assert [decode_steps(report) for report in steps] == [0, *[1] * 64]  # the first behind the encoder
 
 
 def test_a_streamed_token_is_told_with_the_step_that_chose_it() -> None:
@@ -99,7 +115,7 @@ def test_a_streamed_token_is_told_with_the_step_that_chose_it() -> None:
         receive(connection)
         streamed = Submit(0, request(options=ENDLESS, stream=True), time.monotonic())
         heard = reports(connection, streamed, ends=1)
-    steps = [report for report in heard if isinstance(report, Stepped)]
+    steps = behind_joining(heard)
     assert [decode_steps(report) for report in steps] == [1] * 64
 
 
@@ -109,7 +125,7 @@ def test_who_was_accepted_earlier_comes_first_and_has_waited_since_then() -> Non
     with worker(max_rows=1) as connection:
         receive(connection)
         heard = reports(connection, late, early, ends=2)
-    assert [report.keys for report in heard if isinstance(report, Joined)] == [(2,), (1,)]
+    assert [report.joining for report in heard if report.joining] == [(2,), (1,)]
     waited = last_events(heard)[2]
     assert isinstance(waited, FinishedEvent)
     assert waited.timings.queue_seconds >= 100.0
