@@ -52,6 +52,9 @@ def run(
     drain_timeout_seconds: Annotated[
         float | None, typer.Option(help="To finish accepted requests.", show_default="60")
     ] = None,
+    watch_seconds: Annotated[
+        float | None, typer.Option(help="Between looks at the folder of bundles; 0: none.", show_default="0")
+    ] = None,
     log_format: Annotated[str | None, typer.Option(help="auto, json or text.", show_default="auto")] = None,
     log_level: Annotated[
         str | None, typer.Option(help="debug, info, warning or error.", show_default="info")
@@ -72,6 +75,7 @@ def run(
       verto serve --host 0.0.0.0 --port 9000
       verto serve --precision int8
       VERTO_MAX_TEXT_CHARACTERS=5000 verto serve --models-dir ./my-bundles
+      verto serve --models-dir ./my-bundles --watch-seconds 5
       verto serve --show-settings
     """
     given = {name: value for name, value in locals().items() if name != "show_settings"}

@@ -22,6 +22,8 @@ from service.admin_schemas import (
     MemoryAnswer,
     ReloadRequest,
     RoomAnswer,
+    WaitingAnswer,
+    WatchAnswer,
 )
 from service.body import parse_json, read_body, read_json, validate
 from service.context import Context, ServiceContext
@@ -55,6 +57,7 @@ async def list_models(context: Context) -> AdminModelsAnswer:
             free_bytes=hosting.budget.free_bytes(hosting.instances.in_memory()),
         ),
         folders=await hosting.folder_names(),
+        watch=_watch(hosting),
     )
 
 
@@ -116,6 +119,13 @@ async def unload_model(name: str, request: Request, context: Context, wait: Wait
         return await _answered(change, False)
     await change.finished()
     return Response(status_code=204)
+
+
+def _watch(hosting: Hosting) -> WatchAnswer | None:
+    if (watch := hosting.watch) is None:
+        return None
+    waiting = [WaitingAnswer(folder=folder, reason=reason) for folder, reason in watch.waiting.items()]
+    return WatchAnswer(seconds=watch.seconds, waiting=waiting)
 
 
 def _hosting(context: ServiceContext) -> Hosting:

@@ -76,11 +76,24 @@ class RoomAnswer(BaseModel):
     free_bytes: int | None = Field(description="That one more model may need; null where it cannot be known.")
 
 
+class WaitingAnswer(BaseModel):
+    folder: str
+    reason: str
+
+
+class WatchAnswer(BaseModel):
+    """The watch over the models' folder."""
+
+    seconds: float = Field(description="Between two looks.")
+    waiting: list[WaitingAnswer] = Field(description="Folders that are not served as they are, and why.")
+
+
 class AdminModelsAnswer(BaseModel):
     object: Literal["list"] = "list"
     data: list[AdminModelAnswer] = Field(description="By name, then by age.")
     memory: RoomAnswer
     folders: list[str] = Field(description="Bundles that lie in the models' folder: what may be loaded.")
+    watch: WatchAnswer | None = Field(description="With VERTO_WATCH_SECONDS; null: it is not watched.")
 
 
 class AdminModelNamedAnswer(BaseModel):

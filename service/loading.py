@@ -56,7 +56,10 @@ def load_hosting(
         return StartingModel(folder, settings, metrics)
 
     stage = Stage(lifecycle, translators, start, instances, settings.drain_timeout_seconds)
-    return Hosting(folders, instances, stage, Budget(settings.models_bytes_limit), metrics)
+    hosting = Hosting(folders, instances, stage, Budget(settings.models_bytes_limit), metrics)
+    if settings.watch_seconds:
+        hosting.watch_folder(settings.watch_seconds, settings.watch_swap)
+    return hosting
 
 
 def require_bundles(root: Path) -> list[Path]:

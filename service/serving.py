@@ -137,6 +137,7 @@ class DrainingServer(uvicorn.Server):
         models = [f"{model.name} {model.version} on {model.device}" for model in translator.registry.models]
         extra = {"url": self._url, "models": models, "threads": self._settings.num_threads}
         logger.info("ready", extra=extra)
+        hosting.begin()
 
     def _fail(self, error: BaseException) -> None:
         self.failure = error

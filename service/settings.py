@@ -28,6 +28,7 @@ DEFAULT_PORT = 8000
 _SERVICE_LINK = re.compile(r"VERTO_(SERVICE_(HOST|PORT).*|PORT_\d+_.*)")
 
 EngineBacking = Literal["process", "thread"]
+WatchSwap = Literal["beside", "unload_first"]
 LogFormat = Literal["auto", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -107,6 +108,16 @@ class Settings(BaseSettings):
     admin_key: SecretStr = Field(
         SecretStr(""),
         description="Key of the admin API, which loads and unloads models; empty: there is no such API.",
+    )
+    watch_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds between looks at models_dir, to serve bundles as they come and change; 0: none.",
+    )
+    watch_swap: WatchSwap = Field(
+        "beside",
+        description="beside: the old model serves until a changed one does; unload_first: for less memory.",
     )
     models_bytes_limit: int = Field(
         0,

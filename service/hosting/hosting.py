@@ -39,6 +39,7 @@ from service.hosting.bundle_folders import BundleFolders, FoundBundle
 from service.hosting.change import Change, Kind, Outcome, SwapMode
 from service.hosting.instances import Instance, Instances
 from service.hosting.stage import Stage
+from service.hosting.watch import Watch
 from service.translator import Translator
 
 logger = logging.getLogger(__name__)
@@ -63,12 +64,23 @@ class Hosting:
     ) -> None:
         self.folders, self.instances, self.budget = folders, instances, budget
         self._stage, self._observer = stage, observer
+        self.watch: Watch | None = None
         self._changing: dict[str, Change] = {}  # by the model's name
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watching: asyncio.Task[None] | None = None
 
     def translator(self) -> Translator:
         """Of what is served now."""
         return self._stage.translator()
+
+    def watch_folder(self, seconds: float, mode: SwapMode) -> None:
+        """From `begin` on the models' folder is looked at so often, and what changes there is served."""
+        self.watch = Watch(self, seconds, mode)
+
+    def begin(self) -> None:
+        """The server is ready."""
+        if self.watch is not None:
+            self._watching = self._keep(self.watch.run())
 
     async def folder_names(self) -> list[str]:
         """Of the bundles that lie in the models' folder."""
@@ -109,6 +121,8 @@ class Hosting:
 
     def begin_closing(self) -> None:
         """No change is begun any more, and what is being loaded is given up."""
+        if self._watching is not None:
+            self._watching.cancel()
         self._stage.begin_closing()
 
     def close(self) -> None:
