@@ -1,4 +1,4 @@
-"""The folder decides what is served: whole bundles come, changed ones are swapped, half ones are waited for."""
+"""The folder decides what is served: whole bundles come, changed ones are swapped, half ones waited for."""
 
 from __future__ import annotations
 
