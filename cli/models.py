@@ -1,6 +1,7 @@
 """`verto models`: which bundles lie in a folder, what they translate, and whether their files are whole.
 
-Knows bundles' descriptions and checksums; loads no weights.
+Knows bundles' descriptions and checksums; loads no weights. Its subcommands, about the models of a running
+server, stand in cli/running_models.py.
 """
 
 from pathlib import Path
@@ -8,18 +9,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import running_models
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from model.directions import Directions
 
 
+group = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+for _command in (running_models.status, running_models.load, running_models.reload, running_models.unload):
+    group.command()(_command)
+
+
+@group.callback(invoke_without_command=True)
 def run(
+    context: typer.Context,
     models_dir: Annotated[
         Path | None, typer.Option(help="Folder of bundles.", show_default="checkpoints")
     ] = None,
 ) -> None:
-    """List the bundles that are found on disk.
+    """List the bundles that are found on disk; with a command, change the models of a running server.
 
     Every file is compared with its checksum. Ends with code 1 when a bundle is broken, and says what is wrong
     with it.
@@ -28,7 +38,14 @@ def run(
     Examples:
       verto models
       verto models --models-dir ./my-bundles
+      verto models status --server http://127.0.0.1:8000
+      verto models load en-fr
     """
+    if context.invoked_subcommand is not None:
+        if models_dir is not None:
+            detail = "is about bundles on disk; a running server has a folder of its own"
+            raise typer.BadParameter(detail, param_hint="--models-dir")
+        return
     from rich.console import Console
 
     from model.bundle_head import list_bundles

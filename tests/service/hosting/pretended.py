@@ -106,6 +106,7 @@ class Pretended:
     metrics: Metrics
     starts: list[PretendedStart]
     at_once: bool = True
+    failures: dict[str, Exception] = field(default_factory=dict)  # of starts, by the folder
 
     def names(self) -> list[str]:
         """What requests may name."""
@@ -145,7 +146,7 @@ def pretended(
 
     def start(path: Path) -> PretendedStart:
         bundle = folders.bundles[path.name]
-        starts.append(one := PretendedStart(bundle, engine(bundle)))
+        starts.append(one := PretendedStart(bundle, engine(bundle), stage.failures.get(bundle.folder)))
         if stage.at_once:
             one.let()
         return one
