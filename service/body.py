@@ -83,7 +83,7 @@ def parse_json(body: bytes) -> object:
     except UnicodeDecodeError as error:
         _malformed("The body is not UTF-8.", "UTF-8", f"byte 0x{body[error.start]:02X} at {error.start}")
     try:
-        return json.loads(text, object_pairs_hook=_unique_object, parse_constant=_refuse_constant)
+        return _DECODER.decode(text)
     except RecursionError:
         _malformed("The body is nested too deeply.", "JSON of ordinary depth", None)
     except json.JSONDecodeError as error:
@@ -139,6 +139,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _malformed(detail: str, bound: str, value: object) -> NoReturn:
     raise MalformedBody(detail, faults=[FieldFault("body", bound, value)]) from None
+
+
+# `json.loads` would make one for each request.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_object, parse_constant=_refuse_constant)
 
 
 def _refuse_unsupported(data: Mapping[str, Any]) -> None:

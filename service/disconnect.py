@@ -5,7 +5,9 @@ to listen meanwhile. Knows ASGI messages; must not know what the work is.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
@@ -19,19 +21,23 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, Result
 
     The request's body must have been read: the next message is then the client's going.
     """
-    working = asyncio.ensure_future(work)
     listening = asyncio.ensure_future(_disconnected(receive))
     try:
-        await asyncio.wait({working, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
+        # The work is done here: in a task of its own, each request would pay for the making of one.
+        async with asyncio.timeout(None) as stay:
+            listening.add_done_callback(partial(_end, stay))
+            return await work
+    except TimeoutError:
+        if not stay.expired():
+            raise
+        raise ClientDisconnect from None
     finally:
-        unfinished = [task for task in (working, listening) if not task.done()]
-        for task in unfinished:
-            task.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished)
+        listening.cancel()
+
+
+def _end(stay: asyncio.Timeout, _: object) -> None:
+    with contextlib.suppress(RuntimeError):  # it is over already: the answer came with the client's going
+        stay.reschedule(0.0)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -23,13 +23,26 @@ async def until_finished(
     Raises ServiceError.
     """
     while True:
-        try:
-            async with asyncio.timeout_at(deadline + DEADLINE_GRACE_SECONDS):
-                event = await anext(events)
-        except TimeoutError:
-            raise DeadlinePassed("The translation was not finished in time.") from None
-        if isinstance(event, FailedEvent):
-            raise service_error(event.error) from event.error
+        event = await _next(events, deadline)
         yield event
         if isinstance(event, FinishedEvent):
             return
+
+
+async def finished(events: SegmentEvents, deadline: float) -> FinishedEvent:
+    """The last of them alone, for who shows nothing before. Raises ServiceError."""
+    while True:
+        event = await _next(events, deadline)
+        if isinstance(event, FinishedEvent):
+            return event
+
+
+async def _next(events: SegmentEvents, deadline: float) -> TokensEvent | DraftEvent | FinishedEvent:
+    try:
+        async with asyncio.timeout_at(deadline + DEADLINE_GRACE_SECONDS):
+            event = await anext(events)
+    except TimeoutError:
+        raise DeadlinePassed("The translation was not finished in time.") from None
+    if isinstance(event, FailedEvent):
+        raise service_error(event.error) from event.error
+    return event

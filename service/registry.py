@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # annotations only: the engine's package may import torch, an
 
 
 MAX_LISTED_PAIRS = 50  # in an error
+MAX_REMEMBERED = 1000  # ways to ask for a route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -94,6 +95,7 @@ class ModelRegistry:
 
     def __init__(self, models: Sequence[ServedModel]) -> None:
         self.models = tuple(sorted(models, key=lambda model: model.name))
+        self._selected: dict[tuple[str | None, str | None, str | None], Sequence[Route]] = {}
 
     @cached_property
     def languages(self) -> list[str]:
@@ -105,11 +107,21 @@ class ModelRegistry:
         """What some model translates this source into, sorted."""
         return sorted({target for model in self.models for target in model.languages.targets_of(source)})
 
-    def select(self, model: str | None, source: str | None, target: str | None) -> list[Route]:
+    def select(self, model: str | None, source: str | None, target: str | None) -> Sequence[Route]:
         """Every route that fits what was given (None: anything), best first; at least one.
 
         Raises ModelNotFound and LanguageNotAvailable, which list what there is.
         """
+        asked = (model, source, target)
+        if (known := self._selected.get(asked)) is not None:
+            return known
+        found = self._find(model, source, target)
+        # Few routes have both languages; but there are many ways to write one.
+        if source is not None and target is not None and len(self._selected) < MAX_REMEMBERED:
+            self._selected[asked] = found
+        return found
+
+    def _find(self, model: str | None, source: str | None, target: str | None) -> Sequence[Route]:
         models = self._named(model)
         sources, targets = (
             _codes(one.languages.sources for one in models),

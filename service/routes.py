@@ -151,7 +151,8 @@ async def languages(context: Context) -> LanguagesAnswer:
 
 def to_job(asked: TranslateRequest) -> TranslationJob:
     """The checked request as the translator takes it: options that were not named are left to the model."""
-    named: dict[str, Any] = {name: getattr(asked, name) for name in OPTION_FIELDS}
+    given = asked.model_fields_set
+    named: dict[str, Any] = {name: getattr(asked, name) for name in OPTION_FIELDS if name in given}
     is_array = not isinstance(asked.text, str)
     return TranslationJob(
         texts=tuple(asked.text) if is_array else (str(asked.text),),

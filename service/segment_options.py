@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -56,11 +57,20 @@ def checked_options(job: TranslationJob, route: Route) -> DecodingOptions:
     if job.required:
         given["required_ids"] = _required(tokenizer, job.required)
     try:
-        return DecodingOptions.with_defaults(given, route.model.defaults)
+        return _options(tuple(given.items()), tuple(map(type, given.values())), route.model.defaults)
     except OptionError as error:
         name = name_in_request(error.field)
         value = getattr(job, name) if name != error.field else error.value
         raise _refused(name, error.bound, value) from None
+
+
+# Most requests ask for what one before them did, and making options checks two dozen fields.
+@lru_cache(maxsize=256)
+def _options(
+    given: tuple[tuple[str, Any], ...], types: tuple[type, ...], defaults: DecodingOptions
+) -> DecodingOptions:
+    """`types` keeps True, which is no number here, from being taken for 1."""
+    return DecodingOptions.with_defaults(dict(given), defaults)
 
 
 def banned_phrases(job: TranslationJob, route: Route) -> BannedPhrases | None:

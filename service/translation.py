@@ -18,7 +18,7 @@ from service.alternatives import Continuations
 from service.assembly import assemble_text
 from service.engine.handle import SegmentEvents
 from service.engine.request import FinishedEvent, SegmentRequest, SegmentTimings
-from service.engine_events import until_finished
+from service.engine_events import finished, until_finished
 from service.jobs import (
     Alternative,
     Delta,
@@ -136,9 +136,8 @@ class RunningTranslation:
         """The whole answer. Raises ServiceError."""
         alternatives = await self._alternatives() if self._job.alternatives else None
         by_text: list[list[SegmentResult]] = [[] for _ in self.texts]
-        async for event in self.events():
-            if isinstance(event, SegmentResult):
-                by_text[event.text_index].append(event)
+        for running in self._segments:
+            by_text[running.text_index].append(await self._whole(running))
         texts = [
             assemble_text(done, text.options.num_hypotheses, text.detected_source, alternatives)
             for text, done in zip(self.texts, by_text, strict=True)
@@ -174,6 +173,14 @@ class RunningTranslation:
         )
         return await continuations.likeliest(self._job.alternatives)
 
+    async def _whole(self, running: RunningSegment) -> SegmentResult:
+        """One segment, of which nothing is shown before its end: its last event says all."""
+        if running.events is None:
+            return self._unchanged(running)
+        event = await finished(running.events, self._deadline)
+        best = running.route.model.tokenizer.decode_target(event.hypotheses[0].token_ids)
+        return self._finished(running, event, best.strip())
+
     async def _segment_events(
         self, running: RunningSegment
     ) -> AsyncGenerator[Delta | Revision | SegmentResult]:
@@ -181,7 +188,7 @@ class RunningTranslation:
         place, segment = (running.text_index, running.segment_index), running.plan.segment
         if segment.before:
             yield Delta(*place, segment.before)
-        result = SegmentResult(*place, segment, (_UNCHANGED,))
+        result = self._unchanged(running)
         if running.events is not None:
             shown = SegmentText(running.route.model.tokenizer)
             async with aclosing(until_finished(running.events, self._deadline)) as events:
@@ -192,13 +199,16 @@ class RunningTranslation:
                     if change.text:
                         yield Delta(*place, change.text)
                     if isinstance(event, FinishedEvent):
-                        running.is_finished = True
                         result = self._finished(running, event, shown.text)
         if segment.after:
             yield Delta(*place, segment.after)
         yield result
 
+    def _unchanged(self, running: RunningSegment) -> SegmentResult:
+        return SegmentResult(running.text_index, running.segment_index, running.plan.segment, (_UNCHANGED,))
+
     def _finished(self, running: RunningSegment, event: FinishedEvent, best_text: str) -> SegmentResult:
+        running.is_finished = True
         best, timings, segment = event.hypotheses[0], event.timings, running.plan.segment
         self._progress.target_tokens += len(best.token_ids)
         self._progress.queue_seconds.append(timings.queue_seconds)

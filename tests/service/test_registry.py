@@ -9,7 +9,7 @@ import pytest
 from model.directions import Directions
 from service.errors import InvalidRequest, LanguageNotAvailable
 from service.metrics import MAX_PAIRS, Metrics
-from service.registry import ModelRegistry, ServedModel, require_one_target
+from service.registry import MAX_REMEMBERED, ModelRegistry, ServedModel, require_one_target
 from tests.fakes import FakeEngine, served_model
 
 CODES = [f"x{first}{second}_Latn" for first in "abcdefghijklmno" for second in "abcdefghijklmn"]
@@ -28,6 +28,14 @@ def test_a_pair_of_a_many_to_many_model_is_found_without_listing_them() -> None:
     assert [(route.model.name, route.pair) for route in found] == [("many", f"xaa_Latn-{CODES[50]}")]
     assert seconds < 0.02, "44 000 pairs take longer to list alone"
     assert [route.model.name for route in registry.select(None, "xaa", "xab")] == ["few", "many"]
+
+
+def test_of_ways_to_ask_for_a_route_no_more_are_remembered_than_a_bound_says() -> None:
+    registry = ModelRegistry([served_model(FakeEngine())])
+    ways = [f"de-x-{number}" for number in range(2 * MAX_REMEMBERED)]
+    for _ in range(2):
+        assert {registry.select(None, "en", way)[0].pair for way in ways} == {"en-de"}
+    assert len(registry._selected) == MAX_REMEMBERED
 
 
 def test_what_is_left_open_is_every_route_that_fits_and_a_target_has_to_be_named() -> None:

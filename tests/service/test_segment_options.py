@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from model.decoding import DecodingOptions
 from model.decoding.options import OptionError
-from service.segment_options import options_of_segment, seed_of_segment
+from service.errors import InvalidRequest
+from service.jobs import TranslationJob
+from service.registry import Route
+from service.segment_options import checked_options, options_of_segment, seed_of_segment
 from tests.fakes import CharacterTokenizer, FakeEngine, served_model
 from tests.service.http_client import app_client
 
@@ -40,6 +44,15 @@ def test_every_option_reaches_the_engine() -> None:
     drawn = {"temperature": 0.5, "top_k": 9, "top_p": 0.8, "min_p": 0.1, "epsilon": 0.01}
     (request,) = engine_after(text="One.", strategy="sample", **drawn).requests
     assert request.options == DecodingOptions(strategy="sample", **drawn)
+
+
+def test_what_is_no_number_is_refused_though_a_request_before_had_that_number() -> None:
+    route = Route(served_model(FakeEngine()), "en", "de")
+    for _ in range(2):
+        job = TranslationJob(texts=("One.",), options={"beam_size": 1})
+        assert checked_options(job, route).beam_size == 1
+        with pytest.raises(InvalidRequest, match="beam_size must be an integer"):
+            checked_options(replace(job, options={"beam_size": True}), route)
 
 
 def test_a_prefix_is_the_first_segment_s_and_the_text_begins_with_it_behind_its_layout() -> None:
