@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +29,8 @@ if TYPE_CHECKING:  # importing it imports torch; the server listens before that
     from service.translator import Translator
 
 VERSION = "1"
+# Metrics and traces are Verto's own; the framework's would carry exceptions' messages, which may quote texts.
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 _REFUSALS = frozenset({413, 429, 503})
 
 
@@ -51,6 +54,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     context = app.state.context = ServiceContext(settings, lifecycle, metrics)
     app.include_router(routes.router)

@@ -176,6 +176,7 @@ def web_config(app: FastAPI) -> uvicorn.Config:
         log_config=None,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,  # nothing here depends on the client's address or scheme
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         backlog=BACKLOG,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from service.engine.request import DraftEvent, Event, TokensEvent
@@ -17,15 +18,21 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._events: deque[Event | None] = deque()
+        self._reader: asyncio.Future[None] | None = None  # sleeps until something comes
 
     def put(self, event: Event | None) -> None:
         """None: nothing will come any more. On the loop only."""
-        self._events.put_nowait(event)
+        self._events.append(event)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
 
     async def take(self) -> Event | None:
         """Losing no event when the waiting task is cancelled."""
-        return await self._events.get()
+        while not self._events:
+            self._reader = self.loop.create_future()
+            await self._reader
+        return self._events.popleft()
 
 
 def post(mail: Sequence[tuple[Mailbox, Event]]) -> None:
