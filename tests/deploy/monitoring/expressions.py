@@ -104,7 +104,7 @@ def _sides(one: Any) -> Iterator[Any]:
             yield from _sides(one.expr)
         case Call() if one.func.name == "absent":
             yield from _sides(one.args[0])
-        case BinaryExpr() if str(one.op) in _JOINING | _COMPARING:
+        case BinaryExpr() if str(one.op) in _JOINING | _COMPARING or _is_constant(one.rhs):
             for side in (one.lhs, one.rhs):
                 if not _is_constant(side):
                     yield from _sides(side)

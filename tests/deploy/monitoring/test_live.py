@@ -135,6 +135,7 @@ def test_expressions_are_found_in_dashboard_rules_runbook_and_autoscalers() -> N
         ("(sum by (x) (a) == 0) or absent(up == 1)", ["sum by (x)(a{})", "up{}"]),
         ("a > 14.4 * 0.005", ["a{}"]),
         ("a > b", ["a{}", "b{}"]),
+        ("absent(a) - 1", ["a{}"]),
         ("(a unless b offset 15m) > 0", ["a{}", "b{}"]),
     ],
 )
