@@ -81,6 +81,15 @@ def test_every_value_that_the_page_gives_a_reason_is_one() -> None:
     assert reasons == set(re.findall(r"`(\w+)`", row.split("|")[4]))
 
 
+def test_durations_of_requests_are_told_apart_from_5_ms_to_30_s() -> None:
+    """Of the design, section 6; alerts at 10 s need a bound there."""
+    bounds = re.findall(r'verto_request_duration_seconds_bucket\{le="([\d.]+)"', exposition())
+    numbers = sorted({float(bound) for bound in bounds})
+    assert (numbers[0], numbers[-1]) == (0.005, 30.0)
+    assert 10.0 in numbers
+    assert "5 ms to 30 s" in PAGE.read_text(encoding="utf-8")
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_no_fault_in_a_scrape() -> None:
     check = subprocess.run(
