@@ -65,7 +65,9 @@ def _session(options: Any) -> Session:
         )
         for users in USERS
     }
-    return Session(traffics, address.headers, options.request_timeout, options.think_seconds)
+    session = Session(traffics, address.headers, options.request_timeout, options.think_seconds)
+    session.samples = [] if options.samples else None
+    return session
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
@@ -77,8 +79,8 @@ def begin(environment: Any, **_: Any) -> None:
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def write_samples(environment: Any, **_: Any) -> None:
     """For a program that reads them, as `verto loadtest run` does."""
-    path: Path | None = environment.parsed_options.samples
-    if path is not None:
-        session: Session = environment.verto
+    path: Path = environment.parsed_options.samples
+    session: Session = environment.verto
+    if session.samples is not None:
         content = {"began_at": session.began_at, "samples": encoded(session.samples)}
         write_files(path.parent, {path.name: json.dumps(content).encode()})

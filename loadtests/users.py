@@ -25,7 +25,8 @@ from loadtests.traffic.requests import PATH, Asked, Traffic
 from loadtests.traffic.samples import DONE, FAILED, REFUSED, Sample, Verdict
 from loadtests.traffic.sender import NO_CONNECTION, TIMED_OUT
 
-REFUSED_SECONDS, MOST_REFUSED_SECONDS = 0.5, 10.0
+# Nobody asks again at once: such a user would ask a server that is down thousands of times a second.
+FAILED_SECONDS, REFUSED_SECONDS, MOST_REFUSED_SECONDS = 0.1, 0.5, 10.0
 FIRST_TOKEN, BETWEEN_TOKENS, DURATION = "stream: first token", "stream: between tokens", "stream: duration"
 
 
@@ -33,7 +34,7 @@ FIRST_TOKEN, BETWEEN_TOKENS, DURATION = "stream: first token", "stream: between 
 class Session:
     """What all users of a test share. They take turns in the numbers, so no two ask the same.
 
-    `traffics` by the name of the class of users.
+    `traffics` by the name of the class of users; `samples` None: nobody reads them, so they are not kept.
     """
 
     traffics: Mapping[str, Traffic]
@@ -42,13 +43,14 @@ class Session:
     think_seconds: float = 0.0
     began: float = 0.0  # of `time.perf_counter`
     began_at: float = 0.0  # of `time.time`
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[Sample] | None = None
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def start(self) -> None:
-        """From now on moments count; what was before is forgotten, but for the numbers."""
+        """From now on moments count; samples from before are forgotten."""
         self.began, self.began_at = time.perf_counter(), time.time()
-        self.samples.clear()
+        if self.samples is not None:
+            self.samples.clear()
 
     def next_request(self, users: str) -> Asked:
         return self.traffics[users].request(next(self._numbers))
@@ -60,7 +62,7 @@ class VertoUser(FastHttpUser):
     abstract = True
     insecure = False
     mix: ClassVar[Mix]
-    refused_seconds = 0.0
+    pause_seconds = 0.0  # before the next request, where the last one was not answered
 
     def __init__(self, environment: Any) -> None:
         self.session: Session = environment.verto
@@ -69,14 +71,14 @@ class VertoUser(FastHttpUser):
 
     def wait_time(self) -> float:
         """Seconds to think, drawn anew each time; who was refused waits as long as the server has asked."""
-        mean, refused = self.session.think_seconds, self.refused_seconds
-        self.refused_seconds = 0.0
-        return refused or (random.expovariate(1.0 / mean) if mean else 0.0)
+        mean = self.session.think_seconds
+        return self.pause_seconds or (random.expovariate(1.0 / mean) if mean else 0.0)
 
     @task
     def ask(self) -> None:
         sample = self._sample(self.session.next_request(type(self).__name__))
-        self.session.samples.append(sample)
+        if self.session.samples is not None:
+            self.session.samples.append(sample)
         if sample.kind == STREAM and sample.outcome == DONE:
             self._tell_stream(sample)
 
@@ -90,8 +92,7 @@ class VertoUser(FastHttpUser):
             verdict = _verdict(response, asked, reading, sent + self.session.timeout_seconds)
             ended = time.perf_counter()
             _book(response, verdict, ended - sent)
-        if verdict.outcome == REFUSED:
-            self.refused_seconds = _retry_after(response.headers)
+        self.pause_seconds = _pause(verdict, response.headers)
         began = self.session.began
         arrivals = tuple(moment - began for moment in reading.arrivals)
         moments = (sent - began, sent - began, ended - began)
@@ -146,8 +147,10 @@ def _book(response: Any, verdict: Verdict, seconds: float) -> None:
         response.success()
 
 
-def _retry_after(headers: Any) -> float:
-    """Seconds; a server that names none, or a date, gets as many as anybody would wait."""
+def _pause(verdict: Verdict, headers: Any) -> float:
+    """Seconds until the next request; where the server names none, or a date, what anybody would wait."""
+    if verdict.outcome != REFUSED:
+        return FAILED_SECONDS if verdict.outcome == FAILED else 0.0
     named = (headers or {}).get("retry-after", "")
     return min(float(named), MOST_REFUSED_SECONDS) if named.isdecimal() else REFUSED_SECONDS
 

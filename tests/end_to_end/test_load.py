@@ -26,7 +26,7 @@ def verto(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_on_a_real_server_is_whole_and_can_be_compared(tmp_path: Path) -> None:
     done = verto(
-        "run", "--users", "2", "--rates", "4", "--bursts", "", "--seconds", "5", "--warm-up-seconds", "1",
+        "run", "--users", "2", "--rates", "4", "--bursts", "", "--seconds", "3", "--warm-up-seconds", "1",
         "--rounds", "2", "--traffic", "translate=2,batch=1,stream=3", "--strategy", "greedy",
         "--serve-options", "--num-threads 1", "--results", str(tmp_path), "--name", "a",
     )  # fmt: skip

@@ -35,6 +35,7 @@ class FakeServer:
     metrics_status: int = 200
     bodies: list[Any] = field(default_factory=list)
     headers: list[str] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
     port: int = 0
     connections: int = 0
 
@@ -113,6 +114,7 @@ class _Answerer:
         body = json.loads(await self.reader.readexactly(length))
         self.server.bodies.append(body)
         self.server.headers.append(head)
+        self.server.moments.append(time.monotonic())
         return await self._translate(self.server.behaviour(len(self.server.bodies) - 1, body), body)
 
     async def _get(self, path: str) -> bool:
@@ -121,7 +123,9 @@ class _Answerer:
         return await self._whole(self.server.models_status, json.dumps(self.server.models).encode())
 
     async def _whole(self, status: int, content: bytes) -> bool:
-        self.writer.write(f"HTTP/1.1 {status} X\r\ncontent-length: {len(content)}\r\n\r\n".encode() + content)
+        later = "retry-after: 1\r\n" if status == 503 else ""
+        head = f"HTTP/1.1 {status} X\r\n{later}content-length: {len(content)}\r\n\r\n"
+        self.writer.write(head.encode() + content)
         await self.writer.drain()
         return True
 

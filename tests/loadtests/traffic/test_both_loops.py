@@ -42,7 +42,7 @@ def by_open_loop(server: FakeServer, kind: str, count: int, tmp_path: Path) -> l
 
 def by_locust(server: FakeServer, kind: str, count: int, tmp_path: Path) -> list[Sample]:
     path = tmp_path / "samples.json"
-    done = locust(server, kind, "5s", "--samples", str(path), "--think-seconds", "0.001")
+    done = locust(server, kind, "6s", "--samples", str(path), "--think-seconds", "0.001")
     assert path.exists(), done.stderr
     return decoded(json.loads(path.read_text())["samples"])[:count]
 
@@ -97,7 +97,7 @@ def test_what_a_server_does_is_told_by_its_name(loop: Loop, kind: str, tmp_path:
         dict(zip(hows, [(one.outcome, one.verdict.fault) for one in samples], strict=True))
         == (MISBEHAVIOUR[kind])
     )
-    assert all(sample.kind == kind and sample.latency < 2 * PATIENCE_SECONDS for sample in samples)
+    assert all(sample.kind == kind and sample.latency < 3 * PATIENCE_SECONDS for sample in samples)
 
 
 def test_a_translation_too_few_is_a_failure(tmp_path: Path) -> None:
@@ -112,29 +112,30 @@ def test_a_streams_times_are_those_of_its_events(tmp_path: Path) -> None:
         (sample,) = by_open_loop(server, STREAM, 1, tmp_path)
     assert len(sample.arrivals) == sample.verdict.target_tokens == TOKENS
     assert sample.first_text is not None
-    assert 0.04 < sample.first_text < 0.2
-    assert all(0.02 < gap < 0.2 for gap in sample.gaps)
+    assert 0.04 < sample.first_text < 1.0
+    assert all(0.02 < gap < 1.0 for gap in sample.gaps)
     assert sample.latency >= sample.arrivals[-1] - sample.due > 0.2
     assert sample.seconds_per_token == pytest.approx(sum(sample.gaps) / (TOKENS - 1))
 
 
 def test_locusts_own_statistics_book_a_stream_at_its_end_and_no_refusal_as_a_failure(tmp_path: Path) -> None:
-    with running(FakeServer(lambda number, body: "429" if number == 1 else "well")) as server:
-        done = locust(server, STREAM, "2s", "--csv", str(tmp_path / "booked"))
+    with running(FakeServer(lambda number, body: "503" if number == 1 else "well")) as server:
+        done = locust(server, STREAM, "4s", "--csv", str(tmp_path / "booked"))
     assert done.returncode == 0, done.stderr
     with (tmp_path / "booked_stats.csv").open() as lines:
         rows = {row["Name"]: row for row in csv.DictReader(lines)}
     assert float(rows[STREAM]["Min Response Time"]) > 1000 * 0.05 * TOKENS
     assert float(rows["stream: duration"]["Min Response Time"]) > 1000 * 0.05 * TOKENS
-    assert 40 < float(rows["stream: first token"]["Median Response Time"]) < 200
-    assert 40 < float(rows["stream: between tokens"]["Median Response Time"]) < 200
-    assert rows["stream: refused (status 429)"]["Request Count"] == "1"
+    assert 40 < float(rows["stream: first token"]["Median Response Time"]) < 1000
+    assert 40 < float(rows["stream: between tokens"]["Median Response Time"]) < 1000
+    assert rows["stream: refused (status 503)"]["Request Count"] == "1"
+    assert server.moments[2] - server.moments[1] >= 1.0  # Retry-After
     assert rows["Aggregated"]["Failure Count"] == "0"
 
 
 def test_a_cut_stream_is_a_failure_of_locusts_too_and_ends_it_with_1(tmp_path: Path) -> None:
     with running(FakeServer(lambda number, body: "cut" if number % 2 else "well", 0.01)) as server:
-        done = locust(server, STREAM, "1s")
+        done = locust(server, STREAM, "2s")
     assert done.returncode == 1
     assert "cut off" in done.stderr
     assert "Traceback" not in done.stderr
