@@ -89,7 +89,7 @@ def run(
         str | None,
         typer.Option(
             help="Requests a second that wait for nobody; '' for none.",
-            show_default="30, 60 and 90 % of what users have reached",
+            show_default="30, 60, 90 and 120 % of what users have reached",
         ),
     ] = None,
     arrivals: Annotated[
@@ -100,7 +100,7 @@ def run(
         str | None,
         typer.Option(help="Rates that come in bursts; '' for none.", show_default="50 % of the same"),
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="Length of a window.", show_default="6")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length of a window.", show_default="5")] = None,
     warm_up_seconds: Annotated[
         float | None, typer.Option(help="Before each window.", show_default="1.5")
     ] = None,

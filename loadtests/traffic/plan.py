@@ -18,7 +18,7 @@ from loadtests.traffic.kinds import MIXED
 from loadtests.traffic.windows import CLOSED, OPEN, Level
 
 # Of the best throughput that users who wait have reached, where no rates are given.
-SHARES_OF_PEAK = (0.3, 0.6, 0.9)
+SHARES_OF_PEAK = (0.3, 0.6, 0.9, 1.2)
 BURST_SHARE = 0.5
 STRATEGIES = ("beam", "greedy", "sample")
 
@@ -50,7 +50,7 @@ class Plan:
     rates: tuple[float, ...] | None = None
     arrivals: str = POISSON
     bursts: tuple[float, ...] | None = None  # rates that come in bursts
-    seconds: float = 6.0
+    seconds: float = 5.0
     warm_up_seconds: float = 1.5
     rounds: int = 3
     limits: Mapping[str, float] = field(default_factory=lambda: limits.DEFAULT)

@@ -87,7 +87,7 @@ def test_asking_for_what_is_not_there_is_refused(given: dict[str, Any], words: s
 
 def test_rates_that_were_left_out_are_shares_of_the_peak_in_two_digits() -> None:
     plan = plan_of(None, {}, users="4").with_rates(87.4)
-    assert (plan.users, plan.rates, plan.bursts) == ((4,), (26.0, 52.0, 79.0), (44.0,))
+    assert (plan.users, plan.rates, plan.bursts) == ((4,), (26.0, 52.0, 79.0, 100.0), (44.0,))
     given = plan_of(None, {}, rates="3", bursts="").with_rates(87.4)
     assert (given.rates, given.bursts) == ((3.0,), ())
     assert given.closed == [Level(CLOSED, 1), Level(CLOSED, 8), Level(CLOSED, 32)]
