@@ -144,7 +144,9 @@ def run(
         warm_up_seconds=warm_up_seconds, rounds=rounds, limits=limit,
     )  # fmt: skip
     with orderly_end():
-        run_and_report(plan, url, header or [], serve_options, results, name)
+        is_whole = run_and_report(plan, url, header or [], serve_options, results, name)
+    if not is_whole:
+        raise typer.Exit(1)
 
 
 @group.command()

@@ -75,8 +75,11 @@ def _numbers(name: str, text: str, number: Callable[[str], Any]) -> tuple[Any, .
 
 def run_and_report(
     plan: Plan, url: str | None, headers: Sequence[str], serve_options: str, results: Path, name: str | None
-) -> None:
-    """Measure, write the report's files, and print what they say. Raises LoadTestError, ServerFault."""
+) -> bool:
+    """Measure, write the report's files, print what they say; whether all was measured.
+
+    Raises LoadTestError, WorkloadError, ServerFault, `OSError`.
+    """
     if plan.users or plan.rates is None or plan.bursts is None:
         check_locust()
     name = _ready(results, name, "load")
@@ -87,6 +90,7 @@ def run_and_report(
         with progress_bar("windows", plan.rounds * _num_levels(plan)) as done:
             finished = run(on, plan, facts, lambda level: done())
     publish_run(finished, results, name)
+    return not finished.stopped
 
 
 def _ready(results: Path, name: str | None, kind: str) -> str:

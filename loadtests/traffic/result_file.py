@@ -30,6 +30,7 @@ def to_json(run: Run) -> str:
         "version": VERSION,
         "facts": dict(run.facts),
         "notes": list(run.notes),
+        "stopped": run.stopped,
         "scenario": run.plan.scenario(),
         "figures": {level.name: _figures(run, level) for level in run.levels},
         "windows": [_window(one) for one in run.windows],
@@ -94,7 +95,8 @@ def read_run(path: Path) -> Run:
         )
     try:
         windows = [_read_window(one) for one in content["windows"]]
-        return Run(read_plan(content["scenario"]), content["facts"], windows, content["notes"])
+        plan, stopped = read_plan(content["scenario"]), str(content["stopped"])
+        return Run(plan, content["facts"], windows, content["notes"], stopped)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise LoadTestError(f"{path} is damaged ({type(error).__name__}: {error}); {hint}") from None
 

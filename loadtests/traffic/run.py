@@ -5,7 +5,8 @@ Knows: the order of windows, what is asked before and after. Must not know: file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from loadtests.traffic.requests import Traffic, english_or_given
 from loadtests.traffic.samples import DONE
 from loadtests.traffic.scrape import Scraper
 from loadtests.traffic.sender import Sender
-from loadtests.traffic.windows import CLOSED, Level, Window
+from loadtests.traffic.windows import CLOSED, Level, Scrape, Window
 
 GUESSING_USERS = 16  # who find the peak where no closed loop was asked for
 
@@ -33,6 +34,7 @@ class Run:
     facts: Mapping[str, str]
     windows: Sequence[Window]
     notes: Sequence[str] = ()
+    stopped: str = ""  # why, where it did not come to its end
 
     def at(self, level: Level) -> list[Window]:
         """Those of one level, by round."""
@@ -74,22 +76,38 @@ def bench(address: Address, asking: Asking) -> Bench:
 def run(
     on: Bench, plan: Plan, facts: Mapping[str, str], done: Callable[[Level], None] = lambda level: None
 ) -> Run:
-    """Load at every level of the plan, `rounds` times. `done` is told of every window that has ended."""
+    """Load at every level of the plan, `rounds` times. `done` is told of every window that has ended.
+
+    Where that cannot go on (the server is gone) the run has what was seen until then. Raises LoadTestError
+    where nothing was.
+    """
     windows: list[Window] = []
+    known, stopped = plan, ""
     with Scraper(on.address) as scraper:
-        for number in range(plan.rounds):
-            for level in plan.closed:
-                windows.append(window(on, plan, level, number))
-                done(level)
-            if number == 0 and (plan.rates is None or plan.bursts is None):
-                plan = plan.with_rates(_peak(on, plan, windows))
-            for level in plan.open:
-                windows.append(window(on, plan, level, number))
-                done(level)
-    windows = [_with_scrapes(one, scraper, plan) for one in windows]
-    after = probe(on.address)
-    told = {"server": after.told, "workload": on.workload}
-    return Run(plan, {**facts, **told}, windows, _notes(on.served, after, scraper, windows))
+        try:
+            for known, one in _windows(on, plan):  # noqa: B007 (the last one is used)
+                windows.append(one)
+                done(one.level)
+        except LoadTestError as error:
+            if not windows:
+                raise
+            stopped = f"Stopped before its end: {error}"
+    seen = _with_scrapes(windows, scraper.scrapes())
+    told = {"server": on.served.told, "workload": on.workload}
+    return Run(known, {**facts, **told}, seen, _notes(on, scraper, seen), stopped)
+
+
+def _windows(on: Bench, plan: Plan) -> Iterator[tuple[Plan, Window]]:
+    """One after the other, with the plan as it is then: rates that were left out are known after users."""
+    closed: list[Window] = []
+    for number in range(plan.rounds):
+        for level in plan.closed:
+            closed.append(window(on, plan, level, number))
+            yield plan, closed[-1]
+        if plan.rates is None or plan.bursts is None:
+            plan = plan.with_rates(_peak(on, plan, closed))
+        for level in plan.open:
+            yield plan, window(on, plan, level, number)
 
 
 def window(on: Bench, plan: Plan, level: Level, number: int) -> Window:
@@ -110,21 +128,26 @@ def _peak(on: Bench, plan: Plan, windows: Sequence[Window]) -> float:
     return peak
 
 
-def _with_scrapes(one: Window, scraper: Scraper, plan: Plan) -> Window:
-    """With the pages that were read in it, and until its last answer."""
-    until = max((sample.ended for sample in one.samples), default=one.seconds)
-    scrapes = [
-        page
-        for page in scraper.scrapes(one.began_at)
-        if -plan.warm_up_seconds <= page.at <= max(until, one.seconds)
-    ]
-    return Window(one.level, one.round, one.began_at, one.seconds, one.samples, scrapes)
+def _with_scrapes(windows: Sequence[Window], scrapes: Sequence[Scrape]) -> list[Window]:
+    """Each with the pages that were read from its first request to its last answer."""
+    found = []
+    for one in windows:
+        first = min((sample.due for sample in one.samples), default=0.0)
+        last = max((sample.ended for sample in one.samples), default=0.0)
+        moved = [Scrape(round(page.at - one.began_at, 2), page.values) for page in scrapes]
+        within = [page for page in moved if min(first, 0.0) <= page.at <= max(last, one.seconds)]
+        found.append(dataclasses.replace(one, scrapes=within))
+    return found
 
 
-def _notes(before: Served, after: Served, scraper: Scraper, windows: Sequence[Window]) -> list[str]:
+def _notes(on: Bench, scraper: Scraper, windows: Sequence[Window]) -> list[str]:
     notes = []
-    if before.told != after.told:
-        notes.append(f"The server changed during the run: {before.told}, then {after.told}.")
+    try:
+        after = probe(on.address).told
+    except LoadTestError as error:
+        after = str(error)
+    if on.served.told != after:
+        notes.append(f"The server changed during the run. Before: {on.served.told}. After: {after}.")
     if not any(one.scrapes for one in windows):
         notes.append(f"No metrics of the server: {scraper.fault or 'its page names none of them'}.")
     return notes

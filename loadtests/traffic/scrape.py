@@ -60,9 +60,9 @@ class Scraper:
             else:
                 self.fault = f"GET /metrics: status {status}"
 
-    def scrapes(self, began_at: float) -> Sequence[Scrape]:
-        """All pages, their moments counted from this Unix time on."""
-        return [Scrape(round(at - began_at, 2), read_page(page)) for at, page in self._pages]
+    def scrapes(self) -> Sequence[Scrape]:
+        """All pages, with their Unix time."""
+        return [Scrape(at, read_page(page)) for at, page in self._pages]
 
 
 def read_page(page: bytes) -> Mapping[str, float]:

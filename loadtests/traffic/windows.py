@@ -35,7 +35,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """What the server's metrics page said, by name without `verto_`; `at` in seconds of the window."""
+    """What the server's metrics page said, by name without `verto_`; `at` in seconds."""
 
     at: float
     values: Mapping[str, float]

@@ -40,7 +40,7 @@ def explained(run: Run) -> list[str]:
 def cautions(run: Run) -> list[str]:
     """What makes figures doubtful."""
     late = lateness(run)
-    found = list(run.notes)
+    found = [*([run.stopped] if run.stopped else []), *run.notes]
     if late > LATE_MS:
         found.append(
             f"The load generator itself was up to {late:.0f} ms late (p99 of the worst level): it needs more "

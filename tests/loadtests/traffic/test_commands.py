@@ -86,6 +86,45 @@ def test_a_server_that_answers_nothing_well_is_not_measured(verto: Verto, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_server_that_goes_away_leaves_a_report_of_what_was_seen(
+    verto: Verto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from loadtests.traffic import run
+    from loadtests.traffic.faults import LoadTestError
+
+    made = run.window
+
+    def window(on: run.Bench, plan: run.Plan, level: run.Level, number: int) -> run.Window:
+        if number == 1:
+            raise LoadTestError("the server is gone")
+        return made(on, plan, level, number)
+
+    monkeypatch.setattr(run, "window", window)
+    with running(FakeServer()) as server:
+        options = ["--url", server.url, "--rates", "40", *OPEN_ONLY, "--results", tmp_path, "--name", "a"]
+        ended = verto("loadtest", "run", *options)
+    assert ended.code == 1
+    assert "Stopped before its end: the server is gone" in ended.text
+    assert len(json.loads((tmp_path / "a.json").read_text())["windows"]) == 1
+
+
+def test_a_server_that_is_another_afterwards_is_told(verto: Verto, tmp_path: Path) -> None:
+    server = FakeServer(metrics_status=404)
+
+    def behaviour(number: int, body: object) -> str:
+        server.models_status = 404
+        return "well"
+
+    server.behaviour = behaviour
+    with running(server):
+        options = ["--url", server.url, "--rates", "40", *OPEN_ONLY, "--results", tmp_path, "--name", "a"]
+        ended = verto("loadtest", "run", *options)
+    assert ended.code == 0, ended.err
+    notes = json.loads((tmp_path / "a.json").read_text())["notes"]
+    assert notes[0].startswith("The server changed during the run. Before: fake f. After: http://127.0.0.1:")
+    assert notes[1].startswith("No metrics of the server:")
+
+
 def test_without_load_tests_the_command_says_where_they_are(
     verto: Verto, monkeypatch: pytest.MonkeyPatch
 ) -> None:

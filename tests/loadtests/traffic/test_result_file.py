@@ -22,6 +22,7 @@ some = st.one_of(
     st.builds(
         sample,
         due=milliseconds,
+        sent=milliseconds,
         latency=milliseconds,
         outcome=st.sampled_from(OUTCOMES),
         kind=st.sampled_from([TRANSLATE, BATCH]),
@@ -38,6 +39,7 @@ def test_samples_come_back_from_columns_to_a_tenth_of_a_millisecond(samples: lis
     ]
     for one, other in zip(found, samples, strict=True):
         assert one.latency == pytest.approx(other.latency, abs=1e-4)
+        assert one.lateness == pytest.approx(other.lateness, abs=1e-4)
         assert one.arrivals == pytest.approx(other.arrivals, abs=2e-4)
 
 

@@ -79,6 +79,19 @@ def test_a_server_that_refuses_does_not_hold_however_quick_it_is() -> None:
     assert "sure of just these two" in sentence(SEARCH, seen)
 
 
+def test_a_rate_at_which_most_windows_were_refused_surely_does_not_hold() -> None:
+    """Though the one window that was answered is as quick as can be."""
+
+    def look(rate: float, number: int) -> Window:
+        outcome = REFUSED if rate > 25 and number != 1 else DONE
+        samples = [sample(n / rate, 0.01, outcome) for n in range(int(rate * SECONDS))]
+        return window(samples, SECONDS, number, Level(OPEN, rate, POISSON))
+
+    seen = searched(look)
+    assert seen.rate <= 25 < seen.next_rate
+    assert seen.confidence == 1.0
+
+
 def test_a_server_that_never_holds_has_no_rate() -> None:
     seen = searched(lambda rate, number: window([], SECONDS, number, Level(OPEN, rate, POISSON)))
     assert (seen.rate, seen.between(0.95)[0]) == (0.0, 0.0)
