@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from uvicorn.loops.auto import auto_loop_factory
 
 from loadtests.http_client import PreparedClient
 from loadtests.kernels import serving_library
@@ -53,6 +54,8 @@ NOTES = (
     "sentence, beam 4; a latency is from the moment when the request was due to its answer. Servers and the "
     "load program share the machine; all servers have the same bundle, precision and threads of the network, "
     "are up all the time, and take turns in windows with the same arrivals.",
+    "All servers parse HTTP with httptools and run on uvloop, as the load program does, and write no line "
+    "for a request.",
     "`ctranslate2` is a server with its own batching at the best settings of a sweep "
     "(`python -m loadtests.peer_sweep`); `sequential` handles one request after the other.",
 )
@@ -125,7 +128,7 @@ def opened(
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="Length of a window, besides 2 s of warm-up.")] = 15.0,
+    seconds: Annotated[float, typer.Option(help="Length of a window, besides 2 s of warm-up.")] = 10.0,
     calm_rounds: Annotated[int, typer.Option(help="Windows of both at the calmer rate.")] = 5,
     bound_ms: Annotated[float, typer.Option(help="What 99 of 100 requests must stay below.")] = 1000.0,
     precision: Annotated[str, typer.Option(help="float32 or int8, of all servers.")] = "int8",
@@ -143,8 +146,9 @@ def main(
     with (
         opened(names, alike, tuning, asked) as clients,
         progress_bar("windows", MOST_WINDOWS * len(names) + 2 * calm_rounds) as done,
+        asyncio.Runner(loop_factory=auto_loop_factory()) as runner,  # the loop that servers have
     ):
-        found = asyncio.run(measure(clients, plan, done))
+        found = runner.run(measure(clients, plan, done))
     facts = run_facts(threads) | {"ctranslate2": version("ctranslate2"), "precision": precision}
     facts["kernels"] = library.level
     facts |= {"workload": asked.name, "settings of the peer": " ".join(tuning.options())}

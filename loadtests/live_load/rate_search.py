@@ -18,7 +18,7 @@ from loadtests.live_load.window import Window
 GRID = 1.05  # one rate over the next lower
 STRIDE = 3  # steps of the grid while no bound has been found on that side
 LOOKS = 3  # windows at both ends of the last bracket; their median p99 decides
-MOST_WINDOWS = 18
+MOST_WINDOWS = 18  # of 10 s, for three servers, and those at the calmer rate: a quarter of an hour
 
 
 def rate_at(index: int) -> float:
