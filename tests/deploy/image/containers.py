@@ -62,6 +62,7 @@ class Containers:
     def inspect(self, name: str) -> dict[str, Any]:
         """Of an image or a container."""
         done = self.run_podman("inspect", name)
+        assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout)[0])
 
     def run_podman(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
@@ -90,6 +91,17 @@ class Containers:
             yield container
         finally:
             self.run_podman("rm", "--force", "--time=0", container)
+
+    @contextmanager
+    def pod(self, manifest: Path, name: str) -> Iterator[str]:
+        """The one container of a Deployment of this name, on the host's network, until the block is left."""
+        container = f"{name}-pod-0-{name}"
+        try:
+            self.podman("play", "kube", "--replace", str(manifest))
+            yield container
+        finally:
+            self.run_podman("play", "kube", "--down", str(manifest))
+            self.run_podman("pod", "rm", "--all", "--force")
 
     def log(self, container: str) -> str:
         """All that it has written so far."""
@@ -133,9 +145,13 @@ class Containers:
             configuration.write_text(
                 f'[storage]\ndriver = "overlay"\ngraphroot = "{images}"\nrunroot = "{run}"\n'
             )
+        # Else a pod gets limits that a nested root may not set, and there is no option against it.
+        limits = self.folder / "containers.conf"
+        limits.write_text("[containers]\ndefault_ulimits = []\n")
         return {
             **os.environ,
             "CONTAINERS_STORAGE_CONF": str(configuration),
+            "CONTAINERS_CONF": str(limits),
             "TMPDIR": str(self.folder / "temporary"),
             "BUILDAH_ISOLATION": "chroot",
         }

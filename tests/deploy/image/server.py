@@ -103,12 +103,12 @@ def served(
     containers: Containers, image: str, *options: str, health: Sequence[str] = ()
 ) -> Iterator[ContainedServer]:
     """A server on a free port, ready or not, until the block is left. `health`: see `Containers.started`."""
-    port = _free_port()
+    port = free_port()
     with containers.started(image, f"--env=VERTO_PORT={port}", *options, health=health) as container:
         yield ContainedServer(containers, container, port)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
