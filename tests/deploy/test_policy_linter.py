@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 GOOD = {
     "cpu": ("networkpolicy", "ingress", "gateway", "hpa", "model-volume", "monitoring"),
-    "gpu": ("networkpolicy", "keda", "model-image"),
+    "gpu": ("networkpolicy", "keda", "model-image", "tracing"),
     "dev": ("networkpolicy",),
 }
 # Names of rules that find each.

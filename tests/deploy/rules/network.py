@@ -24,8 +24,9 @@ def policies_are_spelt_right(objects: list[Manifest]) -> Iterator[str]:
 def policies_name_who_may_come_in(objects: list[Manifest]) -> Iterator[str]:
     """A rule without `from` or `ports` lets everybody in everywhere."""
     for policy in of_kind(objects, "NetworkPolicy"):
-        for way in set(_TYPES) - set(policy["spec"].get("policyTypes", [])):
-            yield f"{title(policy)}: {way} is not in policyTypes, and so is open"
+        for way in [one for one in _TYPES if one.lower() in policy["spec"]]:
+            if way not in policy["spec"].get("policyTypes", []):
+                yield f"{title(policy)}: {way} is not in policyTypes, and so is open"
         for rule in policy["spec"].get("ingress", []):
             if not rule.get("from") or not rule.get("ports") or {} in rule["from"]:
                 yield f"{title(policy)}: a rule of ingress names nobody or no port"
