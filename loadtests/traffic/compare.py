@@ -25,7 +25,8 @@ from loadtests.traffic.run import Run
 from loadtests.traffic.windows import CLOSED, Level
 
 CONFIDENCE = 0.95  # of the table as a whole
-SAME, BETTER, WORSE, TOO_FEW = "same", "better", "worse", "too few"
+SAME, UNSURE, BETTER, WORSE, TOO_FEW = "same", "unsure", "better", "worse", "too few"
+NEAR, NEAR_SHARE = 0.1, 0.01  # a figure is the same where its whole interval is within so much of no change
 FEWEST_BEYOND = 5  # values above a percentile; with fewer it is a matter of single requests
 FEWEST_ROUNDS = 2  # one cannot tell a change from a moment at which the machine was slow
 SHARES = ("refused", "failed")  # compared as shares of what was asked, by their difference
@@ -94,8 +95,9 @@ def _change(row: _Row, before: Run, after: Run, z: float, seed: int) -> Change:
     one, other = (_Seen(row, run, seed) for run in (before, after))
     spread = _spread([one, other]) if one.is_enough and other.is_enough else math.nan
     difference = other.compared - one.compared
-    verdict = _verdict(difference - z * spread, difference + z * spread, row.figure.is_lower_better)
     low, middle, high = (difference + offset for offset in (-z * spread, 0.0, z * spread))
+    near = NEAR_SHARE if row.figure.name in SHARES else NEAR
+    verdict = _verdict(low, high, near, row.figure.is_lower_better)
     if row.figure.name not in SHARES:
         low, middle, high = math.exp(low), math.exp(middle), math.exp(high)
     return Change(row.level, row.kind, row.figure, one.value, other.value, middle, low, high, verdict)
@@ -106,11 +108,11 @@ def _spread(seen: Sequence[_Seen]) -> float:
     return math.sqrt(sum(float(numpy.var(one.resamples)) for one in seen))
 
 
-def _verdict(low: float, high: float, is_lower_better: bool) -> str:
+def _verdict(low: float, high: float, near: float, is_lower_better: bool) -> str:
     if math.isnan(low):
         return TOO_FEW
     if low <= 0 <= high:
-        return SAME
+        return SAME if -near < low and high < near else UNSURE
     return WORSE if (low > 0) == is_lower_better else BETTER
 
 

@@ -13,6 +13,7 @@ from loadtests.traffic_report.scales import Scale, label
 
 LEFT, RIGHT, TOP, BOTTOM = 62, 18, 44, 48
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#777777", "#dd8833")
+MOST_IN_A_LINE = 6  # names of categories
 INK, FAINT = "#333333", "#dddddd"
 
 
@@ -40,10 +41,11 @@ class Chart:
         self._name_x(name)
 
     def axis_categories(self, names: Sequence[str]) -> Scale:
-        """A place for each name; slanted where there are many."""
+        """A place for each name; in two lines where there are many."""
         scale = Scale(-0.5, len(names) - 0.5, *self.across)
         for number, name in enumerate(names):
-            self.text(scale.place(number), self.height - BOTTOM + 16, name, anchor="middle", size=11)
+            lower = 13 if len(names) > MOST_IN_A_LINE and number % 2 else 0
+            self.text(scale.place(number), self.height - BOTTOM + 16 + lower, name, anchor="middle", size=11)
         return scale
 
     def axis_y(self, scale: Scale, name: str) -> None:
