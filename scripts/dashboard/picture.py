@@ -20,11 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")  # before pyplot, which would look for a screen
-
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -90,7 +85,7 @@ def draw(dashboard: dict[str, Any], prometheus: Prometheus, caption: str = "") -
     """All panels, each where the grid has it. `caption` says what the data is of."""
     panels = dashboard["panels"]
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels) + 2
-    figure = plt.figure(figsize=(WIDTH_INCHES, rows * UNIT_INCHES), facecolor=BACKGROUND)
+    figure = Figure(figsize=(WIDTH_INCHES, rows * UNIT_INCHES), facecolor=BACKGROUND)
     figure.text(0.008, 1 - 1.2 / rows, dashboard["title"], size=17, weight="bold", color=INK)
     figure.text(0.06, 1 - 1.15 / rows, caption, size=10, color=FAINT)
     for panel in panels:
