@@ -15,7 +15,7 @@ import typer
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
 from loadtests.rehearsal.acts import ACTS, Act
-from loadtests.rehearsal.balancer import PATIENT, PLAIN
+from loadtests.rehearsal.balancer import PATIENT, PLAIN, required_program
 from loadtests.rehearsal.performance import Plan, rehearse
 from loadtests.rehearsal.report import picture, table, to_json
 from loadtests.report import RESULTS, Report, publish
@@ -44,11 +44,15 @@ def main(
     balance: Annotated[Balance, typer.Option(help="HAProxy's way to choose a replica.")] = "leastconn",
     results: Annotated[Path, typer.Option(help="Where the report goes.")] = RESULTS,
 ) -> None:
-    """Replace, kill, pause and flood servers under load, and count what users notice."""
+    """Replace, kill, pause and flood servers under load, and count what users notice.
+
+    Exit code 1 when a promise was not kept.
+    """
     chosen = chosen_acts(acts.split(","))
+    required_program()  # rather now than after two servers have been started
     few = [one for one in chosen if one.name in PLAIN_ACTS]
     options = ["--num-threads", str(threads), "--log-level", "warning"]
-    plan = Plan(chosen, users, options, calm_seconds=calm_seconds, balance=balance)
+    plan = Plan(chosen, users, options=options, calm_seconds=calm_seconds, balance=balance)
     plans = {WITH_RETRIES: replace(plan, retry_on=PATIENT), WITHOUT: replace(plan, acts=few, retry_on=PLAIN)}
     with progress_bar("acts", len(chosen) + len(few)) as done:
         played = {name: rehearse(one, done) for name, one in plans.items() if one.acts}
@@ -61,6 +65,8 @@ def main(
     pictures = {"rehearsal.png": picture(played)}
     title = "Servers replaced, killed, paused and flooded under load"
     publish(Report("rehearsal", title, facts, tables, data, NOTES, pictures), results)
+    if not all(found.is_kept for one in played.values() for found in one.findings):
+        raise typer.Exit(1)
 
 
 def chosen_acts(names: Sequence[str]) -> list[Act]:

@@ -33,11 +33,13 @@ class Leftover(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """Requests that may be spoilt: so many of those begun before it was `counted`, all that began between
-    then and the `end` of the process, and none that began later. Moments as in `Event`."""
+    then and the `end` of the process, and none that began later. Moments as in `Event`. `refusals`: whether
+    a server may refuse requests in good order."""
 
     spoilt: int = 0
     counted: float = 0.0
     end: float = 0.0
+    refusals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def flooded(stage: Stage) -> Allowed:
         for one in connections:
             one.close()
         stage.note(VICTIM, "flood gone")
-    return Allowed()
+    return Allowed(refusals=True)
 
 
 ACTS = (

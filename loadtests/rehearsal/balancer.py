@@ -32,6 +32,14 @@ def found_program() -> str | None:
     return shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
 
 
+def required_program() -> str:
+    """Raises BalancerFault where there is none."""
+    program = found_program()
+    if program is None:
+        raise BalancerFault("there is no haproxy; install it (Debian: apt-get install haproxy)")
+    return program
+
+
 @dataclass(frozen=True, slots=True)
 class ServerState:
     """One server as the balancer sees it; `retries` counts requests that were sent elsewhere after it."""
@@ -108,11 +116,8 @@ def running_balancer(
     servers: Mapping[str, int], folder: Path, retry_on: str = PATIENT, balance: str = "leastconn"
 ) -> Iterator[Balancer]:
     """Until the block is left; its files lie in `folder`. Raises BalancerFault."""
-    program = found_program()
-    if program is None:
-        raise BalancerFault("there is no haproxy; install it (Debian: apt-get install haproxy)")
     balancer = Balancer(free_port(), folder / "haproxy.sock")
-    command = [program, "-f", str(CONFIGURATION)]
+    command = [required_program(), "-f", str(CONFIGURATION)]
     variables = environment(servers, balancer.port, balancer.control, retry_on, balance)
     _checked(command, variables)
     process = subprocess.Popen([*command, "-db", "-q"], env=variables, stderr=subprocess.DEVNULL)

@@ -12,7 +12,7 @@ from typing import Any
 
 from loadtests.measures import percentile
 from loadtests.rehearsal.acts import Act, Allowed
-from loadtests.rehearsal.outcome import BAD, KINDS, OK, OUTCOMES, Outcome
+from loadtests.rehearsal.outcome import BAD, KINDS, OK, OUTCOMES, REFUSED, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,15 @@ def finding(one: Played, outcomes: Sequence[Outcome]) -> Finding:
         slowest_ms=max(in_time, default=float("nan")),
         retries=one.retries,
         allowed=one.allowed.spoilt,
-        is_kept=is_kept(one.allowed, bad),
+        is_kept=is_kept(one.allowed, bad, sum(each.outcome == REFUSED for each in outcomes)),
     )
 
 
-def is_kept(allowed: Allowed, bad: Sequence[Outcome]) -> bool:
-    """Whether no more was spoilt than was in flight where it was allowed to be."""
+def is_kept(allowed: Allowed, bad: Sequence[Outcome], refused: int) -> bool:
+    """Whether no more was spoilt than was in flight where that is allowed, and none refused elsewhere."""
     before = [one for one in bad if one.began <= allowed.counted]
-    return len(before) <= allowed.spoilt and all(one.began <= allowed.end for one in bad)
+    was_in_flight = len(before) <= allowed.spoilt and all(one.began <= allowed.end for one in bad)
+    return was_in_flight and (allowed.refusals or not refused)
 
 
 def _counts(outcomes: Sequence[Outcome], kind: str) -> dict[str, int]:

@@ -20,7 +20,7 @@ from loadtests.rehearsal.replica import translated
 from loadtests.workload import made_up
 
 USERS_FILE = Path(__file__).with_name("users.py")
-NUM_TEXTS, MOST_SENTENCES = 150, 3
+MOST_SENTENCES = 3
 STOP_SECONDS = 90.0  # for requests that run when the users are told to stop
 
 
@@ -36,9 +36,9 @@ class Files:
     outcomes: Path
 
 
-def written_texts(port: int, folder: Path, seed: int = 0) -> Files:
-    """Short texts and what this server makes of them, before anything happens to any server."""
-    texts = _texts(seed)
+def written_texts(port: int, folder: Path, count: int, seed: int = 0) -> Files:
+    """So many short texts and what this server makes of them, before anything happens to any server."""
+    texts = _texts(count, seed)
     translations = translated(port, texts)
     pairs = [{"text": text, "translation": to} for text, to in zip(texts, translations, strict=True)]
     files = Files(folder / "texts.json", folder / "outcomes.jsonl")
@@ -46,11 +46,9 @@ def written_texts(port: int, folder: Path, seed: int = 0) -> Files:
     return files
 
 
-def _texts(seed: int) -> list[str]:
-    rng, sentences = random.Random(seed), iter(made_up(NUM_TEXTS * MOST_SENTENCES, seed).sentences)
-    return [
-        " ".join(next(sentences) for _ in range(rng.randint(1, MOST_SENTENCES))) for _ in range(NUM_TEXTS)
-    ]
+def _texts(count: int, seed: int) -> list[str]:
+    rng, sentences = random.Random(seed), iter(made_up(count * MOST_SENTENCES, seed).sentences)
+    return [" ".join(next(sentences) for _ in range(rng.randint(1, MOST_SENTENCES))) for _ in range(count)]
 
 
 class Users:

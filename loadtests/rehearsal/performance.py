@@ -26,6 +26,7 @@ class Plan:
 
     acts: Sequence[Act] = ACTS
     users: int = 24
+    texts: int = 150
     options: Sequence[str] = ()
     drain_delay_seconds: float = 3.0
     calm_seconds: float = 3.0
@@ -53,7 +54,7 @@ def rehearse(plan: Plan, done: Callable[..., None] = lambda: None) -> Rehearsal:
         with open_stage(
             folder, plan.options, plan.drain_delay_seconds, plan.calm_seconds, plan.retry_on, plan.balance
         ) as stage:
-            files = written_texts(stage.replicas["r1"].port, folder)
+            files = written_texts(stage.replicas["r1"].port, folder, plan.texts)
             with Users(stage.balancer.url, files, plan.users, folder / "locust.log") as users:
                 wait_until(lambda: len(users.outcomes()) > plan.users, 60, "users are answered")
                 played = [_played(stage, act, done) for act in plan.acts]

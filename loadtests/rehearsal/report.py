@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,15 +67,23 @@ def _counts(one: Finding, kind: str) -> list[str]:
 
 def to_json(rehearsal: Rehearsal) -> dict[str, Any]:
     """All that the picture shows, too."""
-    began = rehearsal.played[0].began
+    began, seconds = rehearsal.played[0].began, timeline(rehearsal)
     return {
         "acts": [one.to_json() for one in rehearsal.findings],
         "not_answered": reasons(rehearsal.outcomes),
-        "events": [[round(one.at - began, 2), one.replica, one.what] for one in rehearsal.events],
-        "seconds": [
-            [one.at, one.translations, one.streams, one.refused, one.bad] for one in timeline(rehearsal)
-        ],
+        "events": [f"{one.at - began:.2f} s: {one.replica} {one.what}" for one in rehearsal.events],
+        "each_second": {
+            "translations": _series(one.translations for one in seconds),
+            "streams": _series(one.streams for one in seconds),
+            "refused": _series(one.refused for one in seconds),
+            "failed_or_broken": _series(one.bad for one in seconds),
+        },
     }
+
+
+def _series(values: Iterable[int]) -> str:
+    """In one line of the file."""
+    return " ".join(map(str, values))
 
 
 def timeline(rehearsal: Rehearsal) -> list[Second]:

@@ -29,7 +29,7 @@ HUNG_SECONDS = 90.0  # nobody answers any more
 LONGEST_PAUSE = 2.0  # before a user who was refused comes again, whatever Retry-After says
 
 
-class Stage:
+class Script:
     """What all users share: numbered texts with their translations, and the file of outcomes."""
 
     texts: list[dict[str, str]]
@@ -56,8 +56,8 @@ def _add_options(parser: ArgumentParser) -> None:
 def _open_files(environment: Environment, **_: Any) -> None:
     options = environment.parsed_options
     assert options is not None
-    Stage.texts = json.loads(Path(options.texts).read_text(encoding="utf-8"))
-    Stage.outcomes = open(options.outcomes, "a", encoding="utf-8")  # noqa: SIM115 (until the process ends)
+    Script.texts = json.loads(Path(options.texts).read_text(encoding="utf-8"))
+    Script.outcomes = open(options.outcomes, "a", encoding="utf-8")  # noqa: SIM115 (until the process ends)
 
 
 class _RehearsalUser(FastHttpUser):
@@ -68,7 +68,7 @@ class _RehearsalUser(FastHttpUser):
 
     def ask(self, kind: str) -> None:
         """One request, judged to its end."""
-        text, expected = Stage.next_text()
+        text, expected = Script.next_text()
         body = {
             "text": text,
             "source": "en",
@@ -81,7 +81,7 @@ class _RehearsalUser(FastHttpUser):
             verdict = _judged(kind, answer, expected)
             # Locust's own statistics say the same as the file.
             answer.success() if verdict[0] == OK else answer.failure(f"{verdict[0]}: {verdict[1]}")
-        Stage.note(kind, began, verdict)
+        Script.note(kind, began, verdict)
         if verdict[0] == REFUSED:
             time.sleep(min(float(answer.headers["Retry-After"]), LONGEST_PAUSE))
 

@@ -13,6 +13,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from loadtests.bench.cells import PRECISIONS
 from loadtests.bench.shapes import OPUS_BASE
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
@@ -55,18 +56,22 @@ def main(
     ours, base = shipped(times, live), opus(times, live.precision)
     world = World(base, hpa_rules(), start, assumed)
     characters = mean_characters(LIVE_SENTENCES)
-    both = [held(ours, load_bundle_head(SHIPPED).config, characters), held(base, OPUS_BASE, characters)]
-    total = len(findings.FLEETS) * len(findings.LOADS) + 6 + len(findings.ZONE_LOADS) + 2
+    others = [opus(step_times(name), name) for name in PRECISIONS]
+    all_held = [held(ours, load_bundle_head(SHIPPED).config, characters)]
+    all_held += [held(one, OPUS_BASE, characters) for one in others]
+    total = len(findings.FLEETS) * len(findings.LOADS) + 6 + 4 + len(findings.ZONE_LOADS) + 2
     with progress_bar("scenarios", total) as done:
         points = _all(findings.steady_points(world), done)
         scaled = _all(findings.autoscaling_courses(world), done)
+        targets = _all(findings.target_courses(world), done)
         zones, updates = _all(findings.zone_courses(world), done), _all(findings.update_courses(world), done)
     tables = [
-        findings.held_table(both, start),
-        findings.cost_table(both, price_per_hour),
+        findings.held_table(all_held, start),
+        findings.cost_table(all_held, price_per_hour),
         findings.check_table(findings.check_point(ours, live, assumed), live),
         findings.steady_table(points),
         findings.autoscaling_table(scaled),
+        findings.target_table(targets),
         findings.zone_table(zones),
         findings.update_table(updates),
     ]
@@ -79,9 +84,9 @@ def main(
     data = {
         "inputs": inputs,
         "assumptions": asdict(assumed),
-        "held": [asdict(one) for one in both],
+        "held": [asdict(one) for one in all_held],
         "points": [asdict(one) for one in points],
-        "courses": [{"name": one.name, **one.summary} for one in (*scaled, *zones, *updates)],
+        "courses": [{"name": one.name, **one.summary} for one in (*scaled, *targets, *zones, *updates)],
         "tables": [asdict(one) for one in tables],
     }
     facts = run_facts(1) | {"simulated": f"{base.name}, {base.capacity:.1f} sentences/s a replica"}

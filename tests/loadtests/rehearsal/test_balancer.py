@@ -76,7 +76,7 @@ def test_streams_are_not_held_back_and_admin_routes_not_shown() -> None:
     lines = [line.strip() for line in TEXT.splitlines()]
     assert "option http-no-delay" in lines
     assert "option httpchk GET /health/ready" in lines
-    assert any("deny" in line and "/v1/admin" in line for line in lines)
+    assert any("deny" in line and "/v1/admin /metrics" in line for line in lines)
 
 
 @with_haproxy

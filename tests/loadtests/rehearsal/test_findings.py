@@ -38,18 +38,23 @@ def test_a_request_belongs_to_the_act_in_which_it_ended_and_none_is_lost() -> No
 
 def test_refusals_are_neither_answers_nor_spoilt() -> None:
     found = finding(played(0, 0.0, 9.0), [outcome(1.0, REFUSED, seconds=3), outcome(2.0)])
-    assert (found.count(TRANSLATION, REFUSED), found.spoilt, found.is_kept) == (1, 0, True)
+    assert (found.count(TRANSLATION, REFUSED), found.spoilt, found.is_kept) == (1, 0, False)
     assert found.slowest_ms == 500
 
 
 def test_only_what_was_in_flight_may_be_lost_in_a_kill() -> None:
     allowed = Allowed(spoilt=1, counted=10.0, end=10.2)
     before, meanwhile, after = (outcome(12.0, FAILED, seconds=12.0 - began) for began in (9.0, 10.1, 10.3))
-    assert is_kept(allowed, [before])
-    assert is_kept(allowed, [before, meanwhile, meanwhile])
-    assert not is_kept(allowed, [before, before])
-    assert not is_kept(allowed, [after])
-    assert not is_kept(Allowed(), [before])
+    assert is_kept(allowed, [before], refused=0)
+    assert is_kept(allowed, [before, meanwhile, meanwhile], refused=0)
+    assert not is_kept(allowed, [before, before], refused=0)
+    assert not is_kept(allowed, [after], refused=0)
+    assert not is_kept(Allowed(), [before], refused=0)
+
+
+def test_refusals_are_in_order_only_where_a_queue_is_filled() -> None:
+    assert is_kept(Allowed(refusals=True), [], refused=3)
+    assert not is_kept(Allowed(), [], refused=1)
 
 
 def test_reasons_come_with_how_often_they_were_heard() -> None:
@@ -72,7 +77,8 @@ def test_every_second_is_told_and_every_request_once() -> None:
     assert [one.at for one in seconds] == [0, 1, 2, 3, 4, 5]
     assert sum(one.translations for one in seconds) == 50
     assert [one.bad for one in seconds] == [0, 0, 0, 1, 0, 0]
-    assert to_json(rehearsal)["events"] == [[1.0, "r1", "SIGTERM"]]
+    assert to_json(rehearsal)["events"] == ["1.00 s: r1 SIGTERM"]
+    assert to_json(rehearsal)["each_second"]["failed_or_broken"] == "0 0 0 1 0 0"
     assert table("one", rehearsal).rows[0][3] == "50"
     assert picture({"one": rehearsal, "two": rehearsal}).startswith(b"\x89PNG")
 

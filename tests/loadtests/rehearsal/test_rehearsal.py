@@ -20,12 +20,15 @@ OPTIONS = ("--num-threads", "1", "--log-level", "warning")
 def test_a_planned_restart_is_not_noticed_and_a_kill_costs_what_ran_there() -> None:
     """The balancer asks nobody twice, so that what is lost is seen."""
     acts = chosen_acts(["planned", "signalled", "killed", "engine"])
-    plan = Plan(acts, users=9, options=OPTIONS, drain_delay_seconds=2.5, calm_seconds=1.0, retry_on=PLAIN)
+    plan = Plan(
+        acts, users=9, texts=50, options=OPTIONS, drain_delay_seconds=2.5, calm_seconds=1.0, retry_on=PLAIN
+    )
     rehearsal = rehearse(plan)
     told = str(reasons(rehearsal.outcomes))
     planned, signalled, killed, engine = rehearsal.findings
     for restart in (planned, signalled, engine):
         assert restart.spoilt == 0, told
+        assert restart.is_kept, told  # and nobody was refused
     assert killed.is_kept, told
     for act in rehearsal.findings:
         assert act.count(TRANSLATION, OK) > 0, told
