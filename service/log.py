@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 request_id_of_context: ContextVar[str | None] = ContextVar("request_id", default=None)
 trace_id_of_context: ContextVar[str | None] = ContextVar("trace_id", default=None)  # where there are traces
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, default=str)  # `json.dumps` would make one for each line
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -68,7 +69,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = describe_exception(record.exc_info[1], self._show_messages)
-        return json.dumps(line, ensure_ascii=True, default=str)
+        return _ENCODER.encode(line)
 
 
 class TextFormatter(logging.Formatter):

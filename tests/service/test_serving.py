@@ -1,6 +1,7 @@
 """The server's life over real sockets, in this process: loading, ready, draining, the end."""
 
 import asyncio
+import gc
 import signal
 import socket
 import threading
@@ -16,7 +17,7 @@ import pytest
 from service.app import create_app
 from service.hosting.hosting import Hosting
 from service.lifecycle import Lifecycle
-from service.serving import DrainingServer, ServeError, address_of, bind, web_config
+from service.serving import COLLECT_AFTER, DrainingServer, ServeError, address_of, bind, web_config
 from service.settings import Settings
 from tests.fakes import FakeEngine, served_model
 from tests.service.hosting.pretended import fake_hosting
@@ -102,6 +103,13 @@ def test_it_answers_at_once_and_works_once_models_are_loaded() -> None:
         stage.wait_for_status("/health/ready", 200)
         answer = post(stage.url + "/v1/translate", json={"text": "Hello."})
         assert answer.json()["translations"][0]["text"] == "HELLO."
+
+
+def test_garbage_is_looked_for_less_often_than_at_each_request() -> None:
+    with running() as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        assert gc.get_threshold()[0] == COLLECT_AFTER
 
 
 def test_a_drain_finishes_streams_and_answers_and_refuses_new_work_meanwhile() -> None:
