@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from uvicorn.loops.auto import auto_loop_factory
 
 from loadtests.open_loop import at_moments
 from loadtests.traffic.arrivals import moments
@@ -46,7 +48,7 @@ def open_window(
         return Window(level, number, began_at, seconds, samples)
 
     gc.freeze()  # a search for garbage among all that was imported would count as the server's latency
-    return asyncio.run(_closing(sender, load()))
+    return finished(sender, load)
 
 
 def warm(sender: Sender) -> Sequence[Sample]:
@@ -56,12 +58,24 @@ def warm(sender: Sender) -> Sequence[Sample]:
         began = time.perf_counter()
         return await asyncio.gather(*(sender.send(number, began, 0.0) for number in range(WARM_REQUESTS)))
 
-    return asyncio.run(_closing(sender, ask()))
+    return finished(sender, ask)
 
 
-async def _closing(sender: Sender, load: Awaitable[T]) -> T:
-    """Connections belong to the event loop that opened them."""
-    try:
-        return await load
-    finally:
-        sender.close()
+def finished(sender: Sender, load: Callable[[], Awaitable[T]]) -> T:
+    """What the load comes to, on the event loop that servers have; the sender's connections end with it."""
+
+    async def whole() -> T:
+        asyncio.get_running_loop().set_exception_handler(_tell_unless_stopped)
+        try:
+            return await load()
+        finally:
+            sender.close()
+
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(whole())
+
+
+def _tell_unless_stopped(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A signal may end the program in the midst of any callback; that is no fault of the callback's."""
+    if not isinstance(context.get("exception"), SystemExit):
+        loop.default_exception_handler(context)

@@ -26,7 +26,7 @@ from loadtests.traffic.bootstrap import Numbers, resampled, sliced
 from loadtests.traffic.faults import LoadTestError
 from loadtests.traffic.figures import ALL, Figure, figures
 from loadtests.traffic.limits import DEFAULT, FIRST_TEXT, LATENCY
-from loadtests.traffic.open_window import open_window
+from loadtests.traffic.open_window import finished, open_window
 from loadtests.traffic.plan import Asking
 from loadtests.traffic.run import Bench
 from loadtests.traffic.samples import DONE
@@ -150,13 +150,10 @@ def _capacity(on: Bench, seconds: float) -> float:
         return int(is_done)
 
     async def ask() -> float:
-        try:
-            outcomes = await waiting_users(door, GUESSING_USERS, seconds)
-        finally:
-            on.sender.close()
+        outcomes = await waiting_users(door, GUESSING_USERS, seconds)
         return sum(one.status for one in outcomes) / seconds
 
-    return max(0.5, asyncio.run(ask()))
+    return max(0.5, finished(on.sender, ask))
 
 
 def _look(on: Bench, search: Search, rate: float, number: int) -> Window:
