@@ -89,7 +89,7 @@ NumThreads = Annotated[
     int | None,
     _running("For the network on a CPU.", "usable processors", "--threads", "--num-threads"),
 ]
-MaxRows = Annotated[int | None, _running("Rows decoded in one step; a beam of 4 takes 4.", "64")]
+MaxRows = Annotated[int | None, _running("Rows decoded in one step; a beam of 4 takes 4.", "96")]
 
 
 def decoding_options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def run(
     num_threads: Annotated[
         int | None, typer.Option(help="Threads for the network on a CPU.", show_default="usable processors")
     ] = None,
-    max_rows: Annotated[int | None, typer.Option(help="Rows decoded in one step.", show_default="64")] = None,
+    max_rows: Annotated[int | None, typer.Option(help="Rows decoded in one step.", show_default="96")] = None,
     max_queue_tokens: Annotated[
         int | None, typer.Option(help="Source tokens that may wait.", show_default="200000")
     ] = None,

@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         default_factory=usable_processors, ge=1, le=1024, description="Threads for the network on a CPU."
     )
     max_rows: int = Field(
-        64, ge=32, le=65536, description="Rows decoded in one step; a beam of 4 takes 4 rows."
+        96, ge=32, le=65536, description="Rows decoded in one step; a beam of 4 takes 4 rows."
     )
     max_queue_tokens: int = Field(
         200_000, ge=1, description="Source tokens that may wait; more are refused with status 429."

@@ -11,7 +11,7 @@ PRIORITY_STEP_SECONDS = 5.0
 class EngineConfig:
     """Raises `ValueError` at construction when a value is out of bounds."""
 
-    max_rows: int = 64  # rows of the running batch; a segment takes as many as its beam is wide
+    max_rows: int = 96  # rows of the running batch; a segment takes as many as its beam is wide
     max_queue_tokens: int = 200_000  # source tokens that may wait
     cache_bytes_limit: int = 1 << 30  # keys and values of all running segments, each at its longest
     num_threads: int = 1  # of torch, inside the engine's thread

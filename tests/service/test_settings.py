@@ -17,7 +17,7 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_defau
     assert (resolved.settings.port, resolved.settings.host, resolved.settings.max_rows) == (
         9002,
         "0.0.0.0",
-        64,
+        96,
     )
     assert [resolved.origins[name] for name in ("port", "host", "max_rows")] == [
         "command line",
