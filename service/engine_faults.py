@@ -35,7 +35,8 @@ def service_error(error: EngineError) -> ServiceError:
         detail = "The queue is full; try again later."
         return Overloaded(detail, retry_after_seconds=error.retry_after_seconds)
     if isinstance(error, EngineDraining):
-        return Draining("The server is shutting down.", retry_after_seconds=DRAINING_RETRY_SECONDS)
+        detail = "The server is shutting down, or the model is being unloaded; try again."
+        return Draining(detail, retry_after_seconds=DRAINING_RETRY_SECONDS)
     if isinstance(error, EngineUnavailable):
         detail = "The engine cannot be started at present; try again later."
         return EngineDown(detail, retry_after_seconds=error.retry_after_seconds)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.bundle_config import CONFIG_FILE, parse_config
 from model.bundle_head import list_bundles, listed, verify_bundle
-from model.manifest import BundleError, read_bytes
+from model.manifest import BundleError, describe, read_bytes
 from model.stored_sizes import num_stored_weights
 from service.engine.weight_memory import largest_cache, weight_bytes
 from service.errors import FieldFault, InvalidRequest
@@ -59,12 +59,15 @@ class BundleFolders:
         self._settings, self.root = settings, settings.models_dir
 
     def names(self) -> list[str]:
-        """Of the folders that look like bundles."""
+        """Of the folders that look like bundles. Raises OSError where the models' folder cannot be read."""
         return [self._name_of(path) for path in list_bundles(self.root)]
 
     def find(self, folder: str) -> FoundBundle:
         """Raises InvalidRequest for what names no bundle of the models' folder, BundleError for a fault."""
-        paths = {self._name_of(path): path for path in list_bundles(self.root)}
+        try:
+            paths = {self._name_of(path): path for path in list_bundles(self.root)}
+        except OSError as error:
+            raise BundleError(self.root, describe(error)) from error
         if folder not in paths:
             raise unknown_folder(folder, list(paths))
         return self.describe(paths[folder])

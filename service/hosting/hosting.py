@@ -83,8 +83,12 @@ class Hosting:
             self._watching = self._keep(self.watch.run())
 
     async def folder_names(self) -> list[str]:
-        """Of the bundles that lie in the models' folder."""
-        return await aside(self.folders.names)
+        """Of the bundles that lie in the models' folder; none while it cannot be read."""
+        try:
+            return await aside(self.folders.names)
+        except OSError as error:
+            logger.warning("the models' folder cannot be read", extra={"reason": error.strerror})
+            return []
 
     async def load(self, folder: str, mode: SwapMode = "none") -> Change:
         """Begin to serve the bundle in this folder. Raises ServiceError for what is refused at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from service.engine.network_plan import PlanError
 from service.errors import InsufficientMemory
 from service.hosting.bundle_folders import BundleFolders
 from service.hosting.hosting import Hosting
+from service.jobs import TranslationJob
 from service.lifecycle import Lifecycle
 from service.loading import load_hosting
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.builders import tiny_bundle, tiny_info
+from tests.service.turns import until
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,30 @@ def test_models_at_the_start_are_known_by_their_folders_and_manifests(root: Path
             assert one.model.manifest_digest == one.bundle.digest
         assert [model.name for model in hosting.translator().registry.models] == ["first", "second"]
         assert hosting.watch is None
+    finally:
+        hosting.close()
+
+
+def test_an_engine_in_the_servers_own_process_is_loaded_and_swapped_too(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "a", tmp_path / "a")
+    lifecycle = Lifecycle()
+    hosting = load_hosting(settings(tmp_path), Metrics(), lifecycle)
+
+    async def story() -> None:
+        lifecycle.ready(hosting.translator(), hosting)
+        shutil.copytree(root / "b", tmp_path / "b")
+        await (await hosting.load("b")).finished()
+        await (await hosting.reload("second")).finished()
+        translator = lifecycle.require_translator()
+        assert [model.name for model in translator.registry.models] == ["first", "second"]
+        for name in ("first", "second"):
+            job = TranslationJob(texts=("Ba de fi.",), source="en", target="de", model=name, options={})
+            with await translator.start(job) as running:
+                assert (await running.result()).usage.target_tokens > 0
+        await until(lambda: len(hosting.instances.all()) == 2)
+
+    try:
+        asyncio.run(story())
     finally:
         hosting.close()
 

@@ -9,6 +9,7 @@ import pytest
 from model.manifest import BundleError
 from service.engine.weight_memory import weight_bytes
 from service.errors import InvalidRequest
+from service.hosting import bundle_folders
 from service.hosting.bundle_folders import PROCESS_BYTES, BundleFolders
 from service.settings import Settings
 from tests.builders import tiny_bundle, tiny_info
@@ -74,6 +75,19 @@ def test_a_folder_that_is_the_only_bundle_is_named_by_a_dot(root: Path) -> None:
     alone = folders(root / "one")
     assert alone.names() == ["."]
     assert alone.find(".").path == root / "one"
+
+
+def test_a_folder_that_cannot_be_read_is_a_fault_of_the_bundles(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(path: Path) -> list[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(bundle_folders, "list_bundles", forbidden)
+    with pytest.raises(BundleError, match="Permission denied"):
+        folders(root).find("one")
+    with pytest.raises(OSError, match="Permission denied"):
+        folders(root).names()
 
 
 def test_a_fault_is_told_by_its_place_in_the_folder(tmp_path: Path) -> None:

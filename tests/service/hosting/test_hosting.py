@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -105,6 +107,23 @@ def test_several_swaps_in_a_row_leave_one_engine() -> None:
             assert await translated(stage) == f"One.{version}"
         await until(lambda: stage.states() == [("en-de", "7", "serving")])
         assert [one.engine.is_closed for one in stage.starts] == [True] * 6 + [False]
+
+    run(story)
+
+
+def test_nothing_keeps_a_model_that_has_gone_in_memory() -> None:
+    async def story() -> None:
+        stage = pretended("en-de")
+        served = stage.hosting.instances.serving()[0].model
+        assert served is not None
+        tokenizer = weakref.ref(served.tokenizer)
+        del served
+        stage.folders.put("en-de", "en-de", "2")
+        await (await stage.hosting.reload("en-de")).finished()
+        await until(lambda: len(stage.states()) == 1)
+        await translated(stage)
+        gc.collect()
+        assert tokenizer() is None
 
     run(story)
 
