@@ -1,4 +1,4 @@
-"""A model translates before anybody sees it, by its own search and by greedy search, alone and side by side."""
+"""A model translates before anybody sees it, by its own search and greedily, alone and side by side."""
 
 from __future__ import annotations
 
