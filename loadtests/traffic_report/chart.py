@@ -11,7 +11,7 @@ from html import escape
 
 from loadtests.traffic_report.scales import Scale, label
 
-LEFT, RIGHT, TOP, BOTTOM = 62, 18, 44, 48
+LEFT, RIGHT, TOP, BOTTOM = 62, 18, 58, 48
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee", "#777777", "#dd8833")
 MOST_IN_A_LINE = 6  # names of categories
 INK, FAINT = "#333333", "#dddddd"
@@ -129,16 +129,19 @@ class Chart:
         return "\n".join(parts)
 
     def _legend_parts(self) -> list[str]:
-        """In one line above the picture."""
-        parts, x = [], float(LEFT)
+        """In one line above the picture, or in two."""
+        parts, x, y = [], float(LEFT), 32
         for name, colour, dash in self._legend:
+            wide = 40 + 6.2 * len(name)
+            if x + wide > self.width and y == 32:
+                x, y = float(LEFT), 46
             dashed = f' stroke-dasharray="{dash}"' if dash else ""
             parts.append(
-                f'<line x1="{x:.0f}" y1="32" x2="{x + 20:.0f}" y2="32" stroke="{colour}" stroke-width="3"'
+                f'<line x1="{x:.0f}" y1="{y}" x2="{x + 20:.0f}" y2="{y}" stroke="{colour}" stroke-width="3"'
                 f"{dashed}/>"
-                f'<text x="{x + 25:.0f}" y="36" font-size="11" fill="{INK}">{escape(name)}</text>'
+                f'<text x="{x + 25:.0f}" y="{y + 4}" font-size="11" fill="{INK}">{escape(name)}</text>'
             )
-            x += 40 + 6.2 * len(name)
+            x += wide
         return parts
 
     def _tick(self, x: float, text: str) -> None:

@@ -47,8 +47,7 @@ def curve(run: Run) -> str:
     chart.axis_y(y, "milliseconds")
     for name, colour in zip(names, COLOURS, strict=False):
         for levels, dash in ((_open(run), ""), (_closed(run), "6 4")):
-            points = sorted((throughput[level], latency[name][level]) for level in levels)
-            placed = [(x.place(rate), _placed(y, ms)) for rate, ms in points]
+            placed = [(x.place(throughput[one]), _placed(y, latency[name][one])) for one in levels]
             chart.line(placed, colour, "" if dash else name.removeprefix("latency "), dash)
         for level in _bursts(run):
             chart.mark(x.place(throughput[level]), _placed(y, latency[name][level]), colour, True, level.name)
@@ -67,7 +66,8 @@ def _placed(scale: Scale, value: float) -> float:
 
 
 def _closed(run: Run) -> list[Level]:
-    return [level for level in run.levels if level.loop == CLOSED]
+    """In the order of users, as `_open` is in that of rates: past its best a server answers less again."""
+    return sorted((one for one in run.levels if one.loop == CLOSED), key=lambda level: level.amount)
 
 
 def _bursts(run: Run) -> list[Level]:
@@ -75,7 +75,8 @@ def _bursts(run: Run) -> list[Level]:
 
 
 def _open(run: Run) -> list[Level]:
-    return [level for level in run.levels if level.loop != CLOSED and level.arrivals != BURSTS]
+    found = [level for level in run.levels if level.loop != CLOSED and level.arrivals != BURSTS]
+    return sorted(found, key=lambda level: level.amount)
 
 
 def outcomes(run: Run) -> str:
