@@ -126,7 +126,7 @@ class Chart:
             *self._legend_parts(),
             "</svg>",
         ]
-        return "\n".join(parts)
+        return "".join(parts)
 
     def _legend_parts(self) -> list[str]:
         """In one line above the picture, or in two."""
