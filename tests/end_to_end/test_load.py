@@ -35,12 +35,13 @@ def test_a_run_on_a_real_server_is_whole_and_can_be_compared(tmp_path: Path) -> 
     assert content["facts"]["server"].startswith("en-de ")
     assert content["notes"] == []
     for level in ("2 users", "4/s"):
-        figures = content["figures"][level]
-        assert figures["all"]["asked"] == figures["all"]["done"] > 10
-        assert all(figures[kind]["done"] for kind in KINDS)
-        stream = figures["stream"]
-        assert 0 < stream["first text p50"] <= stream["latency p50"]
-        assert 0 < stream["between pieces p50"] < stream["latency p50"]
+        counts = content["figures"][level]["all"]
+        assert counts["asked"] == counts["done"] > 0
+    at_a_rate = content["figures"]["4/s"]
+    assert all(at_a_rate[kind]["done"] for kind in KINDS)
+    stream = at_a_rate["stream"]
+    assert 0 < stream["first text p50"] <= stream["latency p50"]
+    assert 0 < stream["between pieces p50"] < stream["latency p50"]
     rows = [most for window in content["windows"] for most in window["metrics"]["running_rows"]]
     assert max(rows) >= 1
     assert "</html>" in (tmp_path / "a.html").read_text()

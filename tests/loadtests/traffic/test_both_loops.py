@@ -87,6 +87,7 @@ MISBEHAVIOUR = {
 }
 
 
+@pytest.mark.slow
 @LOOPS
 @pytest.mark.parametrize("kind", [TRANSLATE, STREAM])
 def test_what_a_server_does_is_told_by_its_name(loop: Loop, kind: str, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def commands(program: str) -> list[str]:
     return [line for line in lines if line.startswith(f"{program} ")]
 
 
+@pytest.mark.slow
 def test_every_command_of_verto_works(verto: Verto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("loadtests.live_load.rate_search.MOST_WINDOWS", 6)

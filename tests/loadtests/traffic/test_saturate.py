@@ -143,6 +143,7 @@ def test_a_search_that_cannot_be_is_refused(given: dict[str, float], words: str)
     assert words in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_command_searches_a_server_at_an_address(verto: Verto, tmp_path: Path) -> None:
     with running(FakeServer(at_most(60.0))) as server:
         ended = verto(
