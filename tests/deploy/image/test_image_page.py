@@ -41,13 +41,16 @@ def test_every_argument_of_a_build_is_one_of_the_dockerfile() -> None:
 
 
 def as_docker(containers: Containers, folder: Path) -> dict[str, str]:
-    """An environment whose `docker` is podman, on the host's network, and on a free port."""
+    """An environment whose `docker` is podman, on the host's network, on a free port, and stops only what
+    is ready: in the tenth of a second in which Python starts, a signal to a first process is lost."""
     limits = "--network=host --no-healthcheck --ulimit nofile=1024:4096 --ulimit nproc=1024:2048"
     podman = shlex.join(containers.podman_command)
     program = folder / "docker"
     program.write_text(
         f'#!/bin/sh\nif [ "$1" = run ]; then shift; exec {podman} run {limits} '
-        f'--env VERTO_PORT={free_port()} "$@"; fi\nexec {podman} "$@"\n'
+        f'--env VERTO_PORT={free_port()} "$@"; fi\n'
+        f"for look in $(seq 300); do {podman} exec verto verto health >&2 && break; sleep 0.2; done\n"
+        f'exec {podman} "$@"\n'
     )
     program.chmod(0o755)
     return {**containers.environment(), "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
