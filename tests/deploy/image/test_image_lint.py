@@ -36,7 +36,7 @@ def test_hadolint_finds_nothing() -> None:
     [
         ("python:3.11.14-slim-bookworm", "python:latest", "DL3007"),
         ("--no-install-recommends ", "", "DL3015"),
-        ('ENTRYPOINT ["verto", "serve"]', "ENTRYPOINT verto serve", "DL3025"),
+        ('ENTRYPOINT ["tini", "-s", "--", "verto", "serve"]', "ENTRYPOINT verto serve", "DL3025"),
         ("USER 10001:10001", "USER root", "DL3002"),
         ("COPY cli cli", "ADD cli cli", "DL3020"),
     ],
