@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from service.context import context_of
 from service.errors import Unauthorized
-from service.middleware import record_of
+from service.request_record import record_of
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from service.context import ServiceContext, context_of
 from service.errors import FieldFault, MethodNotAllowed, RouteNotFound, ServiceError
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
-from service.middleware import RequestContext, is_quiet, record_of, route_of
+from service.middleware import RequestContext, is_quiet, route_of
+from service.request_record import record_of
 from service.settings import Settings
 from service.shortcut import Shortcut, route_to
 from service.tracing import Tracing

@@ -7,7 +7,6 @@ reads a body, and must not know what a route does.
 import logging
 import re
 import uuid
-from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,9 +17,9 @@ from service.errors import InternalError
 from service.lifecycle import Lifecycle
 from service.log import request_id_of_context
 from service.metrics import Metrics, Stopwatch
+from service.request_record import SCOPE_KEY, RequestRecord
 from service.streaming import CLIENT_GONE
 from service.tracing import RequestTrace, Tracing
-from service.visits import Visit
 
 logger = logging.getLogger("service.access")
 
@@ -31,24 +30,6 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 # Of RFC 9110, and PATCH: what else a client writes there is its own text.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _QUIET_ROUTES = ("/health", "/metrics")
-
-
-@dataclass(slots=True)
-class RequestRecord:
-    """What is known of a request while it is answered; handlers fill in `pair`, and `code` where a stream's
-    true outcome differs from the status that was sent. `visit` wants to know which models are used."""
-
-    request_id: str
-    pair: str | None = None
-    model: str | None = None
-    code: int | None = None
-    status: int | None = None
-    visit: Visit = field(init=False)
-
-    @property
-    def outcome(self) -> int:
-        """The status to report; a request that was never answered is one whose client went away."""
-        return self.code or self.status or CLIENT_GONE
 
 
 def route_of(scope: Scope) -> str:
@@ -64,11 +45,6 @@ def method_of(scope: Scope) -> str:
 def is_quiet(route: str) -> bool:
     """Whether machines ask for it every few seconds, so that it would fill log and counts with nothing."""
     return route.startswith(_QUIET_ROUTES)
-
-
-def record_of(scope: Scope) -> RequestRecord:
-    """The record of the request with this scope."""
-    return cast(RequestRecord, scope["verto.record"])
 
 
 class RequestContext:
@@ -88,7 +64,7 @@ class RequestContext:
             return
         headers = Headers(scope=scope)
         record = RequestRecord(_request_id(headers.get(HEADER)))
-        scope["verto.record"] = record
+        scope[SCOPE_KEY] = record
         token = request_id_of_context.set(record.request_id)
         trace = None if self._tracing is None else self._begin_trace(self._tracing, scope, headers)
         stopwatch = Stopwatch()

@@ -26,9 +26,9 @@ from service.context import Context, ServiceContext
 from service.disconnect import unless_disconnected
 from service.jobs import TranslationJob
 from service.language_codes import english_name, own_name
-from service.middleware import RequestRecord, record_of
 from service.openapi import PROBLEMS, TRANSLATE_RESPONSES, request_body
 from service.registry import ServedModel
+from service.request_record import RequestRecord, record_of
 from service.schemas import OPTION_FIELDS, DetectRequest, TranslateRequest
 from service.streaming import EventStreamResponse
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # imported by those who trace, and by nobody else
 
     from model.decoding.strategy import Hypothesis
     from service.engine.request import SegmentTimings
-    from service.middleware import RequestRecord
+    from service.request_record import RequestRecord
     from service.settings import Settings
     from service.translation import TranslationObserver
 

@@ -23,10 +23,10 @@ from service.hosting.absent_engine import AbsentEngine
 from service.hosting.aside import aside
 from service.hosting.instances import Instance, Instances
 from service.hosting.warm_up import warm_up
-from service.lifecycle import Lifecycle
 from service.registry import ServedModel
 from service.translator import Translator
 from service.translators import Translators
+from service.visits import Visits
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +44,30 @@ class Starting(Protocol):
 Start = Callable[[Path], Starting]
 
 
+class Published(Protocol):
+    """Where requests find what is served (`service.lifecycle.Lifecycle`)."""
+
+    @property
+    def loaded(self) -> Translator | None: ...
+
+    @property
+    def visits(self) -> Visits: ...
+
+    def replace(self, translator: Translator) -> None: ...
+
+
 class Stage:
     """Begins with the models of `instances` that serve."""
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        published: Published,
         translators: Translators,
         start: Start,
         instances: Instances,
         drain_timeout_seconds: float,
     ) -> None:
-        self._lifecycle, self._translators, self._start = lifecycle, translators, start
+        self._published, self._translators, self._start = published, translators, start
         self._instances, self._drain_timeout_seconds = instances, drain_timeout_seconds
         self._shown = {one.name: one.model for one in instances.serving() if one.model is not None}
         self._absent: set[str] = set()  # of the names shown, those that are answered with 503
@@ -64,7 +76,7 @@ class Stage:
 
     def translator(self) -> Translator:
         """Of what is shown."""
-        return self._translators.make(tuple(self._shown.values()), self._lifecycle.loaded)
+        return self._translators.make(tuple(self._shown.values()), self._published.loaded)
 
     def shows_only(self, name: str) -> bool:
         """Whether without this name nothing would be served."""
@@ -128,7 +140,7 @@ class Stage:
         assert model is not None
         try:
             async with asyncio.timeout(self._drain_timeout_seconds):
-                await self._lifecycle.visits.wait_until_left(model, self._drain_timeout_seconds)
+                await self._published.visits.wait_until_left(model, self._drain_timeout_seconds)
                 await model.engine.drain()
         except TimeoutError:
             running = model.engine.snapshot().running_segments
@@ -156,4 +168,4 @@ class Stage:
                 model.engine.close()
 
     def _publish(self) -> None:
-        self._lifecycle.replace(self.translator())
+        self._published.replace(self.translator())

@@ -14,24 +14,36 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from service.errors import ChangeInProgress, Draining, LastModel, ServiceError
 from service.hosting.aside import aside
 from service.hosting.folder_look import Sighting, look
 
 if TYPE_CHECKING:
-    from service.hosting.change import SwapMode
-    from service.hosting.hosting import Hosting
+    from service.hosting.bundle_folders import BundleFolders
+    from service.hosting.change import Change, SwapMode
+    from service.hosting.instances import Instances
 
 logger = logging.getLogger(__name__)
+
+
+class Changes(Protocol):
+    """What is served, and how that is changed (`service.hosting.hosting.Hosting`)."""
+
+    folders: BundleFolders
+    instances: Instances
+
+    async def load(self, folder: str, mode: SwapMode) -> Change: ...
+
+    def unload(self, name: str) -> Change: ...
 
 
 class Watch:
     """Every `seconds`; `mode` is what becomes of a model that is replaced. `waiting`: which folders are not
     served as they are, and why."""
 
-    def __init__(self, hosting: Hosting, seconds: float, mode: SwapMode) -> None:
+    def __init__(self, hosting: Changes, seconds: float, mode: SwapMode) -> None:
         self._hosting, self.seconds, self._mode = hosting, seconds, mode
         self.waiting: dict[str, str] = {}
         self._dealt_with = {one.bundle.folder: one.bundle.digest for one in hosting.instances.serving()}
