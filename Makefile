@@ -25,7 +25,7 @@ runtime_stamp := .venv/.installed-runtime-$(call key,requirements.lock)
 serve_stamp := $(if $(wildcard $(dev_stamp)),$(dev_stamp),$(runtime_stamp))
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 serve: $(serve_stamp) ## start the server on port 8000 (HOST=0.0.0.0 PORT=9000 ARGS="more options")
 	@exec $(bin)/verto serve $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(ARGS)
