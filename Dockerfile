@@ -11,7 +11,7 @@ FROM ${PYTHON_IMAGE} AS builder
 # Debian keeps one version of a package per release; a pinned one is gone with the next security update.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends g++ libc6-dev \
+    && apt-get install --yes --no-install-recommends g++ libc6-dev tini \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY requirements.lock ./
@@ -58,17 +58,18 @@ RUN python3 -m pip --python /opt/venv/bin/python install --no-deps --no-build-is
 
 FROM ${PYTHON_IMAGE}
 ARG VARIANT=cpu
-# tini is the first process: it hands SIGTERM on from the first moment, where Python as process 1 would miss one that
-# comes while it starts. Triton, which the attention on a GPU is written in, compiles its access to the driver on the
-# machine that it runs on; on a processor nothing is compiled. Nobody installs packages any more, so pip goes.
+# Triton, which the attention on a GPU is written in, compiles its access to the driver on the machine that it runs
+# on. On a processor nothing is compiled. Neither installs packages, so pip goes.
 # hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends tini \
-    && if [ "$VARIANT" = cuda ]; then apt-get install --yes --no-install-recommends gcc libc6-dev; fi \
-    && rm -rf /var/lib/apt/lists/* \
+RUN if [ "$VARIANT" = cuda ]; then \
+        apt-get update \
+        && apt-get install --yes --no-install-recommends gcc libc6-dev \
+        && rm -rf /var/lib/apt/lists/*; \
+    fi \
     && rm -rf /usr/local/lib/python3.*/site-packages/* /usr/local/lib/python3.*/ensurepip /usr/local/bin/pip* \
     && groupadd --gid 10001 verto \
     && useradd --uid 10001 --gid 10001 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin verto
+COPY --from=builder /usr/bin/tini /usr/bin/tini
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=kernels /var/cache/verto /var/cache/verto
 COPY checkpoints /app/checkpoints
@@ -83,7 +84,8 @@ WORKDIR /app
 # A number, so that Kubernetes can see that it is not root.
 USER 10001:10001
 EXPOSE 8000
-# -s: quiet under another init (`docker run --init`, a shared process namespace).
+# tini hands SIGTERM on from the first moment; Python as process 1 would miss one that comes while it starts. -s: quiet
+# under another init (`docker run --init`, a shared process namespace).
 ENTRYPOINT ["tini", "-s", "--", "verto", "serve"]
 HEALTHCHECK --interval=30s --timeout=5s --start-period=120s --retries=3 CMD ["verto", "health"]
 

@@ -20,6 +20,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -108,7 +109,8 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = self.should_exit = True
         else:
             delay = self._settings.drain_delay_seconds if sig == signal.SIGTERM else 0.0
-            self._loop.call_soon_threadsafe(self._begin_draining, delay)
+            # The signal may have come in the midst of a request, under whose id nothing of this is to be logged.
+            self._loop.call_soon_threadsafe(self._begin_draining, delay, context=Context())
         self._was_signalled = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -98,7 +98,8 @@ class RequestTrace:
             return
         self._child("plan", self._inside, 0.0, self._planned)
         for note in self._segments[:MAX_SEGMENTS]:
-            self._write_segment(note, self._planned)
+            # The engine's time began a moment before its segments were told of; no part ends after the whole.
+            self._write_segment(note, min(self._planned, ended - note.timings.total_seconds))
         if self._segments:
             last = self._planned + max(note.timings.total_seconds for note in self._segments)
             self._child("answer", self._inside, min(last, ended), ended)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import socket
 import threading
@@ -17,6 +18,7 @@ import pytest
 from service.app import create_app
 from service.hosting.hosting import Hosting
 from service.lifecycle import Lifecycle
+from service.log import request_id_of_context
 from service.serving import COLLECT_AFTER, DrainingServer, ServeError, address_of, bind, web_config
 from service.settings import Settings
 from tests.fakes import FakeEngine, served_model
@@ -149,6 +151,27 @@ def test_a_drain_with_nothing_to_do_ends_at_once() -> None:
         stage.signal()
         stage.wait_until(lambda: stage.engine.is_closed)
     assert not stage.server.force_exit
+
+
+def test_a_signal_in_the_midst_of_a_request_is_not_logged_under_its_id(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logged_under: list[str | None] = []
+
+    def note(record: logging.LogRecord) -> bool:
+        if record.getMessage().startswith("draining"):
+            logged_under.append(request_id_of_context.get())
+        return True
+
+    caplog.handler.addFilter(note)
+    with caplog.at_level("INFO"), running() as stage:
+        stage.loaded.set()
+        stage.wait_for_status("/health/ready", 200)
+        token = request_id_of_context.set("somebody-else's")
+        stage.signal()
+        request_id_of_context.reset(token)
+        stage.wait_until(lambda: bool(logged_under))
+    assert logged_under == [None]
 
 
 def test_after_sigterm_it_answers_on_for_the_delay_without_being_ready_and_keeps_no_connection() -> None:

@@ -51,7 +51,13 @@ def test_it_says_what_it_is(about: dict[str, Any]) -> None:
 def test_it_runs_one_command_as_a_user_that_is_not_root(about: dict[str, Any]) -> None:
     config = about["Config"]
     assert config["User"] == "10001:10001"
-    assert config["Entrypoint"] == ["verto", "serve"]  # no shell between the server and its signals
+    assert config["Entrypoint"] == [
+        "tini",
+        "-s",
+        "--",
+        "verto",
+        "serve",
+    ]  # no shell between the server and its signals
     assert about["Healthcheck"]["Test"] == ["CMD", "verto", "health"]
     assert list(config["ExposedPorts"]) == ["8000/tcp"]
 
