@@ -109,7 +109,7 @@ class DrainingServer(uvicorn.Server):
             self.force_exit = self.should_exit = True
         else:
             delay = self._settings.drain_delay_seconds if sig == signal.SIGTERM else 0.0
-            # A request may be under way in this very moment, and nothing of this is to be logged under its id.
+            # A request may be under way in this very moment: nothing of this is logged under its id.
             self._loop.call_soon_threadsafe(self._begin_draining, delay, context=Context())
         self._was_signalled = True
 
