@@ -26,6 +26,7 @@ from service.languages import DetectedLanguage
 from service.planning import Limits, Planner
 from service.registry import ModelRegistry, Route, ServedModel
 from service.segmentation import SplitMode
+from service.served_model import served_model
 from service.settings import Settings
 from service.translator import Translator
 
@@ -117,21 +118,7 @@ def _load(folder: Path, settings: Settings) -> ServedModel:
         bytes_per_position=started.bytes_per_position,
         make_faster=started.make_faster,
     )
-    return ServedModel(
-        name=head.info.name,
-        version=head.info.version,
-        directions=head.info.directions,
-        dtype=started.network.precision,
-        device=str(started.network.device),
-        created=0,
-        load_seconds=0.0,
-        max_source_length=head.config.max_source_length,
-        alignment_layer=head.config.alignment_layer,
-        defaults=head.info.decoding,
-        tokenizer=head.tokenizer,
-        engine=engine,
-        signals=head.info.signals,
-    )
+    return served_model(head, engine, started.network.precision, str(started.network.device))
 
 
 def assemble(registry: ModelRegistry) -> Translator:

@@ -14,6 +14,7 @@ from service.engine import CoalescingEngine, EngineHandle
 from service.engine_start import start_engine
 from service.metrics import EngineMetrics, Metrics
 from service.registry import ServedModel
+from service.served_model import served_model
 from service.settings import Settings
 from service.started_engine import StartedEngine
 
@@ -46,21 +47,13 @@ def _served(started: StartedEngine, joins: EngineMetrics | None) -> ServedModel:
     engine: EngineHandle = started.engine
     if joins is not None:
         engine = CoalescingEngine(engine, joins.coalesced)
-    return ServedModel(
-        name=head.info.name,
-        version=head.info.version,
-        directions=head.info.directions,
-        dtype=started.dtype,
-        device=started.device,
+    return served_model(
+        head,
+        engine,
+        started.dtype,
+        started.device,
         created=_created(head.path),
         load_seconds=started.load_seconds,
-        max_source_length=head.config.max_source_length,
-        alignment_layer=head.config.alignment_layer,
-        defaults=head.info.decoding,
-        tokenizer=head.tokenizer,
-        engine=engine,
-        signals=head.info.signals,
-        manifest_digest=head.manifest_digest,
     )
 
 

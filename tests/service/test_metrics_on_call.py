@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from fastapi.testclient import TestClient
 
 from service.errors import ServiceError
@@ -16,21 +14,8 @@ from service.lifecycle import Lifecycle
 from service.metrics import REASONS
 from service.settings import Settings
 from tests.fakes import FakeEngine, fake_translator, served_model
-from tests.service.held_service import HeldService, ask, client_of, held_service, until
+from tests.service.held_service import HeldService, ask, held_service, until
 from tests.service.http_client import app_client, metric
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[HeldService]:
-    with held_service(tmp_path / "model") as service:
-        yield service
-
-
-@pytest.fixture
-def client(service: HeldService) -> Iterator[TestClient]:
-    with client_of(service) as client:
-        yield client
-        service.gate.open()
 
 
 def test_what_may_be_held_is_shown_beside_what_is(tmp_path: Path) -> None:

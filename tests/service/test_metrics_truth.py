@@ -5,7 +5,6 @@ The engine is real and tiny; greedy search with a length limit makes steps and r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -71,19 +70,6 @@ MORE_LABELS = {
     "compute_threads": set(),
     "build_info": {"version"},
 }
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[HeldService]:
-    with held_service(tmp_path / "model") as service:
-        yield service
-
-
-@pytest.fixture
-def client(service: HeldService) -> Iterator[TestClient]:
-    with client_of(service) as client:
-        yield client
-        service.gate.open()
 
 
 def requests(service: HeldService, code: int, pair: str) -> float:
