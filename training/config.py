@@ -1,8 +1,9 @@
 """What one training run is: data, tokenizer, network, optimisation, checkpoints. Frozen and checked.
 
-Knows: every setting with its meaning, unit and bounds, and which of them depend on each other. Must not know:
-tensors, files' contents, where data lies on a machine (paths in a recipe are relative to the data folder that
-the caller names). docs/training.md shows these settings; a test keeps it equal.
+Knows: every setting with its meaning, unit and bounds (those of the data stand in data_config.py), and which
+of them depend on each other. Must not know: tensors, files' contents, where data lies on a machine (paths in
+a recipe are relative to the data folder that the caller names). docs/training.md shows these settings; a test
+keeps it equal.
 """
 
 from __future__ import annotations
@@ -10,104 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from model.bundle_config import BundleInfo
 from model.config import ConfigError, ModelConfig
 from model.decoding.options import DecodingOptions, OptionError
+from training.data_config import DataConfig, GenerateConfig, HeldOutText, Section, TokenizerConfig
 from training.errors import RecipeError
 from training.recipe_text import explain, nearest, override, read_recipe
 
 # What the network takes from the tokenizer, so that a recipe cannot say it.
 FROM_TOKENIZER = ("source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id")
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ParallelText(Section):
-    """A TSV (source and target columns), or two files with equal line counts. `.gz` is read."""
-
-    tsv: str | None = Field(None, description="path of a tab-separated file; `.gz` is read")
-    columns: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
-        (0, 1), description="columns of source and target in the TSV, counted from 0"
-    )
-    source: str | None = Field(None, description="path of the source side, one sentence a line")
-    target: str | None = Field(None, description="path of the target side, as many lines")
-
-    @model_validator(mode="after")
-    def _one_form(self) -> ParallelText:
-        two_files = self.source is not None and self.target is not None
-        if (self.tsv is not None) == two_files or (self.source is None) != (self.target is None):
-            raise ValueError("name either `tsv`, or both `source` and `target`")
-        if two_files and "columns" in self.model_fields_set:
-            raise ValueError("`columns` belongs to `tsv`; leave it out with `source` and `target`")
-        return self
-
-    def paths(self) -> list[str]:
-        """The files as the recipe names them."""
-        return [path for path in (self.tsv, self.source, self.target) if path is not None]
-
-
-class CorpusFile(ParallelText):
-    repeat: int = Field(1, ge=1, le=100, description="times each pair is seen per epoch (1 in `dev`)")
-
-
-class HeldOutText(ParallelText):
-    name: str = Field(min_length=1, description="what the model card calls it")
-
-
-class DataConfig(Section):
-    train: tuple[CorpusFile, ...] = Field(min_length=1, description="the texts that the model learns from")
-    dev: tuple[CorpusFile, ...] = Field(min_length=1, description="held-out text, scored during the run")
-    max_characters: int = Field(500, ge=1, description="a pair with a longer side is dropped")
-    max_length_ratio: float = Field(
-        3.0, ge=1, description="characters of the longer over the shorter side; sides under 20 are exempt"
-    )
-    max_tokens: int = Field(
-        128, ge=4, description="tokens per side, `</s>` included; longer pairs are dropped"
-    )
-    drop_identical: bool = Field(True, description="drop pairs with equal sides of more than 3 words")
-    drop_duplicates: bool = Field(True, description="drop exact repetitions of a pair in the training files")
-
-    @model_validator(mode="after")
-    def _dev_is_seen_once(self) -> DataConfig:
-        for index, corpus in enumerate(self.dev):
-            if corpus.repeat != 1:
-                raise ValueError(f"dev.{index}.repeat must be 1, got {corpus.repeat}")
-        return self
-
-
-class GenerateConfig(Section):
-    """Made-up pairs, written to `generated/` in the run folder, where the recipe's file names then start."""
-
-    kind: Literal["digit-reversal"] = Field(description="digit words, and the same words backwards")
-    train_pairs: int = Field(10_000, ge=1, description="pairs in `train.tsv`")
-    held_out_pairs: int = Field(500, ge=1, description="pairs in `dev.tsv`, and in `test.tsv`")
-    min_words: int = Field(3, ge=1, description="words of the shortest sequence")
-    max_words: int = Field(8, ge=1, le=100, description="words of the longest sequence")
-    seed: int = Field(1, ge=0, description="another seed gives other pairs")
-
-    @model_validator(mode="after")
-    def _enough_sequences(self) -> GenerateConfig:
-        if self.max_words < self.min_words:
-            raise ValueError(f"max_words must be at least min_words {self.min_words}, got {self.max_words}")
-        wanted = self.train_pairs + 2 * self.held_out_pairs
-        existing = sum(10**length for length in range(self.min_words, self.max_words + 1))
-        if 2 * wanted > existing:  # distinct ones are drawn by chance, so there must be plenty
-            raise ValueError(
-                f"max_words must be larger for {wanted:,} distinct sequences, got {self.max_words}"
-            )
-        return self
-
-
-class TokenizerConfig(Section):
-    kind: Literal["unigram", "bpe"] = Field("unigram", description="how SentencePiece learns the pieces")
-    vocab_size: int = Field(8000, ge=300, le=256_000, description="pieces, 256 single bytes among them")
-    joint: bool = Field(True, description="one vocabulary for both languages")
 
 
 class BatchConfig(Section):

@@ -16,7 +16,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from training.config import DataConfig, ParallelText
+from training.data_config import DataConfig, ParallelText
 from training.errors import CorpusError
 
 # Two short sides may differ by any factor ("OK" and "Einverstanden"); a longer one needs its counterpart.

@@ -15,8 +15,9 @@ from model.checkpoint import load_bundle
 from model.config import ModelConfig
 from model.tokenizer import Tokenizer
 from training.batching import EncodedCorpus, RaggedIds
-from training.config import ParallelText, TokenizerConfig, TrainingConfig
+from training.config import TrainingConfig
 from training.corpus import Cleaner, Pair, read_pairs
+from training.data_config import ParallelText, TokenizerConfig
 from training.errors import CorpusError, RecipeError
 from training.files import write_atomically
 from training.state import STATE_FILE

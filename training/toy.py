@@ -10,8 +10,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.config import GenerateConfig
 from training.corpus import Pair
+from training.data_config import GenerateConfig
 from training.files import write_atomically
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.config import CorpusFile, DataConfig
 from training.corpus import Cleaner, CleaningReport, Pair, read_lines, read_pairs, tidy
+from training.data_config import CorpusFile, DataConfig
 from training.errors import CorpusError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.config import CorpusFile, GenerateConfig
 from training.corpus import read_pairs
+from training.data_config import CorpusFile, GenerateConfig
 from training.toy import DIGITS, digit_reversal, write_generated
 
 
