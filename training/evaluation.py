@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import sacrebleu
 import torch
+from torch import nn
 
+from model.config import ModelConfig
 from model.decoding.options import DecodingOptions
 from model.decoding.search import decode_batch
 from model.tokenizer import Tokenizer
@@ -74,9 +76,9 @@ def _chunks(encoded: Sequence[Sequence[int]], max_tokens: int) -> list[list[int]
 
 
 @torch.no_grad()
-def mean_loss(model: Transformer, corpus: EncodedCorpus, max_tokens: int) -> float:
+def mean_loss(model: nn.Module, config: ModelConfig, corpus: EncodedCorpus, max_tokens: int) -> float:
     """Cross-entropy without smoothing per target token, in nats, over a whole corpus, without dropout."""
-    config, device = model.config, next(model.parameters()).device
+    device = next(model.parameters()).device
     total, tokens = 0.0, 0
     with _without_dropout(model):
         for indices in plan_epoch(corpus, max_tokens, pool_batches=1_000_000, seed=0, epoch=0):
@@ -89,7 +91,7 @@ def mean_loss(model: Transformer, corpus: EncodedCorpus, max_tokens: int) -> flo
 
 
 @contextmanager
-def _without_dropout(model: Transformer) -> Iterator[None]:
+def _without_dropout(model: nn.Module) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:

@@ -19,6 +19,7 @@ from training.curves import draw_curves
 from training.evaluation import Scores, score, translate_sentences
 from training.model_card import Outcome, model_card
 from training.monitor import Monitor, read_metrics
+from training.networks import as_transformer
 from training.preparation import HeldOut
 from training.recipe_text import as_yaml
 from training.state import average_snapshots, snapshot_paths
@@ -30,7 +31,7 @@ BUNDLE_DTYPE = torch.float16
 def release(trainer: Trainer, monitor: Monitor) -> Path:
     """Average, score with the bundle's own decoding, write `run_folder`/bundle; an older one is replaced."""
     paths = snapshot_paths(trainer.snapshot_folder)[-trainer.config.checkpoint.average :]
-    model = averaged_model(trainer.model, paths)
+    model = averaged_model(as_transformer(trainer.model), paths)
     monitor.say(f"averaged {len(paths)} snapshots, the last of step {trainer.progress.step:,}")
     outcome = Outcome(
         config=trainer.config,

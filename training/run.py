@@ -13,6 +13,7 @@ from training.config import TrainingConfig
 from training.errors import RecipeError
 from training.files import only_user, write_atomically
 from training.monitor import Monitor
+from training.networks import num_parameters
 from training.preparation import prepare
 from training.recipe_text import as_yaml
 from training.release import release
@@ -30,7 +31,7 @@ def train(config: TrainingConfig, data_folder: Path, run_folder: Path) -> bool:
         trainer = Trainer(config, data, run_folder, monitor)
         trainer.resume()
         write_atomically(run_folder / "config.yaml", as_yaml(config.to_dict()).encode())
-        monitor.say(f"{trainer.model.num_parameters():,} parameters, {torch.get_num_threads()} threads")
+        monitor.say(f"{num_parameters(trainer.model):,} parameters, {torch.get_num_threads()} threads")
         finished = trainer.run()
         if finished:
             release(trainer, monitor)

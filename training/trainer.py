@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.checkpoint import load_bundle
 from model.decoding.options import DecodingOptions
@@ -26,9 +26,10 @@ from model.transformer import Transformer
 from training.batching import Batch, make_batch, plan_epoch
 from training.config import OptimizerConfig, TrainingConfig
 from training.errors import RecipeError, TrainingDiverged
-from training.evaluation import Scores, mean_loss, score, translate_sentences
+from training.evaluation import Scores, mean_loss, score
 from training.loss import smoothed_cross_entropy
 from training.monitor import Monitor
+from training.networks import as_transformer, build_network, translate
 from training.preparation import PreparedData
 from training.schedule import learning_rate
 from training.state import (
@@ -54,7 +55,7 @@ class Trainer:
         self.config, self.data, self.folder, self.monitor = config, data, run_folder, monitor
         self.device = torch.device(config.device)
         torch.manual_seed(config.seed)
-        self.model = Transformer(data.network).train().to(self.device)
+        self.model = build_network(config, data.network).to(self.device)
         self.optimizer = build_optimizer(config.optimizer, self.model)
         self.progress = Progress()
         self.stop_requested = False
@@ -66,7 +67,7 @@ class Trainer:
             self.progress = load_state(path, self.model, self.optimizer, self._key())
             self.monitor.say(f"resumed at step {self.progress.step:,} (epoch {self.progress.epoch})")
         elif self.config.start_from is not None:
-            load_first_weights(self.model, Path(self.config.start_from))
+            load_first_weights(as_transformer(self.model), Path(self.config.start_from))
             self.monitor.say(f"first weights: those of {self.config.start_from}")
         drop_snapshots_after(self.snapshot_folder, self.progress.step)
         self.monitor.start_at(self.progress.step)
@@ -119,7 +120,7 @@ class Trainer:
         with self._precision():
             logits = self.model(batch.source_ids, batch.source_mask, batch.target_input)
         smoothing = self.config.optimizer.label_smoothing
-        return smoothed_cross_entropy(logits, batch.target_output, self.model.config.pad_id, smoothing)
+        return smoothed_cross_entropy(logits, batch.target_output, self.data.network.pad_id, smoothing)
 
     def _check_finite(self, loss: float, norm: float) -> None:
         if math.isfinite(loss) and math.isfinite(norm):
@@ -132,7 +133,7 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """Batches from the saved place in the data onwards, epoch after epoch."""
-        settings, network, progress = self.config.batch, self.model.config, self.progress
+        settings, network, progress = self.config.batch, self.data.network, self.progress
         while True:
             plan = plan_epoch(
                 self.data.train, settings.max_tokens, settings.pool_batches, self.config.seed, progress.epoch
@@ -185,8 +186,8 @@ class Trainer:
         pairs = self.data.dev_text.pairs[: settings.num_sentences]
         options = DecodingOptions(strategy=settings.strategy, max_length_ratio=VALIDATION_LENGTH_RATIO)
         with self._precision():
-            loss = mean_loss(self.model, self.data.dev, self.config.batch.max_tokens)
-        hypotheses = translate_sentences(self.model, self.data.tokenizer, [p.source for p in pairs], options)
+            loss = mean_loss(self.model, self.data.network, self.data.dev, self.config.batch.max_tokens)
+        hypotheses = translate(self.model, self.data.tokenizer, [p.source for p in pairs], options)
         found = score(hypotheses, [pair.target for pair in pairs])
         step = self.progress.step
         self.monitor.record(step, dev_loss=loss, dev_bleu=found.bleu, dev_chrf=found.chrf)
@@ -265,7 +266,7 @@ def load_first_weights(model: Transformer, bundle: Path) -> None:
     model.load_state_dict(trained.state_dict())
 
 
-def build_optimizer(settings: OptimizerConfig, model: Transformer) -> torch.optim.Optimizer:
+def build_optimizer(settings: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:
     """Adam with the paper's betas and epsilon by default (section 5.3)."""
     return torch.optim.Adam(
         model.parameters(),

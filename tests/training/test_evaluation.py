@@ -74,7 +74,7 @@ def test_the_mean_loss_is_per_target_token_without_smoothing_and_dropout(max_tok
     pairs = [Pair(text, text[::-1]) for text in tiny_sentences(9)]
     corpus = encode_pairs(tokenizer, pairs, 64)
     random_state = torch.get_rng_state()
-    found = mean_loss(model, corpus, max_tokens)
+    found = mean_loss(model, model.config, corpus, max_tokens)
     assert model.training
     assert torch.equal(random_state, torch.get_rng_state())
 

@@ -318,7 +318,7 @@ def test_the_dev_scores_are_of_the_asked_number_of_sentences(
         seen.append(len(sentences))
         return list(sentences)
 
-    monkeypatch.setattr("training.trainer.translate_sentences", counted)
+    monkeypatch.setattr("training.trainer.translate", counted)
     run = Trainer(config(validation={"num_sentences": 2}), prepared(config()), tmp_path, ListeningMonitor())
     run.validate()
     assert seen == [2]
