@@ -76,6 +76,8 @@ class Dictionary:
 class DictionaryVocabulary:
     """One side: see `Vocabulary` for what each method does."""
 
+    symbols: Mapping[str, int] = {}
+
     def __init__(self, serialized: bytes, name: str, dictionary: Dictionary, pieces: Sequence[str]) -> None:
         """`pieces` are the side's own by id; `name` is what errors call the file. Raises TokenizerError."""
         self.serialized, self.dictionary = serialized, dictionary

@@ -16,6 +16,7 @@ class MosesVocabulary:
     """A `Vocabulary`. The unknown piece is written and spells nothing, as in the models' own tokenizer."""
 
     byte_of: Mapping[int, int] = {}
+    symbols: Mapping[str, int] = {}
 
     def __init__(self, pieces: Sequence[str], text: MosesText, merges: BytePairMerges) -> None:
         """`pieces` by id, the special ones among them. Raises TokenizerError for one that is missing."""

@@ -6,12 +6,14 @@ Must not know: the network, requests, streams, or how a vocabulary was learned.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from model.dictionary_vocabulary import DICTIONARY_FILE, Dictionary, DictionaryVocabulary
 from model.moses_file import MOSES_FILE, MosesModel
 from model.moses_vocabulary import MosesVocabulary
+from model.placeholders import MAX_PLACEHOLDERS, placeholder_symbols
 from model.vocabulary import SentencePieceVocabulary, TokenizerError, Vocabulary, checked
 
 __all__ = ["InvalidTextError", "Tokenizer", "TokenizerError"]
@@ -39,6 +41,7 @@ class Tokenizer:
         special = _agreed_special_ids(source, target)
         self.pad_id, self.unk_id = special["pad"], special["unk"]
         self.bos_id, self.eos_id = special["bos"], special["eos"]
+        self.placeholders = self._find_placeholders()
         self._anchor_id = self._find_anchor()
         self._anchor_length = len(self._decode([self._anchor_id]))
 
@@ -188,6 +191,16 @@ class Tokenizer:
 
     def _decode(self, token_ids: list[int]) -> str:
         return self._target.decode(token_ids)
+
+    def _find_placeholders(self) -> tuple[str, ...]:
+        """The first placeholder symbols that are one piece each on both sides; none for Moses' words."""
+        known = set(self._source.symbols) & set(self._target.symbols)
+        symbols = placeholder_symbols(MAX_PLACEHOLDERS)
+        return tuple(itertools.takewhile(known.__contains__, symbols))
+
+    def placeholder_id(self, symbol: str) -> int:
+        """The target id of one of `placeholders`. Raises KeyError for anything else."""
+        return self._target.symbols[symbol]
 
     def _find_anchor(self) -> int:
         """A piece that spells text on its own, to put before ids whose text continues a text."""

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import sentencepiece
 
+from model.placeholders import MAX_PLACEHOLDERS, placeholder_symbols
+
 Span = tuple[int, int]
 
 
@@ -30,6 +32,10 @@ class Vocabulary(Protocol):
     @property
     def byte_of(self) -> Mapping[int, int]:
         """The byte that each byte-fallback id stands for."""
+
+    @property
+    def symbols(self) -> Mapping[str, int]:
+        """The placeholder symbols that are one piece each, with their ids (see placeholders.py)."""
 
     @property
     def special_ids(self) -> Mapping[str, int]:
@@ -63,6 +69,7 @@ class SentencePieceVocabulary:
         is_control = self.processor.is_control(all_ids)
         self.control_ids = frozenset(token_id for token_id in all_ids if is_control[token_id])
         self.byte_of = byte_pieces(self.processor)
+        self.symbols = symbol_pieces(self.processor)
         self.special_ids = self._special_ids()
 
     def _special_ids(self) -> dict[str, int]:
@@ -127,3 +134,10 @@ def byte_pieces(processor: sentencepiece.SentencePieceProcessor) -> dict[int, in
     every = list(range(processor.get_piece_size()))
     is_byte = processor.is_byte(every)
     return {i: int(processor.id_to_piece(i)[3:5], 16) for i in every if is_byte[i]}
+
+
+def symbol_pieces(processor: sentencepiece.SentencePieceProcessor) -> dict[str, int]:
+    """SentencePiece's own numbers of the placeholder symbols that are pieces."""
+    numbers = {symbol: processor.piece_to_id(symbol) for symbol in placeholder_symbols(MAX_PLACEHOLDERS)}
+    unknown = processor.unk_id()
+    return {symbol: number for symbol, number in numbers.items() if number != unknown}

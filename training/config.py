@@ -18,7 +18,14 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from model.bundle_config import BundleInfo
 from model.config import ConfigError, ModelConfig
 from model.decoding.options import DecodingOptions, OptionError
-from training.data_config import DataConfig, GenerateConfig, HeldOutText, Section, TokenizerConfig
+from training.data_config import (
+    MAX_REPLACED_WORDS,
+    DataConfig,
+    GenerateConfig,
+    HeldOutText,
+    Section,
+    TokenizerConfig,
+)
 from training.errors import RecipeError
 from training.recipe_text import explain, nearest, override, read_recipe
 
@@ -117,10 +124,7 @@ class TrainingConfig(Section):
         return self
 
     def _check_relations(self, network: ModelConfig) -> None:
-        if self.start_from is not None and "tokenizer" in self.model_fields_set:
-            raise ConfigError(
-                "tokenizer", "left out with start_from, whose vocabulary is used", self.start_from
-            )
+        self._check_vocabulary()
         longest = min(network.max_source_length, network.max_target_length)
         if self.data.max_tokens > longest:
             bound = f"at most model.max_source_length and model.max_target_length ({longest})"
@@ -133,10 +137,20 @@ class TrainingConfig(Section):
             if names.count(name) > 1:
                 raise ConfigError("test.name", "unlike the others, and not dev", name)
 
+    def _check_vocabulary(self) -> None:
+        learned = self.tokenizer.model_fields_set - {"placeholders"}
+        if self.start_from is not None and learned:
+            bound = "left out with start_from, whose vocabulary is used"
+            raise ConfigError(f"tokenizer.{min(learned)}", bound, getattr(self.tokenizer, min(learned)))
+        share = self.data.augmentation.placeholders
+        if share and self.tokenizer.placeholders < MAX_REPLACED_WORDS + 1:
+            bound = f"0 with tokenizer.placeholders under {MAX_REPLACED_WORDS + 1}"
+            raise ConfigError("data.augmentation.placeholders", bound, share)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `check_recipe` makes this configuration of again."""
-        unused = {"tokenizer"} if self.start_from is not None else None
-        return self.model_dump(mode="json", exclude=unused)
+        learned = {"tokenizer": {name for name in TokenizerConfig.model_fields if name != "placeholders"}}
+        return self.model_dump(mode="json", exclude=learned if self.start_from is not None else None)
 
     def bundle_info(self) -> BundleInfo:
         """What the bundle says of itself. Raises `ConfigError` or `OptionError`."""

@@ -10,6 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from model.placeholders import MAX_PLACEHOLDERS
+
+# Most words of one pair that augmentation puts behind placeholder symbols; one more may stand at the end.
+MAX_REPLACED_WORDS = 3
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,6 +52,18 @@ class HeldOutText(ParallelText):
     name: str = Field(min_length=1, description="what the model card calls it")
 
 
+class AugmentationConfig(Section):
+    """Shares of the training pairs that are varied, each copy of a repeated corpus with its own draw."""
+
+    placeholders: float = Field(
+        0.0, ge=0, le=1, description="words that both sides have become a symbol on both, to be copied"
+    )
+    numbers: float = Field(0.0, ge=0, le=1, description="numbers that both sides have become others")
+    lower_case: float = Field(0.0, ge=0, le=0.5, description="the source loses its capitals")
+    upper_case: float = Field(0.0, ge=0, le=0.5, description="both sides are in capitals")
+    no_final_stop: float = Field(0.0, ge=0, le=1, description="both sides lose their final stop")
+
+
 class DataConfig(Section):
     train: tuple[CorpusFile, ...] = Field(min_length=1, description="the texts that the model learns from")
     dev: tuple[CorpusFile, ...] = Field(min_length=1, description="held-out text, scored during the run")
@@ -59,6 +76,8 @@ class DataConfig(Section):
     )
     drop_identical: bool = Field(True, description="drop pairs with equal sides of more than 3 words")
     drop_duplicates: bool = Field(True, description="drop exact repetitions of a pair in the training files")
+
+    augmentation: AugmentationConfig = AugmentationConfig()
 
     @model_validator(mode="after")
     def _dev_is_seen_once(self) -> DataConfig:
@@ -95,3 +114,9 @@ class TokenizerConfig(Section):
     kind: Literal["unigram", "bpe"] = Field("unigram", description="how SentencePiece learns the pieces")
     vocab_size: int = Field(8000, ge=300, le=256_000, description="pieces, 256 single bytes among them")
     joint: bool = Field(True, description="one vocabulary for both languages")
+    placeholders: int = Field(
+        0,
+        ge=0,
+        le=MAX_PLACEHOLDERS,
+        description="pieces at the vocabulary's end that stand for what is copied",
+    )

@@ -9,11 +9,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from model.checkpoint import load_bundle
 from model.config import ModelConfig
+from model.placeholders import placeholder_symbols
 from model.tokenizer import Tokenizer
+from training.augmentation import Augmenter
 from training.batching import EncodedCorpus, RaggedIds
 from training.config import TrainingConfig
 from training.corpus import Cleaner, Pair, read_pairs
@@ -21,7 +24,7 @@ from training.data_config import ParallelText, TokenizerConfig
 from training.errors import CorpusError, RecipeError
 from training.files import write_atomically
 from training.state import STATE_FILE
-from training.tokenizer_training import TokenizerTrainingError, train_tokenizer
+from training.tokenizer_training import TokenizerTrainingError, train_tokenizer, with_placeholders
 from training.toy import write_generated
 
 Say = Callable[[str], None]
@@ -85,9 +88,12 @@ def network_config(config: TrainingConfig, tokenizer: Tokenizer) -> ModelConfig:
 def _training_pairs(config: TrainingConfig, data_folder: Path) -> tuple[list[Pair], str]:
     """Cleaned pairs of every corpus, each corpus as often as its `repeat` says."""
     cleaner, pairs = Cleaner(config.data), list[Pair]()
+    symbols = placeholder_symbols(config.tokenizer.placeholders)
+    augmenter = Augmenter(config.data.augmentation, symbols, config.seed)
     for corpus in config.data.train:
-        pairs += list(cleaner.clean(read_pairs(corpus, data_folder))) * corpus.repeat
-    cleaning = cleaner.report.describe()
+        kept = list(cleaner.clean(read_pairs(corpus, data_folder)))
+        pairs += [varied for _ in range(corpus.repeat) for varied in map(augmenter.vary, kept)]
+    cleaning = cleaner.report.describe() + augmenter.describe()
     if not pairs:
         raise CorpusError(f"no training pair is left after cleaning ({cleaning})")
     return pairs, cleaning
@@ -119,7 +125,7 @@ def _tokenizer(config: TrainingConfig, pairs: Sequence[Pair], run_folder: Path, 
     if folder.is_dir() and (run_folder / STATE_FILE).exists():
         return Tokenizer.load(folder)
     if config.start_from is not None:
-        tokenizer = load_bundle(Path(config.start_from)).tokenizer
+        tokenizer = extended(load_bundle(Path(config.start_from)).tokenizer, config.tokenizer.placeholders)
     else:
         say(f"training a {config.tokenizer.kind} tokenizer of {config.tokenizer.vocab_size:,} tokens")
         tokenizer = Tokenizer.from_bytes(*_train_models(config.tokenizer, pairs))
@@ -129,14 +135,31 @@ def _tokenizer(config: TrainingConfig, pairs: Sequence[Pair], run_folder: Path, 
     return tokenizer
 
 
+def extended(tokenizer: Tokenizer, placeholders: int) -> Tokenizer:
+    """The same with so many placeholder symbols; those that it lacks get ids behind all others.
+
+    Raises `RecipeError` for a vocabulary that is not SentencePiece's own.
+    """
+    if len(tokenizer.placeholders) >= placeholders:
+        return tokenizer
+    files = tokenizer.files()
+    if not all(name.endswith(".model") for name in files):
+        bound = f"0 with start_from, whose vocabulary ({', '.join(files)}) takes no further pieces"
+        raise RecipeError(f"tokenizer.placeholders must be {bound}, got {placeholders}")
+    return Tokenizer.from_files({n: with_placeholders(model, placeholders) for n, model in files.items()})
+
+
 def _train_models(config: TokenizerConfig, pairs: Sequence[Pair]) -> list[bytes]:
     """One joint model, or one for each side. Raises `RecipeError` or `CorpusError`."""
     if config.joint:
         sides = [[text for pair in pairs for text in pair]]
     else:
         sides = [[pair.source for pair in pairs], [pair.target for pair in pairs]]
+    learn = partial(
+        train_tokenizer, vocab_size=config.vocab_size, kind=config.kind, placeholders=config.placeholders
+    )
     try:
-        return [train_tokenizer(side, vocab_size=config.vocab_size, kind=config.kind) for side in sides]
+        return [learn(side) for side in sides]
     except TokenizerTrainingError as error:
         if error.field in TokenizerConfig.model_fields:
             raise RecipeError(f"tokenizer.{error}") from error

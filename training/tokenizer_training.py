@@ -29,6 +29,8 @@ from typing import Any, Literal
 import sentencepiece
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]  # generated, untyped
 
+from model.placeholders import MAX_PLACEHOLDERS, placeholder_symbols
+
 TokenizerKind = Literal["unigram", "bpe"]
 
 PRINTABLE_ASCII = "".join(chr(code_point) for code_point in range(0x21, 0x7F))
@@ -59,6 +61,7 @@ def train_tokenizer(
     byte_fallback: bool = True,
     required_characters: str = PRINTABLE_ASCII,
     control_symbols: Sequence[str] = (),
+    placeholders: int = 0,
     max_sentences: int = 1_000_000,
     seed: int = 0,
     num_threads: int = 1,
@@ -69,18 +72,24 @@ def train_tokenizer(
     so a number is copied, not recalled. `byte_fallback` spells characters outside the vocabulary in UTF-8
     bytes, so nothing is unknown. `required_characters` are pieces however rare they are: a digit that the
     text hardly has would otherwise be spelled in bytes. `control_symbols` (language tags) get ids but are
-    never found in text, so a text cannot forge them. Of more than `max_sentences` a uniform sample is used,
-    drawn with `seed`. Sentences above 16 KiB are left out.
+    never found in text, so a text cannot forge them. The last `placeholders` pieces are those symbols, each
+    always a piece of its own (see model/placeholders.py). Of more than `max_sentences` a uniform sample is
+    used, drawn with `seed`. Sentences above 16 KiB are left out.
 
     Raises TokenizerTrainingError naming the setting, its bound and its value.
     """
     _check_options(vocab_size, kind, character_coverage, max_sentences, num_threads)
-    sample = _sample(_checked_sentences(sentences), max_sentences, random.Random(seed))
+    _check_placeholders(placeholders, vocab_size)
+    sample = _sample(
+        _checked_sentences(_without(sentences, placeholder_symbols(placeholders))),
+        max_sentences,
+        random.Random(seed),
+    )
     if not sample:
         fault = f"needs at least 1 with text in it and at most {_MAX_SENTENCE_BYTES} bytes, got 0"
         raise TokenizerTrainingError("sentences", fault)
     options = {
-        "vocab_size": vocab_size,
+        "vocab_size": vocab_size - placeholders,
         "model_type": kind,
         "character_coverage": character_coverage,
         "split_digits": split_digits,
@@ -90,9 +99,24 @@ def train_tokenizer(
         "num_threads": num_threads,
     }
     try:
-        return _without_rule_path(_learn(sample, options))
+        return with_placeholders(_without_rule_path(_learn(sample, options)), placeholders)
     except RuntimeError as error:
-        raise _explained(error, vocab_size) from error
+        raise _explained(error, vocab_size, placeholders) from error
+
+
+def with_placeholders(serialized: bytes, count: int) -> bytes:
+    """A SentencePiece model that has the first `count` symbols as pieces: those it lacks are put at its end.
+
+    The ids of all other pieces stay.
+    """
+    model = ModelProto.FromString(serialized)
+    known = {piece.piece for piece in model.pieces}
+    for symbol in placeholder_symbols(count):
+        if symbol not in known:
+            model.pieces.add(piece=symbol, score=0.0, type=ModelProto.SentencePiece.USER_DEFINED)
+    model.trainer_spec.vocab_size = len(model.pieces)
+    extended: bytes = model.SerializeToString(deterministic=True)
+    return extended
 
 
 def _learn(sentences: Sequence[bytes], options: dict[str, Any]) -> bytes:
@@ -134,6 +158,18 @@ def _check_options(
         raise TokenizerTrainingError("max_sentences", f"must be at least 1, got {max_sentences}")
     if not 1 <= num_threads <= 2:
         raise TokenizerTrainingError("num_threads", f"must be 1 or 2, got {num_threads}")
+
+
+def _check_placeholders(count: int, vocab_size: int) -> None:
+    if not 0 <= count <= min(MAX_PLACEHOLDERS, vocab_size - len(_SPECIAL_IDS) - 1):
+        fault = f"must be 0 to {MAX_PLACEHOLDERS}, and fewer than vocab_size, got {count}"
+        raise TokenizerTrainingError("placeholders", fault)
+
+
+def _without(sentences: Iterable[str], symbols: Sequence[str]) -> Iterator[str]:
+    """Their pieces are set, not learned, nor may they be part of other pieces."""
+    table = str.maketrans(dict.fromkeys(symbols, ""))
+    return (sentence.translate(table) for sentence in sentences) if symbols else iter(sentences)
 
 
 def _checked_sentences(sentences: Iterable[str]) -> Iterator[bytes]:
@@ -193,14 +229,14 @@ def _hexadecimal(text: str) -> str:
     return " ".join(f"{ord(character):X}" for character in text)
 
 
-def _explained(error: RuntimeError, vocab_size: int) -> TokenizerTrainingError:
+def _explained(error: RuntimeError, vocab_size: int, placeholders: int) -> TokenizerTrainingError:
     """SentencePiece's check failures, in the words of our settings."""
     message = str(error)
     if found := re.search(r"Vocabulary size too high \(\d+\).*<= (\d+)", message):
-        fault = f"must be at most {found[1]} for this text, got {vocab_size}"
+        fault = f"must be at most {int(found[1]) + placeholders} for this text, got {vocab_size}"
         return TokenizerTrainingError("vocab_size", fault)
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         counted = "special, control and byte pieces, required and covered characters"
-        fault = f"must be at least {found[1]} ({counted}), got {vocab_size}"
+        fault = f"must be at least {int(found[1]) + placeholders} ({counted}), got {vocab_size}"
         return TokenizerTrainingError("vocab_size", fault)
     return TokenizerTrainingError("sentences", f"SentencePiece refuses them: {message}")

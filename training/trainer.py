@@ -20,13 +20,12 @@ from types import FrameType
 import torch
 from torch import Tensor, nn
 
-from model.checkpoint import load_bundle
 from model.decoding.options import DecodingOptions
-from model.transformer import Transformer
 from training.batching import Batch, make_batch, plan_epoch
 from training.config import OptimizerConfig, TrainingConfig
-from training.errors import RecipeError, TrainingDiverged
+from training.errors import TrainingDiverged
 from training.evaluation import Scores, mean_loss, score
+from training.first_weights import load_first_weights
 from training.loss import smoothed_cross_entropy
 from training.monitor import Monitor
 from training.networks import as_transformer, build_network, translate
@@ -254,16 +253,6 @@ class _Window:
             f"step {progress.step:,} epoch {progress.epoch}: loss {loss:.3f}, gradient {norm:.2f}, "
             f"rate {rate:.2e}, {speed:,.0f} target tokens/s"
         )
-
-
-def load_first_weights(model: Transformer, bundle: Path) -> None:
-    """Copy a bundle's weights into a new model. Raises `BundleError`, or `RecipeError` for another shape."""
-    trained = load_bundle(bundle).model
-    for name, value in model.config.to_dict().items():
-        if "dropout" not in name and trained.config.to_dict()[name] != value:
-            bound = f"{trained.config.to_dict()[name]!r} as in {bundle}"
-            raise RecipeError(f"model.{name} must be {bound}, got {value!r}")
-    model.load_state_dict(trained.state_dict())
 
 
 def build_optimizer(settings: OptimizerConfig, model: nn.Module) -> torch.optim.Optimizer:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from model.tokenizer import Tokenizer
 from tests.builders import tiny_sentences, tiny_tokenizer
 from training.config import TrainingConfig, check_recipe
 from training.corpus import Pair
@@ -61,9 +62,9 @@ def pairs(count: int) -> tuple[Pair, ...]:
     return tuple(Pair(text, " ".join(reversed(text.split()))) for text in tiny_sentences(count))
 
 
-def prepared(settings: TrainingConfig, count: int = 40) -> PreparedData:
+def prepared(settings: TrainingConfig, count: int = 40, tokenizer: Tokenizer | None = None) -> PreparedData:
     """What `prepare` would give for `count` pairs, without any file; dev and test are some of these pairs."""
-    tokenizer = tiny_tokenizer()
+    tokenizer = tokenizer or tiny_tokenizer()
     encoded = encode_pairs(tokenizer, pairs(count), settings.data.max_tokens)
     dev = pairs(count)[:6]
     return PreparedData(

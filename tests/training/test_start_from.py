@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from model.checkpoint import BundleError, load_bundle
-from tests.builders import tiny_bundle, tiny_config
-from tests.training.runs import ListeningMonitor, config, pairs, prepared
+from tests.builders import dictionary_tokenizer, tiny_bundle, tiny_config, tiny_tokenizer
+from tests.training.runs import ListeningMonitor, config, pairs, prepared, recipe
 from training.config import TrainingConfig, check_recipe
 from training.errors import RecipeError
-from training.preparation import prepare
+from training.preparation import extended, prepare
 from training.release import published
 from training.run import train
 from training.trainer import Trainer
@@ -20,10 +20,11 @@ from training.trainer import Trainer
 FROM_BUNDLE = {"source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id"}
 
 
-def fine_tuning(bundle: Path | str, **model: object) -> TrainingConfig:
+def fine_tuning(bundle: Path | str, placeholders: int = 0, **model: object) -> TrainingConfig:
     shape = {name: value for name, value in tiny_config().to_dict().items() if name not in FROM_BUNDLE}
     settings = config(model={**shape, **model}, data={"max_tokens": 16}).model_dump(exclude={"tokenizer"})
-    return TrainingConfig.model_validate({**settings, "start_from": str(bundle)})
+    given = {"start_from": str(bundle), "tokenizer": {"placeholders": placeholders}}
+    return TrainingConfig.model_validate({**settings, **given})
 
 
 def test_the_first_weights_are_the_bundles(tmp_path: Path) -> None:
@@ -75,11 +76,6 @@ def test_a_folder_that_is_no_bundle_is_refused_by_name(tmp_path: Path) -> None:
         trainer.resume()
 
 
-def test_a_tokenizer_section_beside_it_is_refused() -> None:
-    with pytest.raises(ValueError, match="tokenizer must be left out with start_from"):
-        config(start_from="runs/one/bundle")
-
-
 def test_what_is_published_of_it_names_no_folder_of_one_machine(tmp_path: Path) -> None:
     assert published(fine_tuning(tmp_path / "one"))["start_from"] == "one"
 
@@ -98,3 +94,39 @@ def test_a_saved_run_no_longer_needs_the_bundle_it_started_from(tmp_path: Path) 
     assert not train(settings.model_copy(update={"max_seconds": 1e-6}), tmp_path, tmp_path / "run")
     shutil.rmtree(bundle.path)
     assert train(settings, tmp_path, tmp_path / "run")
+
+
+def test_a_vocabulary_grows_by_placeholders_and_the_other_rows_stay(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "one")
+    settings = fine_tuning(bundle.path, placeholders=5)
+    data = prepared(settings, tokenizer=extended(load_bundle(bundle.path).tokenizer, 5))
+    trainer = Trainer(settings, data, tmp_path / "run", ListeningMonitor())
+    trainer.resume()
+    old, new = (model.output.weight.detach() for model in (bundle.model, trainer.model))
+    assert len(new) == len(old) + 5
+    assert torch.equal(new[: len(old)], old)
+    rows = new[len(old) :]
+    assert len(torch.unique(rows, dim=0)) == 5
+    assert 0.1 < float((rows.norm(dim=1) / old.norm(dim=1).mean()).mean()) < 2
+
+
+def test_placeholders_that_a_vocabulary_has_are_not_added_again() -> None:
+    grown = extended(tiny_tokenizer(), 3)
+    assert extended(grown, 3).files() == extended(grown, 2).files() == grown.files()
+    assert len(extended(grown, 4).placeholders) == 4
+
+
+def test_a_dictionary_takes_no_placeholders() -> None:
+    with pytest.raises(RecipeError, match=r"tokenizer.placeholders must be 0 with start_from.*got 2"):
+        extended(dictionary_tokenizer(), 2)
+
+
+def test_placeholders_need_pieces_that_stand_for_them() -> None:
+    with pytest.raises(RecipeError, match=r"data.augmentation.placeholders must be 0 .* got 0.5"):
+        config(data={"augmentation": {"placeholders": 0.5}})
+
+
+def test_a_learned_setting_of_the_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
+    values = recipe(start_from=str(tmp_path), tokenizer={"placeholders": 4, "vocab_size": 500})
+    with pytest.raises(RecipeError, match=r"tokenizer\.(kind|vocab_size) must be left out with start_from"):
+        check_recipe(values)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from model.placeholders import placeholder_symbols
 from model.tokenizer import Tokenizer
 from tests.builders import tiny_sentences, tiny_tokenizer
 from training.tokenizer_training import TokenizerKind, TokenizerTrainingError, _sample, train_tokenizer
@@ -198,3 +199,41 @@ def test_every_sentence_is_as_likely_to_be_sampled() -> None:
             counts[sentence[0]] += 1
     # 600 of 2000 expected each, with a standard deviation of about 20
     assert all(500 < count < 700 for count in counts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_placeholders_are_the_last_pieces_and_one_each(kind: TokenizerKind) -> None:
+    tokenizer = trained(kind=kind, placeholders=4)
+    symbols = placeholder_symbols(4)
+    assert tokenizer.placeholders == symbols
+    assert [tokenizer.placeholder_id(symbol) for symbol in symbols] == [476, 477, 478, 479]
+    text = f"a{symbols[2]}b {symbols[0]}, {symbols[3]}{symbols[1]}."
+    ids = tokenizer.encode_target(text)
+    assert [i for i in ids if i >= 476] == [478, 476, 479, 477]
+    assert tokenizer.decode_target(ids) == text
+
+
+def test_a_placeholder_in_the_text_is_no_part_of_a_learned_piece() -> None:
+    symbols = placeholder_symbols(2)
+    sentences = [f"{symbols[0]} {text} {symbols[1]}" for text in tiny_sentences()]
+    plain = train_tokenizer(tiny_sentences(), vocab_size=480, placeholders=2)
+    assert train_tokenizer(sentences, vocab_size=480, placeholders=2) == plain
+
+
+def test_a_vocabulary_without_placeholders_has_none() -> None:
+    assert trained().placeholders == ()
+
+
+@pytest.mark.parametrize("count", [-1, 65])
+def test_a_number_of_placeholders_outside_its_bounds_is_refused(count: int) -> None:
+    with pytest.raises(TokenizerTrainingError, match=rf"placeholders: must be 0 to 64, .*got {count}"):
+        trained(placeholders=count)
+
+
+def test_the_largest_vocabulary_counts_the_placeholders() -> None:
+    with pytest.raises(TokenizerTrainingError) as plain:
+        trained(vocab_size=10**5)
+    with pytest.raises(TokenizerTrainingError) as extended:
+        trained(vocab_size=10**5, placeholders=8)
+    sizes = [int(str(fault.value).split()[5]) for fault in (plain, extended)]
+    assert sizes[1] == sizes[0] + 8
