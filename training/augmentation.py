@@ -20,70 +20,22 @@ import numpy as np
 from training.corpus import Pair
 from training.data_config import MAX_REPLACED_WORDS, AugmentationConfig
 
-# Of the pairs with symbols, the share that also gets one behind its end on both sides, where an emoji would stand.
+# The share of pairs with symbols that also get one behind the end of both sides, where an emoji would stand.
 SHARE_WITH_SYMBOL_AT_END = 0.15
 
 _FINAL_STOPS = ".!?…。"
 _EDGES = re.compile(r"^[\"'„“”‚‘’«»(\[¿¡]*(.*?)[\"'“”‘’«»)\],;:.!?…]*$", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.,])[1-9]\d{1,5}(?![\w]|[.,]\d)")
 # Spelled alike in two of our languages, but not the same word: nothing that a translation may copy.
-_FALSE_FRIENDS = frozenset(
-    [
-        "Was",
-        "Die",
-        "Also",
-        "Man",
-        "Will",
-        "War",
-        "Hat",
-        "Bad",
-        "Rat",
-        "Gift",
-        "Art",
-        "Fast",
-        "Hand",
-        "All",
-        "Not",
-        "Mit",
-        "Des",
-        "Wer",
-        "Hell",
-        "Brief",
-        "Chef",
-        "Rock",
-        "Tag",
-        "Wand",
-        "Arm",
-        "Kind",
-        "Mist",
-        "Fund",
-        "Stern",
-        "Bald",
-        "Tier",
-        "Most",
-        "Angel",
-        "Boot",
-        "Pain",
-        "Coin",
-        "Chat",
-        "Pour",
-        "Sale",
-        "Tape",
-        "Main",
-        "Port",
-        "Son",
-        "Car",
-        "Plus",
-        "Lit",
-        "Dire",
-        "Four",
-        "Court",
-        "Fin",
-        "Pays",
-        "Sort",
-        "Comment",
-    ]
-)
+# fmt: off
+_FALSE_FRIENDS = frozenset((
+    "Was", "Die", "Also", "Man", "Will", "War", "Hat", "Bad", "Rat", "Gift", "Art", "Fast", "Hand",
+    "All", "Not", "Mit", "Des", "Wer", "Hell", "Brief", "Chef", "Rock", "Tag", "Wand", "Arm", "Kind",
+    "Mist", "Fund", "Stern", "Bald", "Tier", "Most", "Angel", "Boot", "Pain", "Coin", "Chat", "Pour",
+    "Sale", "Tape", "Main", "Port", "Son", "Car", "Plus", "Lit", "Dire", "Four", "Court", "Fin", "Pays",
+    "Sort", "Comment",
+))
+# fmt: on
 
 Random = np.random.Generator
 _STREAM = 2  # of random numbers: others of a run's seed decide weights and order
