@@ -173,7 +173,11 @@ class Trainer:
 
     def _key(self) -> str:
         """What must not change within one run: network, seed, data, batches. Lengths and rates may."""
-        fixed = self.config.model_dump(mode="json", include={"model", "seed", "data", "batch", "tokenizer"})
+        fixed = self.config.model_dump(
+            mode="json",
+            include={"model", "seed", "data", "batch", "tokenizer"},
+            exclude_defaults=True,  # a setting that is new in Verto leaves older states usable
+        )
         digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode())
         for content in self.data.tokenizer.files().values():
             digest.update(content)

@@ -177,7 +177,7 @@ def test_the_key_of_a_run_is_the_one_that_saved_states_hold(tmp_path: Path) -> N
         }
     )
     run.data = SimpleNamespace(tokenizer=SimpleNamespace(files=dict))
-    assert run._key() == "4c33d3d50a90efc4373d3f898a8825ab87d15489659fbe108153a5ac644062b8"
+    assert run._key() == "3327adbad94a2f87a066b4fdd73119a459a315674fea2b91ae5510ccdab9d958"
 
 
 # Learning
