@@ -18,7 +18,8 @@ from model.decoding.options import DecodingOptions
 from model.decoding.search import decode_batch
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
-from training.batching import EncodedCorpus, make_batch, plan_epoch
+from training.batching import EncodedCorpus, make_batch
+from training.epoch_plan import plan_epoch
 from training.loss import smoothed_cross_entropy
 
 

@@ -17,12 +17,13 @@ from model.config import ModelConfig
 from model.placeholders import placeholder_symbols
 from model.tokenizer import Tokenizer
 from training.augmentation import Augmenter
-from training.batching import EncodedCorpus, RaggedIds
+from training.batching import EncodedCorpus
 from training.config import TrainingConfig
 from training.corpus import Cleaner, Pair, read_pairs
 from training.data_config import ParallelText, TokenizerConfig
 from training.errors import CorpusError, RecipeError
 from training.files import write_atomically
+from training.ragged import Ragged
 from training.state import STATE_FILE
 from training.tokenizer_training import TokenizerTrainingError, train_tokenizer, with_placeholders
 from training.toy import write_generated
@@ -184,6 +185,4 @@ def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int) -
     sources = tokenizer.encode_sources([pair.source for pair in pairs])
     targets = tokenizer.encode_targets([pair.target for pair in pairs])
     both = [(s, t) for s, t in zip(sources, targets, strict=True) if max(len(s), len(t)) <= max_tokens]
-    return EncodedCorpus(
-        RaggedIds.from_lists([s for s, _ in both]), RaggedIds.from_lists([t for _, t in both])
-    )
+    return EncodedCorpus(Ragged.from_lists([s for s, _ in both]), Ragged.from_lists([t for _, t in both]))

@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from model.decoding.options import DecodingOptions
-from training.batching import Batch, make_batch, plan_epoch
+from training.batching import Batch, make_batch
 from training.config import OptimizerConfig, TrainingConfig
+from training.epoch_plan import plan_epoch
 from training.errors import TrainingDiverged
 from training.evaluation import Scores, mean_loss, score
 from training.first_weights import load_first_weights

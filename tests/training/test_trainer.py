@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from tests.training.runs import ListeningMonitor, config, pairs, prepared, trainer
-from training.batching import plan_epoch
 from training.config import check_recipe
+from training.epoch_plan import plan_epoch
 from training.errors import ResumeError, TrainingDiverged
 from training.evaluation import translate_sentences
 from training.schedule import learning_rate
