@@ -23,7 +23,9 @@ def fault_of(**changes: Any) -> str:
     return text.removeprefix("my.yaml: ")
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(RECIPES.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_every_shipped_recipe_holds(path: Path) -> None:
     assert path.stem.startswith(load_recipe(path).name)  # a second stage makes the same model better
 
