@@ -31,7 +31,7 @@ serve: $(serve_stamp) ## start the server on port 8000 (HOST=0.0.0.0 PORT=9000 A
 	@exec $(bin)/verto serve $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) $(ARGS)
 
 test: $(dev_stamp) ## run the whole test-suite (ARGS="tests/model -k name" for a part)
-	@exec $(bin)/python -m pytest $(ARGS)
+	@exec $(bin)/python -m pytest $(or $(ARGS),-n auto)
 
 check: $(dev_stamp) ## lint, formatting, types and the arrows between the packages
 	$(bin)/python -m ruff check .

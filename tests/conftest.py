@@ -1,4 +1,4 @@
-"""What every test shares: a clean environment, one hypothesis profile, and the browser that was found.
+"""What every test shares: a clean environment, one hypothesis profile, how tests are dealt out, the browser.
 
 Must not import torch or the project: contract tests start without either.
 """
@@ -9,12 +9,17 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+
+from tests.sharing import FilesStayTogether, limit_threads, num_workers
 
 # A developer's own settings must not decide what a test sees. On import: before any session fixture runs.
 for _name in [name for name in os.environ if name.startswith("VERTO_")]:
     del os.environ[_name]
 # Nothing is compiled behind a test's back; those of the native kernels ask for them.
 os.environ["VERTO_KERNELS"] = "eager"
+# Before anything imports torch, which reads it once.
+limit_threads(os.environ)
 
 # No deadline and no slowness check: the tests run on shared machines, where time says nothing about the code.
 settings.register_profile(
@@ -23,6 +28,16 @@ settings.register_profile(
 settings.load_profile("verto")
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Processes of `-n auto`."""
+    return num_workers()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesStayTogether | None:
+    """How `-n` deals the tests out, unless `--dist` asks for something else."""
+    return FilesStayTogether(config, log) if config.getoption("dist") == "load" else None
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,10 @@ def test_a_signal_reaches_the_server_and_make_waits_for_it(checkout: Checkout, s
         assert make.stdout.read() == "drained\n"
 
 
+def test_the_whole_suite_runs_on_every_processor(checkout: Checkout) -> None:
+    assert checkout.make("test").stdout.splitlines()[-1] == "ran: -m pytest -n auto"
+
+
 def test_a_part_of_the_tests_can_be_chosen(checkout: Checkout) -> None:
     assert "ran: -m pytest tests/model -k name" in checkout.make("test", "ARGS=tests/model -k name").stdout
 
