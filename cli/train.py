@@ -36,7 +36,9 @@ def run(
       verto train my.yaml --set max_steps=20000 --set optimizer.warmup_steps=500 --set device=cuda
     """
     try:
+        from training.baselines.outcome import SCORES_FILE
         from training.config import load_recipe
+        from training.release import BUNDLE
         from training.run import train
     except ModuleNotFoundError as error:  # a serving environment holds no training dependency
         typer.echo(f"verto: {error.name} is missing; training needs: pip install 'verto[training]'", err=True)
@@ -46,4 +48,4 @@ def run(
     if not train(config, data, folder):
         typer.echo(f"stopped; the same command goes on from {folder}", err=True)
         raise typer.Exit(STOPPED)
-    typer.echo(folder / "bundle")
+    typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))

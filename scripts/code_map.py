@@ -20,6 +20,7 @@ FOLDERS = (
     "model/exporters",
     "model/importers",
     "training",
+    "training/baselines",
     "service",
     "service/engine",
     "service/hosting",

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from model.bundle_config import BundleInfo
 from model.config import ConfigError, ModelConfig
 from model.decoding.options import DecodingOptions, OptionError
+from training.baselines.config import OF_EVERY_NETWORK, Baseline, GruBaseline
 from training.data_config import (
     MAX_REPLACED_WORDS,
     DataConfig,
@@ -99,6 +100,7 @@ class TrainingConfig(Section):
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: dict[str, Any] = Field(default_factory=dict)
+    baseline: Baseline | None = Field(None, discriminator="kind")
     batch: BatchConfig = BatchConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: ValidationConfig = ValidationConfig()
@@ -125,6 +127,7 @@ class TrainingConfig(Section):
 
     def _check_relations(self, network: ModelConfig) -> None:
         self._check_vocabulary()
+        self._check_baseline()
         longest = min(network.max_source_length, network.max_target_length)
         if self.data.max_tokens > longest:
             bound = f"at most model.max_source_length and model.max_target_length ({longest})"
@@ -146,6 +149,15 @@ class TrainingConfig(Section):
         if share and self.tokenizer.placeholders < MAX_REPLACED_WORDS + 1:
             bound = f"0 with tokenizer.placeholders under {MAX_REPLACED_WORDS + 1}"
             raise ConfigError("data.augmentation.placeholders", bound, share)
+
+    def _check_baseline(self) -> None:
+        """Nothing is said that the network of a baseline would not heed."""
+        if self.baseline is not None and self.start_from is not None:
+            raise ConfigError("start_from", "left out with baseline, which no bundle holds", self.start_from)
+        if isinstance(self.baseline, GruBaseline):
+            for name in [name for name in self.model if name not in OF_EVERY_NETWORK]:
+                bound = f"left out with baseline gru, which heeds {', '.join(OF_EVERY_NETWORK)}"
+                raise ConfigError(f"model.{name}", bound, self.model[name])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `check_recipe` makes this configuration of again."""

@@ -16,6 +16,7 @@ from torch import nn
 from model.config import ModelConfig
 from model.decoding.options import DecodingOptions
 from model.decoding.search import decode_batch
+from model.network import Network
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 from training.batching import EncodedCorpus, make_batch
@@ -44,7 +45,7 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
 
 
 def translate_sentences(
-    model: Transformer,
+    model: Network | Transformer,
     tokenizer: Tokenizer,
     sentences: Sequence[str],
     options: DecodingOptions,

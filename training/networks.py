@@ -7,7 +7,8 @@ they are trained. Of a network the trainer wants `network(source_ids [B, S], sou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -15,6 +16,10 @@ from model.config import ModelConfig
 from model.decoding.options import DecodingOptions
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
+from training.baselines.config import GruBaseline
+from training.baselines.recurrent import RecurrentNetwork
+from training.baselines.recurrent_search import RecurrentSearchNetwork
+from training.baselines.reduced import ReducedTransformerNetwork
 from training.config import TrainingConfig
 from training.evaluation import translate_sentences
 
@@ -25,23 +30,55 @@ def build_network(config: TrainingConfig, sizes: ModelConfig) -> nn.Module:
     `sizes` has the tokenizer's vocabulary sizes and special ids. What is random is drawn from torch's global
     generator, so that the caller's seed decides it.
     """
-    return Transformer(sizes).train()
+    baseline = config.baseline
+    if baseline is None:
+        return Transformer(sizes).train()
+    if isinstance(baseline, GruBaseline):
+        return RecurrentNetwork(sizes, baseline).train()
+    return ReducedTransformerNetwork(sizes, baseline.without).train()
 
 
 def as_transformer(network: nn.Module) -> Transformer:
     """What a bundle can hold. Raises `TypeError` for a network of another kind."""
-    if not isinstance(network, Transformer):
+    if not isinstance(network, Transformer) or isinstance(network, ReducedTransformerNetwork):
         raise TypeError(
-            f"only a Transformer can be translated with and bundled, not {type(network).__name__}"
+            f"only a whole Transformer can be bundled or started from, not {type(network).__name__}"
         )
     return network
 
 
 def translate(
-    network: nn.Module, tokenizer: Tokenizer, sentences: Sequence[str], options: DecodingOptions
+    network: nn.Module,
+    tokenizer: Tokenizer,
+    sentences: Sequence[str],
+    options: DecodingOptions,
+    on_done: Callable[[int], None] = lambda count: None,
 ) -> list[str]:
-    """The best translation of every sentence, in order; dropout is off meanwhile."""
-    return translate_sentences(as_transformer(network), tokenizer, sentences, options)
+    """The best translation of every sentence, in order; dropout is off meanwhile.
+
+    `on_done` hears how many more are finished. Raises `TypeError` for a network of an unknown kind.
+    """
+    with _in_eval_mode(network):
+        return translate_sentences(_searchable(network), tokenizer, sentences, options, on_done=on_done)
+
+
+def _searchable(network: nn.Module) -> Transformer | RecurrentSearchNetwork:
+    """What a search can ask for the next token."""
+    if isinstance(network, Transformer):
+        return network
+    if isinstance(network, RecurrentNetwork):
+        return RecurrentSearchNetwork(network)
+    raise TypeError(f"a network that can be translated with is wanted, not {type(network).__name__}")
+
+
+@contextmanager
+def _in_eval_mode(network: nn.Module) -> Iterator[None]:
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
 
 
 def num_parameters(network: nn.Module) -> int:

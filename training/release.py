@@ -8,35 +8,42 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 
 from model.checkpoint import save_bundle
 from model.transformer import Transformer
+from training.baselines.outcome import write_scores
 from training.config import TrainingConfig
 from training.curves import draw_curves
-from training.evaluation import Scores, score, translate_sentences
+from training.evaluation import Scores, score
 from training.model_card import Outcome, model_card
 from training.monitor import Monitor, read_metrics
-from training.networks import as_transformer
+from training.networks import as_transformer, num_parameters, translate
 from training.preparation import HeldOut
 from training.recipe_text import as_yaml
 from training.state import average_snapshots, snapshot_paths
 from training.trainer import Trainer
 
+BUNDLE = "bundle"  # in a run's folder
 BUNDLE_DTYPE = torch.float16
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
 
 
 def release(trainer: Trainer, monitor: Monitor) -> Path:
-    """Average, score with the bundle's own decoding, write `run_folder`/bundle; an older one is replaced."""
+    """Average, score with the bundle's own decoding, write `run_folder`/bundle; an older one is replaced.
+
+    Of a `baseline`, which no server loads, only the scores are written: `run_folder`/scores.json.
+    """
     paths = snapshot_paths(trainer.snapshot_folder)[-trainer.config.checkpoint.average :]
-    model = averaged_model(as_transformer(trainer.model), paths)
+    model = averaged_model(trainer.model, paths)
     monitor.say(f"averaged {len(paths)} snapshots, the last of step {trainer.progress.step:,}")
     outcome = Outcome(
         config=trainer.config,
         progress=trainer.progress,
-        num_parameters=model.num_parameters(),
+        num_parameters=num_parameters(model),
         num_averaged=len(paths),
         scores=tuple(
             (text.name, len(text.pairs), score_text(trainer, model, text, monitor))
@@ -44,14 +51,16 @@ def release(trainer: Trainer, monitor: Monitor) -> Path:
         ),
         cleaning=trainer.data.cleaning,
     )
-    folder = trainer.folder / "bundle"
-    write_bundle(folder, trainer, model, outcome)
+    if trainer.config.baseline is not None:
+        return write_scores(trainer.folder, outcome)
+    folder = trainer.folder / BUNDLE
+    write_bundle(folder, trainer, as_transformer(model), outcome)
     monitor.say(f"bundle written: {folder}")
     return folder
 
 
 @torch.no_grad()
-def averaged_model(model: Transformer, paths: Sequence[Path]) -> Transformer:
+def averaged_model(model: AnyNetwork, paths: Sequence[Path]) -> AnyNetwork:
     """A copy with the mean weights of snapshots, rounded as the bundle will store them, in eval mode.
 
     Raises `ResumeError` when there is no snapshot, or when one is damaged.
@@ -63,12 +72,12 @@ def averaged_model(model: Transformer, paths: Sequence[Path]) -> Transformer:
     return copied
 
 
-def score_text(trainer: Trainer, model: Transformer, text: HeldOut, monitor: Monitor) -> Scores:
+def score_text(trainer: Trainer, model: nn.Module, text: HeldOut, monitor: Monitor) -> Scores:
     """BLEU and chrF of a whole text, decoded as the bundle will."""
     sources = [pair.source for pair in text.pairs]
     options = trainer.config.decoding_options()
     with monitor.counting(f"translating {text.name}", len(sources)) as done:
-        hypotheses = translate_sentences(model, trainer.data.tokenizer, sources, options, on_done=done)
+        hypotheses = translate(model, trainer.data.tokenizer, sources, options, done)
     found = score(hypotheses, [pair.target for pair in text.pairs])
     monitor.say(f"{text.name}: BLEU {found.bleu:.2f}, chrF {found.chrf:.2f} ({len(sources):,} sentences)")
     return found

@@ -176,7 +176,7 @@ class Trainer:
         """What must not change within one run: network, seed, data, batches. Lengths and rates may."""
         fixed = self.config.model_dump(
             mode="json",
-            include={"model", "seed", "data", "batch", "tokenizer"},
+            include={"model", "seed", "data", "batch", "tokenizer", "baseline"},
             exclude_defaults=True,  # a setting that is new in Verto leaves older states usable
         )
         digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode())

@@ -41,5 +41,5 @@ def test_a_network_of_another_kind_is_no_bundle() -> None:
     network = build_network(config(), prepared(config()).network)
     assert isinstance(network, Transformer)
     assert as_transformer(network) is network
-    with pytest.raises(TypeError, match=r"only a Transformer .* not Linear"):
+    with pytest.raises(TypeError, match=r"only a whole Transformer .* not Linear"):
         as_transformer(nn.Linear(1, 1))

@@ -1,0 +1,1 @@
+"""Networks to hold the Transformer against, trained by the same trainer. No server loads them."""
