@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.blocks import BLOCK
+from model.dropout import drop
 from model.linear import ROW_TILE, Linear, in_tiles
 
 KEY_TILE = BLOCK  # keys that one step of a processor's attention takes
@@ -46,10 +47,10 @@ def _in_tiles(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) ->
     return out[:, :, :num_queries]
 
 
-def _spelled_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+def _spelled_out(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, share: float) -> Tensor:
     """The same, operation by operation: on a CPU the fused kernel's backward pass is the slower one at the
     lengths of sentences (a whole training step of a small model took 1.4 times as long with it)."""
-    return torch.matmul(F.dropout(attention_weights(query, key, mask), dropout), value)
+    return torch.matmul(drop(attention_weights(query, key, mask), share), value)
 
 
 def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import ModelConfig, SinusoidLayout
+from model.dropout import Dropout
 
 
 def sinusoidal_positions(
@@ -60,7 +61,7 @@ class Embedding(nn.Module):
         self.tokens = tokens
         self.positions = PositionTable(config, max_length)
         self.norm = nn.LayerNorm(config.d_model) if config.embedding_norm else nn.Identity()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.scale = math.sqrt(config.d_model) if config.scale_embeddings else 1.0
 
     def forward(self, token_ids: Tensor, positions: Tensor) -> Tensor:

@@ -1,19 +1,81 @@
 """Label-smoothed cross-entropy, averaged over target tokens (section 5.4 of Vaswani et al. 2017).
 
 Knows: logits, wanted ids, padding. Must not know: where they came from.
+Shapes: N positions (B sentences by T of the target), V vocabulary.
 """
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Logits that are looked at together: on a processor what its cache holds, elsewhere what takes few launches.
+CHUNK_ON_CPU = 1 << 18
+CHUNK_ELSEWHERE = 1 << 27
 
 
 def smoothed_cross_entropy(logits: Tensor, target_ids: Tensor, pad_id: int, smoothing: float) -> Tensor:
-    """Mean over real target tokens of -sum_v q(v) log p(v), in nats.
+    """Mean over real target tokens of -sum_v q(v) log p(v), in nats, as a float32 number.
 
     q gives 1 - smoothing to the wanted token and spreads `smoothing` evenly over the vocabulary (Szegedy et
     al. 2016, section 7). `logits` [B, T, V], `target_ids` [B, T]; positions equal to `pad_id` do not count.
     """
-    flat = logits.flatten(0, -2).float()
-    return F.cross_entropy(flat, target_ids.flatten(), ignore_index=pad_id, label_smoothing=smoothing)
+    wanted = target_ids.flatten()
+    real = wanted != pad_id
+    weights = real / real.sum()
+    loss: Tensor = _WeightedLoss.apply(logits.flatten(0, -2), wanted, weights, smoothing)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _WeightedLoss(torch.autograd.Function):
+    """The sum over positions of weight x loss. Its gradient is made along with it, chunk by chunk.
+
+    Written as a chain of operations the logits would go through memory a dozen times, mostly in float32, and
+    every time but two for nothing: loss and gradient both need no more than one softmax.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, wanted: Tensor, weights: Tensor, smoothing: float) -> Tensor:
+        """`logits` [N, V], `wanted` [N], `weights` [N] -> a number."""
+        learning = ctx.needs_input_grad[0]
+        gradient = torch.empty_like(logits) if learning else None
+        losses = []
+        for rows in _chunks(logits):
+            loss, difference = _losses(logits[rows], wanted[rows, None], smoothing)
+            losses.append(loss)
+            if gradient is not None:
+                gradient[rows] = difference.mul_(weights[rows, None])
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        return torch.cat(losses) @ weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor, None, None, None]:
+        """In place: a second call would fail, as it does where a graph was not retained."""
+        (gradient,) = ctx.saved_tensors
+        return gradient.mul_(factor), None, None, None
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    """Runs of positions [N] that are worked on together."""
+    numbers = CHUNK_ON_CPU if logits.device.type == "cpu" else CHUNK_ELSEWHERE
+    size = max(1, numbers // logits.shape[-1])
+    return [slice(start, start + size) for start in range(0, len(logits), size)]
+
+
+def _losses(logits: Tensor, wanted: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """Of each position, `logits` [n, V] and `wanted` [n, 1]: -sum_v q(v) log p(v) [n], and p - q [n, V].
+
+    With log p(v) = x(v) - log Z the loss is log Z - (1 - s) x(wanted) - s mean(x); and the likeliest token
+    tells log Z, since its log p is known as well as its x. p - q is the gradient by x.
+    """
+    x = logits.float()
+    p = torch.softmax(x, -1)
+    log_z = x.amax(-1) - p.amax(-1).log()
+    losses = log_z - (1 - smoothing) * x.gather(1, wanted).squeeze(1) - smoothing * x.mean(-1)
+    p.sub_(smoothing / x.shape[-1])
+    return losses, p.scatter_add_(1, wanted, p.new_full(wanted.shape, smoothing - 1))

@@ -12,6 +12,7 @@ import torch
 from training.config import TrainingConfig
 from training.errors import RecipeError
 from training.files import only_user, write_atomically
+from training.host_memory import keep_freed_memory
 from training.monitor import Monitor
 from training.networks import num_parameters
 from training.preparation import prepare
@@ -26,6 +27,7 @@ def train(config: TrainingConfig, data_folder: Path, run_folder: Path) -> bool:
     The bundle lies in `run_folder`/bundle. Raises a `TrainingError`.
     """
     _use_device(config)
+    keep_freed_memory()
     with only_user(run_folder), Monitor(run_folder, config.max_steps) as monitor:
         data = prepare(config, data_folder, run_folder, monitor.say)
         trainer = Trainer(config, data, run_folder, monitor)

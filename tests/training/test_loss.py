@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -80,3 +81,59 @@ def test_half_precision_logits_are_summed_in_single_precision() -> None:
     found = smoothed_cross_entropy(logits.bfloat16(), targets, PAD, 0.1)
     assert found.dtype == torch.float32
     assert float(found) == pytest.approx(by_hand(logits.bfloat16().float(), targets, 0.1), rel=1e-5)
+
+
+def gradient_of(loss: Tensor, logits: Tensor) -> Tensor:
+    (found,) = torch.autograd.grad(loss, logits)
+    return found
+
+
+def chain_of_operations(logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    """What torch makes of the formula."""
+    flat, wanted = logits.flatten(0, -2), targets.flatten()
+    return F.cross_entropy(flat, wanted, ignore_index=PAD, label_smoothing=smoothing)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk", [1, 40, 1 << 18])  # of one position, of several with a rest, of all
+def test_the_gradient_is_that_of_the_formula_whatever_the_chunks(
+    smoothing: float, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.loss.CHUNK_ON_CPU", chunk)
+    logits, targets = example()
+    logits.requires_grad_()
+    wanted = chain_of_operations(logits, targets, smoothing)
+    found = smoothed_cross_entropy(logits, targets, PAD, smoothing)
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(gradient_of(found, logits), gradient_of(wanted, logits))
+
+
+def test_a_factor_on_the_loss_scales_the_gradient() -> None:
+    logits, targets = example()
+    logits.requires_grad_()
+    once = gradient_of(smoothed_cross_entropy(logits, targets, PAD, 0.1), logits)
+    scaled = gradient_of(smoothed_cross_entropy(logits, targets, PAD, 0.1) * 0.25, logits)
+    torch.testing.assert_close(scaled, once * 0.25)
+
+
+def test_half_precision_gradients_are_rounded_once() -> None:
+    logits, targets = example(vocabulary=5000)
+    half = logits.bfloat16().requires_grad_()
+    found = gradient_of(smoothed_cross_entropy(half, targets, PAD, 0.1), half)
+    exact = half.detach().float().requires_grad_()
+    wanted = gradient_of(chain_of_operations(exact, targets, 0.1), exact)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, rtol=2**-8, atol=1e-10)
+
+
+def test_the_logits_stay_as_they_were() -> None:
+    logits, targets = example()
+    before = logits.clone()
+    smoothed_cross_entropy(logits.requires_grad_(), targets, PAD, 0.1)
+    assert torch.equal(logits, before)
+
+
+def test_very_certain_logits_give_a_finite_loss() -> None:
+    logits, targets = example()
+    found = float(smoothed_cross_entropy(logits * 1e4, targets, PAD, 0.1))
+    assert found == pytest.approx(by_hand(logits * 1e4, targets, 0.1), rel=1e-5)
