@@ -14,14 +14,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 class LineProgress:
     """Counts lines and target tokens inside a `with` block, which is also what `seconds` measures.
 
-    `total` lines are expected, None: nobody knows. `bar` draws one on standard error while the block runs.
+    `total` lines are expected, None: nobody knows. `bar` draws one on standard error while the block runs,
+    with `label` before it.
     """
 
-    def __init__(self, total: int | None, *, bar: bool) -> None:
+    def __init__(self, total: int | None, *, bar: bool, label: str = "") -> None:
         self.lines = self.target_tokens = self.cut_lines = 0
         self.seconds = 0.0
         self._started = time.monotonic()
         self._bar: Progress | None = _bar() if bar else None
+        self._label = f"{label}: " if label else ""
         self._of_total = "" if total is None else f" of {total:,}"
         self._task = TaskID(0)
         if self._bar is not None:
@@ -55,7 +57,7 @@ class LineProgress:
         return self.target_tokens / max(self.seconds, 1e-9)
 
     def _count(self) -> str:
-        return f"{self.lines:,}{self._of_total} lines"
+        return f"{self._label}{self.lines:,}{self._of_total} lines"
 
     def _rates(self) -> str:
         return f"{self.lines_per_second:,.1f} lines/s, {self.tokens_per_second:,.0f} tokens/s"
@@ -76,7 +78,7 @@ class LineProgress:
 
 def _bar() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[rates]}"),
         TimeElapsedColumn(),

@@ -55,8 +55,13 @@ class OfflineTranslator:
         self._translator = translator
         self._named, self._split, self._banned = options, split, tuple(banned)
 
-    async def translate(self, text: str) -> TranslatedLine:
-        """Raises ServiceError. Cancelled, it frees its rows."""
+    @property
+    def alignment_layer(self) -> int:
+        """The decoder layer whose attention aligns words best, from 0."""
+        return self.route.model.alignment_layer
+
+    async def translate(self, text: str, *, with_attention: bool = False) -> TranslatedLine:
+        """Raises ServiceError. Cancelled, it frees its rows. `with_attention` puts it into the answer."""
         job = TranslationJob(
             texts=(text,),
             is_array=False,
@@ -65,10 +70,12 @@ class OfflineTranslator:
             options=self._named,
             banned=self._banned,
             split=self._split,
+            want_attention=with_attention,
         )
         with await self._translator.start(job) as running:
             result = await running.result()
-        answer = translate_answer(running, result, None, ())
+        wanted = ("attention",) if with_attention else ()
+        answer = translate_answer(running, result, None, wanted)
         return TranslatedLine(answer.translations[0], result.usage.target_tokens)
 
 

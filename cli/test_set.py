@@ -1,24 +1,21 @@
-"""Sentences and their reference translations, from a TSV file or from two files line by line.
+"""Sentences and their reference translations, from TSV files and from pairs of files line by line.
 
-Knows lines and columns; must not know models or scores.
+Knows lines, columns and how several files are called; must not know models or scores. What it
+reads into is training's, which a server does not have: that is imported when something is read.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cli.line_files import LineFile, LineFileError
 
-
-@dataclass(frozen=True, slots=True)
-class TestSet:
-    """`references[i]` translates `sources[i]`; there is at least one. `names` say where they came from."""
-
-    names: tuple[str, ...]
-    sources: list[str]
-    references: list[str]
-
-    __test__ = False  # pytest takes the name for a test's
+if TYPE_CHECKING:
+    from training.test_set import TestSet
 
 
 def read_tsv(file: LineFile, columns: tuple[int, int], limit: int | None) -> TestSet:
@@ -34,11 +31,28 @@ def read_parallel(sources: LineFile, references: LineFile, limit: int | None) ->
     return _collect((sources.name, references.name), islice(_pairs(sources, references), limit))
 
 
+def labelled(test_sets: Sequence[TestSet]) -> list[TestSet]:
+    """The same, labelled by their first file, as `news/test` for `data/news/test.tsv.gz`; behind a number
+    where two would be called alike."""
+    labels = [_label(Path(one.names[0])) for one in test_sets]
+    if len(set(labels)) < len(labels):
+        labels = [f"{number}-{label}" for number, label in enumerate(labels, 1)]
+    return [replace(one, label=label) for one, label in zip(test_sets, labels, strict=True)]
+
+
+def _label(path: Path) -> str:
+    name = path.name.partition(".")[0] or path.name
+    return f"{path.parent.name}/{name}" if path.parent.name not in ("", "..") else name
+
+
 def _collect(names: tuple[str, ...], pairs: Iterator[tuple[str, str]]) -> TestSet:
+    from training.test_set import TestSet
+
     both = list(pairs)
     if not both:
         raise LineFileError(names[0], "has no lines")
-    return TestSet(names, [source for source, _ in both], [reference for _, reference in both])
+    sources, references = ([pair[side] for pair in both] for side in (0, 1))
+    return TestSet(names, sources, references, label=names[0])
 
 
 def _columns(file: LineFile, columns: tuple[int, int]) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ FOLDERS = (
     "model/exporters",
     "model/importers",
     "training",
+    "training/report",
     "training/baselines",
     "service",
     "service/engine",

@@ -1,4 +1,4 @@
-"""Pictures of a run: loss, dev BLEU and chrF, learning rate and speed over steps.
+"""Pictures of runs: loss, dev BLEU and chrF, learning rate and speed over steps.
 
 Knows: the recorded numbers. Must not know: models, data.
 """
@@ -6,13 +6,20 @@ Knows: the recorded numbers. Must not know: models, data.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+
+Metrics = Mapping[str, float]
+
+# What a bundle keeps of its run: the picture, and the numbers for pictures of several.
+CURVES_FILE, METRICS_FILE = "curves.png", "metrics.jsonl"
+MOST_KEPT = 1000
 
 # (title, unit, the recorded names drawn in it)
 PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -22,17 +29,16 @@ PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Speed", "target tokens per second", ("tokens_per_second",)),
 )
 LABELS = {"loss": "training (label-smoothed)", "dev_loss": "dev", "dev_bleu": "BLEU", "dev_chrf": "chrF"}
+_DASHES = ("-", "--")  # of the names of a panel, where colours tell runs apart
 
 
-def draw_curves(metrics: Sequence[dict[str, float]], title: str) -> bytes:
+def draw_curves(metrics: Sequence[Metrics], title: str) -> bytes:
     """A PNG of four panels."""
-    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained")
-    for axis, (name, unit, series) in zip(axes.flat, PANELS, strict=True):
-        for one in series:
-            _draw(axis, metrics, one)
-        axis.set(title=name, xlabel="step", ylabel=unit)
-        axis.grid(alpha=0.3)
-        if len(series) > 1:
+    figure, axes = _panels()
+    for axis, (_, _, names) in zip(axes, PANELS, strict=True):
+        for name in names:
+            _draw(axis, metrics, name, label=LABELS.get(name, name))
+        if len(names) > 1 and axis.lines:
             axis.legend()
     figure.suptitle(title)
     buffer = io.BytesIO()
@@ -41,6 +47,35 @@ def draw_curves(metrics: Sequence[dict[str, float]], title: str) -> bytes:
     return buffer.getvalue()
 
 
-def _draw(axis: Any, metrics: Sequence[dict[str, float]], name: str) -> None:
+def draw_runs(runs: Mapping[str, Sequence[Metrics]], colours: Sequence[str]) -> Any:
+    """A figure of the same panels with all runs in each, by name; whoever asked saves and closes it."""
+    figure, axes = _panels()
+    for axis, (_, _, names) in zip(axes, PANELS, strict=True):
+        for (run, metrics), colour in zip(runs.items(), colours, strict=False):
+            for name, dash in zip(names, _DASHES, strict=False):
+                label = f"{run}: {LABELS.get(name, name)}" if len(names) > 1 else run
+                _draw(axis, metrics, name, label=label, color=colour, linestyle=dash)
+        if axis.lines:
+            axis.legend(fontsize="small")
+    return figure
+
+
+def kept_metrics(metrics: Sequence[Metrics], most: int = MOST_KEPT) -> bytes:
+    """Lines of JSON for the bundle: about `most` of a long run, evenly spread, and all with a dev score."""
+    every = -(-len(metrics) // most)
+    kept = [one for number, one in enumerate(metrics) if number % every == 0 or "dev_loss" in one]
+    return "".join(json.dumps(dict(one)) + "\n" for one in kept).encode()
+
+
+def _panels() -> tuple[Any, list[Any]]:
+    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained")
+    for axis, (name, unit, _) in zip(axes.flat, PANELS, strict=True):
+        axis.set(title=name, xlabel="step", ylabel=unit)
+        axis.grid(alpha=0.3)
+    return figure, list(axes.flat)
+
+
+def _draw(axis: Any, metrics: Sequence[Metrics], name: str, **style: Any) -> None:
     points = [(line["step"], line[name]) for line in metrics if name in line]
-    axis.plot([step for step, _ in points], [value for _, value in points], label=LABELS.get(name, name))
+    if points:
+        axis.plot([step for step, _ in points], [value for _, value in points], **style)

@@ -17,7 +17,7 @@ from model.checkpoint import save_bundle
 from model.transformer import Transformer
 from training.baselines.outcome import write_scores
 from training.config import TrainingConfig
-from training.curves import draw_curves
+from training.curves import CURVES_FILE, METRICS_FILE, draw_curves, kept_metrics
 from training.evaluation import Scores, score
 from training.model_card import Outcome, model_card
 from training.monitor import Monitor, read_metrics
@@ -85,7 +85,7 @@ def score_text(trainer: Trainer, model: nn.Module, text: HeldOut, monitor: Monit
 
 def write_bundle(folder: Path, trainer: Trainer, model: Transformer, outcome: Outcome) -> None:
     """Everything that a server loads and a reader asks for."""
-    config = trainer.config
+    config, metrics = trainer.config, read_metrics(trainer.folder)
     save_bundle(
         folder,
         model=model,
@@ -95,7 +95,8 @@ def write_bundle(folder: Path, trainer: Trainer, model: Transformer, outcome: Ou
         dtype=BUNDLE_DTYPE,
         extra_files={
             "training.yaml": as_yaml(published(config)).encode(),
-            "curves.png": draw_curves(read_metrics(trainer.folder), config.name),
+            CURVES_FILE: draw_curves(metrics, config.name),
+            METRICS_FILE: kept_metrics(metrics),
         },
     )
 

@@ -26,11 +26,13 @@ def prepare(folder: Path) -> dict[str, str]:
     for name in ("chapters", "german", "bin"):
         (folder / name).mkdir()
     files = {"in.txt": "one\n\ntwo\n", "chapters/one.txt": "one\n", "chapters/two.txt": "two\n"}
+    (folder / "runs/new/bundle").mkdir(parents=True)
     files |= {"test.tsv": PAIRS, "test.en": "one\ntwo\n", "test.de": "eins\nzwei\n"}
     for name, content in files.items():
         (folder / name).write_text(content)
     (folder / "in.txt.gz").write_bytes(gzip.compress(b"one\n\ntwo\n"))
-    (folder / "test.tsv.gz").write_bytes(gzip.compress(PAIRS.encode()))
+    for name in ("test.tsv.gz", "talks.tsv.gz"):
+        (folder / name).write_bytes(gzip.compress(PAIRS.encode()))
     program = folder / "bin" / "verto"
     python, root = shlex.quote(sys.executable), shlex.quote(str(ROOT))
     program.write_text(f'#!/bin/sh\nPYTHONPATH={root} exec {python} -m tests.cli.without_torch "$@"\n')
@@ -40,7 +42,7 @@ def prepare(folder: Path) -> dict[str, str]:
 
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     environment = prepare(tmp_path)
-    assert len(commands()) == 9
+    assert len(commands()) == 11
     script = "\n".join(f"{command} || exit $((64 + {index}))" for index, command in enumerate(commands()))
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", script],
@@ -53,6 +55,9 @@ def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     assert (tmp_path / "out.txt").read_text() == "ONE\nTWO\n"  # of --save-translations, the last to write it
     assert gzip.decompress((tmp_path / "out.txt.gz").read_bytes()) == b"ONE\n\nTWO\n"
     assert (tmp_path / "german" / "two.txt").read_text() == "TWO\n"
+    assert (tmp_path / "german" / "test.baseline.txt").read_text() == "ONE\nTWO\n"
+    for page in ("scores.html", "new-or-old.html"):
+        assert (tmp_path / page).read_text(encoding="utf-8").endswith("</html>\n")
     assert '{"text":"GOOD MORNING!","score":-0.5,"finish_reason":"stop"}' in done.stdout
 
 

@@ -3,17 +3,25 @@
 import gzip
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.line_files import LineFile
-from cli.test_set import read_parallel, read_tsv
+from cli.model_choice import Choice
+from cli.offline import OfflineTranslator
+from cli.test_set import labelled, read_parallel, read_tsv
 from model.decoding import DecodingOptions
 from service.engine.errors import StepFailed
+from service.settings import Settings
 from tests.cli.conftest import Ended, Verto
 from tests.fakes import FakeEngine
 from training.evaluation import score
+from training.scoring import Scorer
+from training.test_set import TestSet
 
 SENTENCES = [
     "The cat sat on the mat.",
@@ -34,25 +42,29 @@ def evaluate(verto: Verto, *arguments: object) -> Ended:
     return verto("evaluate", "en-de", *arguments)
 
 
-def report(ended: Ended) -> dict[str, object]:
+def report(ended: Ended) -> dict[str, Any]:
     assert ended.code == 0, ended.err
     return dict(json.loads(ended.text))
 
 
-def test_a_perfect_model_scores_a_hundred_with_both_signatures(
+def test_a_perfect_model_scores_a_hundred_with_all_signatures(
     verto: Verto, engine: FakeEngine, test_file: Path
 ) -> None:
     ended = evaluate(verto, "--test", test_file)
-    expected = score(SENTENCES, SENTENCES)
+    expected = Scorer().corpus(SENTENCES, SENTENCES)
     assert ended.code == 0
-    assert ended.text.splitlines()[:3] == [
+    assert ended.text.splitlines()[:7] == [
         f"en-de 1, en-de, {test_file}, 3 sentences; strategy beam, beam_size 4, num_hypotheses 1, "
         "length_penalty 1.0, coverage_penalty 0.0, patience 1.0, diversity_groups 1, diversity_penalty 0.0, "
         "repetition_penalty 1.0, no_repeat_ngram_size 0, min_length 0, split lines",
-        f"BLEU  100.00  {expected.bleu_signature}",
-        f"chrF  100.00  {expected.chrf_signature}",
+        f"BLEU  100.00  {expected['bleu'].signature}",
+        f"chrF  100.00  {expected['chrf'].signature}",
+        f"TER     0.00  {expected['ter'].signature}",
+        "words  sentences    BLEU    chrF   TER",
+        "6-10           3  100.00  100.00  0.00",
+        ended.text.splitlines()[6],
     ]
-    assert ended.text.splitlines()[3].startswith("translated in ")
+    assert ended.text.splitlines()[6].startswith("translated in ")
     assert "target tokens/s" in ended.text
     assert ended.err == ""
 
@@ -132,7 +144,9 @@ def test_a_terminal_gets_a_table_with_whole_signatures(
     [
         ([], "give --test, or --source-file and --reference-file"),
         (["--source-file", "en"], "give --test, or --source-file and --reference-file"),
-        (["--test", "good.tsv", "--source-file", "en", "--reference-file", "de"], "give --test, or"),
+        (["--source-file", "en", "--reference-file", "en", "--source-file", "en"], "give --test, or"),
+        (["--test", "good.tsv", "--columns", "1,2", "--columns", "1,2"], "each of the 1 --test, got 2"),
+        (["--source-file", "en", "--reference-file", "en", "--columns", "2,1"], "needs a --test"),
         (["--test", "none.tsv"], "none.tsv: No such file or directory"),
         (["--test", "empty.tsv"], "empty.tsv: has no lines"),
         (["--test", "short.tsv"], "short.tsv: line 2: 1 columns, column 2 is needed"),
@@ -140,11 +154,23 @@ def test_a_terminal_gets_a_table_with_whole_signatures(
         (["--test", "good.tsv", "--columns", "0,1"], "two numbers from 1, such as 1,2, got '0,1'"),
         (["--test", "good.tsv", "--columns", "1"], "two numbers from 1, such as 1,2, got '1'"),
         (["--test", "good.tsv", "--limit", "0"], "Invalid value for '--limit'"),
+        (["--test", "good.tsv", "--metrics", "bleu,meteor"], "some of bleu,chrf,ter, with commas"),
+        (["--test", "good.tsv", "--metrics", ""], "some of bleu,chrf,ter, with commas"),
+        (["--test", "good.tsv", "--length-buckets", "5,5"], "ascending numbers from 1, such as 5,10,20"),
+        (["--test", "good.tsv", "--length-buckets", "a"], "ascending numbers from 1, such as 5,10,20"),
+        (["--test", "good.tsv", "--bootstrap-samples", "9"], "Invalid value for '--bootstrap-samples'"),
+        (["--test", "good.tsv", "--bootstrap-samples", "200"], "needs a --baseline"),
         (["--source-file", "en", "--reference-file", "short"], "short: ends before line 2"),
         (["--source-file", "short", "--reference-file", "en"], "short: ends before line 2"),
         (["--test", "good.tsv", "--beam-size", "40"], "beam_size must be in 1..32, got 40"),
         (["--test", "good.tsv", "--save-translations", "no/out"], "no/out: its folder does not exist"),
         (["--test", "good.tsv", "--save-translations", "good.tsv"], "good.tsv: is both input and output"),
+        (["--test", "good.tsv", "--report", "no/out"], "no/out: its folder does not exist"),
+        (["--test", "good.tsv", "--report", "good.tsv"], "good.tsv: is both input and output"),
+        (["--test", "good.tsv", "--report", "a", "--save-translations", "a"], "the file of another output"),
+        (["--test", "good.tsv", "--test", "good.tsv", "--save-translations", "a"], "--translations-dir"),
+        (["--test", "good.tsv", "--baseline", "x", "--save-translations", "a"], "--translations-dir"),
+        (["--test", "good.tsv", "--translations-dir", "no"], "its folder does not exist"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_translated(
@@ -176,7 +202,8 @@ def test_what_cannot_work_is_refused_before_anything_is_translated(
 def test_without_the_training_packages_it_says_what_to_install(
     verto: Verto, engine: FakeEngine, test_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "training.evaluation")
+    for module in ("scoring", "significance", "evaluation_scores"):
+        monkeypatch.delitem(sys.modules, f"training.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     ended = evaluate(verto, "--test", test_file)
     assert (ended.code, ended.out, engine.requests) == (2, b"", [])
@@ -191,6 +218,144 @@ def test_a_failing_engine_is_told_and_no_translations_are_saved(
     assert (ended.code, ended.out) == (1, b"")
     assert ended.err.startswith(f"verto: {test_file}: line 1: ")
     assert not (tmp_path / "out.txt").exists()
+
+
+@pytest.fixture
+def shouting_baseline(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The bundle `old` writes upper case. What is loaded, in order; one at a time."""
+    import cli.offline
+
+    loaded: list[str] = []
+    make = cli.offline.offline_translator
+
+    @contextmanager
+    def by_name(choice: Choice, *others: Any) -> Iterator[OfflineTranslator]:
+        loaded.append(choice.name)
+        engine.translate = str.upper if choice.name == "old" else str
+        with make(choice, *others) as translator:
+            yield translator
+        loaded.append(f"{choice.name} ended")
+
+    monkeypatch.setattr("cli.offline.offline_translator", by_name)
+    return loaded
+
+
+def test_several_test_sets_are_scored_one_by_one(verto: Verto, engine: FakeEngine, tmp_path: Path) -> None:
+    write_texts(tmp_path)
+    tests = (
+        "--test",
+        tmp_path / "a.tsv",
+        "--test",
+        tmp_path / "b.tsv",
+        "--columns",
+        "1,2",
+        "--columns",
+        "2,1",
+    )
+    files = ("--source-file", tmp_path / "en", "--reference-file", tmp_path / "de")
+    said = report(evaluate(verto, *tests, *files, "--json", "--limit", 2))
+    names = [[str(tmp_path / name) for name in one] for one in (["a.tsv"], ["b.tsv"], ["en", "de"])]
+    assert [one["test"] for one in said["tests"]] == names
+    assert [one["label"].partition("/")[2] for one in said["tests"]] == ["a", "b", "en"]
+    scored = [Scorer().corpus(*texts) for texts in TEXTS]
+    assert [one["ter"] for one in said["tests"]] == [scores["ter"].value for scores in scored]
+    assert "bleu" not in said
+
+
+TEXTS = [(["one", "two"], ["ein", "zwo"]), (["Ab", "Zu"], ["up", "to"]), (["x y", "z"], ["x", "z"])]
+
+
+def write_texts(folder: Path) -> None:
+    """Two TSV files, the second the other way round, and a pair of files: TEXTS."""
+    (first, second, third) = TEXTS
+    lines = [f"{source}\t{reference}\n" for source, reference in zip(*first, strict=True)]
+    (folder / "a.tsv").write_text("".join(lines))
+    lines = [f"{reference}\t{source}\n" for source, reference in zip(*second, strict=True)]
+    (folder / "b.tsv").write_text("".join(lines))
+    for name, texts in zip(("en", "de"), third, strict=True):
+        (folder / name).write_text("".join(f"{text}\n" for text in texts))
+
+
+def test_a_baseline_is_translated_and_compared(
+    verto: Verto, shouting_baseline: list[str], test_file: Path
+) -> None:
+    asked = ("--baseline", "old", "--bootstrap-samples", 100)
+    said = report(evaluate(verto, "--test", test_file, "--json", *asked))
+    assert shouting_baseline == ["en-de", "en-de ended", "old", "old ended"]
+    (one,) = said["tests"]
+    shouted = Scorer().corpus([text.upper() for text in SENTENCES], SENTENCES)
+    assert (one["chrf"], one["baseline"]["chrf"]) == (pytest.approx(100), shouted["chrf"].value)
+    assert one["comparison"]["chrf"]["difference"] == pytest.approx(100 - shouted["chrf"].value)
+    assert "|bs:100|" in one["comparison"]["chrf"]["signature"]
+    assert said["baseline"]["model"] == "old"
+    ended = evaluate(verto, "--test", test_file, *asked)
+    assert "against old 1, decoded likewise" in ended.text
+
+
+def test_a_baseline_that_is_called_alike_is_told_apart_by_its_folder(
+    verto: Verto, engine: FakeEngine, test_file: Path
+) -> None:
+    ended = evaluate(verto, "--test", test_file, "--baseline", "en-de", "--bootstrap-samples", 100)
+    assert f"against en-de 1 of {Settings().models_dir / 'en-de'}, decoded likewise" in ended.text
+
+
+def test_translations_of_both_and_of_all_test_sets_go_to_a_folder(
+    verto: Verto, shouting_baseline: list[str], tmp_path: Path
+) -> None:
+    write_texts(tmp_path)
+    (tmp_path / "out").mkdir()
+    tests = ("--test", tmp_path / "a.tsv", "--test", tmp_path / "b.tsv")
+    asked = ("--baseline", "old", "--bootstrap-samples", 100, "--translations-dir", tmp_path / "out")
+    assert evaluate(verto, *tests, *asked).code == 0
+    prefix = f"{tmp_path.name}-"
+    written = {path.name.removeprefix(prefix): path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert written == {
+        "a.system.txt": "one\ntwo\n",
+        "a.baseline.txt": "ONE\nTWO\n",
+        "b.system.txt": "up\nto\n",
+        "b.baseline.txt": "UP\nTO\n",
+    }
+
+
+def test_a_report_is_one_page_with_the_worst_sentence(
+    verto: Verto, shouting_baseline: list[str], test_file: Path, tmp_path: Path
+) -> None:
+    asked = ("--baseline", "old", "--bootstrap-samples", 100, "--report", tmp_path / "page.html")
+    ended = evaluate(verto, "--test", test_file, *asked)
+    assert (ended.code, ended.err) == (0, "")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.endswith("</html>\n")
+    assert "<mark>WHERE IS THE NEAREST STATION? IT IS LATE.</mark>" in page
+
+
+def test_no_report_is_left_of_an_evaluation_that_fails(
+    verto: Verto, engine: FakeEngine, test_file: Path, tmp_path: Path
+) -> None:
+    engine.fail = StepFailed("out of memory")
+    assert evaluate(verto, "--test", test_file, "--report", tmp_path / "page.html").code == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [test_file.name]
+
+
+def test_wanted_metrics_and_lengths_are_those_that_are_said(
+    verto: Verto, engine: FakeEngine, test_file: Path
+) -> None:
+    asked = ("--metrics", "ter", "--length-buckets", "30", "--length-unit", "characters")
+    said = report(evaluate(verto, "--test", test_file, "--json", *asked))
+    assert said["length_unit"] == "characters"
+    assert said["by_length"] == [
+        {"from": 0, "to": 30, "sentences": 1, "ter": 0.0},
+        {"from": 31, "to": None, "sentences": 2, "ter": 0.0},
+    ]
+    assert "bleu" not in said
+
+
+def test_labels_of_test_sets_differ() -> None:
+    def labels(*names: str) -> list[str]:
+        return [one.label for one in labelled([TestSet((name,), ["a"], ["b"], "") for name in names])]
+
+    assert labels("test.tsv.gz", "data/news/test.tsv", "../x") == ["test", "news/test", "x"]
+    assert labels("a/b/test.tsv", "c/b/test.tsv") == ["1-b/test", "2-b/test"]
+    assert labels(".hidden", "standard input") == [".hidden", "standard input"]
 
 
 def test_help_has_examples(verto: Verto) -> None:

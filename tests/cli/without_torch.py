@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -22,7 +23,7 @@ class Shouter:
 
     options = SimpleNamespace(to_dict=lambda: {"strategy": "greedy"})
 
-    async def translate(self, text: str) -> TranslatedLine:
+    async def translate(self, text: str, *, with_attention: bool = False) -> TranslatedLine:
         if text == "wait":
             sys.stderr.write("waiting\n")
             sys.stderr.flush()
@@ -38,12 +39,13 @@ def offline_translator(*_: Any) -> Iterator[Shouter]:
 
 
 def choose(models_dir: Any, model: str | None, source: str | None, target: str | None) -> SimpleNamespace:
-    return SimpleNamespace(name=model or "en-de", version="1", source=source or "en", target=target or "de")
-
-
-def score(hypotheses: list[str], references: list[str]) -> SimpleNamespace:
-    assert len(hypotheses) == len(references)
-    return SimpleNamespace(bleu=1.0, chrf=2.0, bleu_signature="b", chrf_signature="c")
+    return SimpleNamespace(
+        name=model or "en-de",
+        version="1",
+        source=source or "en",
+        target=target or "de",
+        folder=Path(models_dir, model or "en-de"),
+    )
 
 
 def _install(name: str, **contents: Any) -> None:
@@ -55,5 +57,4 @@ def _install(name: str, **contents: Any) -> None:
 if __name__ == "__main__":
     _install("cli.offline", offline_translator=offline_translator, window_size=lambda _: WindowSize())
     _install("cli.model_choice", choose=choose)
-    _install("training.evaluation", score=score)
     main()

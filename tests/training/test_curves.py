@@ -1,10 +1,13 @@
 """The picture of a run: drawn from whatever was recorded, as a PNG."""
 
 import io
+import json
+from pathlib import Path
 
 from matplotlib import image, pyplot
 
-from training.curves import draw_curves
+from training.curves import METRICS_FILE, draw_curves, draw_runs, kept_metrics
+from training.monitor import Monitor, read_metrics
 
 
 def test_a_run_is_drawn_as_a_png_and_no_figure_stays_open() -> None:
@@ -27,3 +30,34 @@ def test_more_records_are_another_picture() -> None:
 
 def test_a_run_too_short_for_any_record_is_drawn_too() -> None:
     assert draw_curves([], "short").startswith(b"\x89PNG")
+
+
+def test_several_runs_share_the_panels_and_are_told_apart() -> None:
+    runs = {"new": [{"step": 1, "loss": 5.0, "dev_bleu": 2.0}], "old": [{"step": 1, "loss": 6.0}]}
+    figure = draw_runs(runs, ("red", "blue"))
+    loss, score, rate, _ = figure.axes
+    assert [line.get_label() for line in loss.lines] == [
+        "new: training (label-smoothed)",
+        "old: training (label-smoothed)",
+    ]
+    assert [line.get_color() for line in loss.lines] == ["red", "blue"]
+    assert [line.get_label() for line in score.lines] == ["new: BLEU"]
+    assert list(rate.lines) == []
+    pyplot.close(figure)
+
+
+def test_a_bundle_keeps_what_a_run_recorded(tmp_path: Path) -> None:
+    with Monitor(tmp_path, 3) as monitor:
+        monitor.start_at(0)
+        monitor.record(1, loss=2.5)
+    recorded = read_metrics(tmp_path)
+    (tmp_path / METRICS_FILE).unlink()  # the name under which it was recorded
+    (tmp_path / METRICS_FILE).write_bytes(kept_metrics(recorded))
+    assert read_metrics(tmp_path) == recorded == [{"step": 1, "loss": 2.5}]
+
+
+def test_of_a_long_run_some_records_are_kept_and_all_dev_scores() -> None:
+    metrics = [{"step": n, "loss": 1.0} | ({"dev_loss": 2.0} if n % 7 == 6 else {}) for n in range(40)]
+    kept = [json.loads(line) for line in kept_metrics(metrics, most=10).decode().splitlines()]
+    assert {one["step"] for one in kept} == set(range(0, 40, 4)) | set(range(6, 40, 7))
+    assert kept_metrics([]) == b""

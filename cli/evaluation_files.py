@@ -1,0 +1,133 @@
+"""The files of an evaluation: test sets that are read, translations and a report that are written.
+
+Knows which options fit each other; must not know models or scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.line_files import LineFile
+from cli.line_places import choose_places
+from cli.output_files import WholeFile
+from cli.test_set import labelled, read_parallel, read_tsv
+
+if TYPE_CHECKING:
+    from training.test_set import TestSet
+
+WHOSE = ("system", "baseline")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """TSV files with the columns of each, and pairs of files."""
+
+    tsv: list[tuple[LineFile, tuple[int, int]]]
+    parallel: list[tuple[LineFile, LineFile]]
+
+    @classmethod
+    def chosen(
+        cls, tests: Sequence[str], columns: Sequence[str], sources: Sequence[str], references: Sequence[str]
+    ) -> Inputs:
+        """What the options name. Raises BadParameter where they do not fit each other."""
+        if len(sources) != len(references) or not (tests or sources):
+            raise typer.BadParameter("give --test, or --source-file and --reference-file, or several of them")
+        if columns and not tests:
+            raise typer.BadParameter("needs a --test", param_hint="--columns")
+        columns = columns or ["1,2"]
+        if tests and len(columns) not in (1, len(tests)):
+            bound = f"once for all, or for each of the {len(tests)} --test, got {len(columns)}"
+            raise typer.BadParameter(bound, param_hint="--columns")
+        each = [two_columns(text) for text in columns] * (len(tests) if len(columns) == 1 else 1)
+        files = [LineFile.named(name) for name in tests]
+        pairs = zip(map(LineFile.named, sources), map(LineFile.named, references), strict=True)
+        return cls(list(zip(files, each, strict=True)), list(pairs))
+
+    @property
+    def files(self) -> list[LineFile]:
+        return [file for file, _ in self.tsv] + [file for pair in self.parallel for file in pair]
+
+    def read(self, limit: int | None) -> list[TestSet]:
+        """The first `limit` lines of each, in the order TSV files, pairs. Raises LineFileError, OSError."""
+        single = [read_tsv(file, columns, limit) for file, columns in self.tsv]
+        return labelled([*single, *(read_parallel(*pair, limit) for pair in self.parallel)])
+
+
+def two_columns(text: str) -> tuple[int, int]:
+    """`1,2` as numbers. Raises BadParameter."""
+    source, _, reference = text.partition(",")
+    try:
+        columns = int(source), int(reference)
+    except ValueError:
+        columns = (0, 0)
+    if min(columns) < 1:
+        raise typer.BadParameter(f"two numbers from 1, such as 1,2, got {text!r}", param_hint="--columns")
+    return columns
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Open files; by whose translations of which test set, and the report."""
+
+    translations: dict[tuple[str, int], WholeFile] = field(default_factory=dict)
+    report: WholeFile | None = None
+
+    def save_translations(self, whose: str, translated: Sequence[Sequence[str]]) -> None:
+        """One line each. Files that nobody asked for are not there."""
+        for number, texts in enumerate(translated):
+            if (file := self.translations.get((whose, number))) is not None:
+                for text in texts:
+                    file.write(text)
+                file.commit()
+
+    def save_report(self, page: str) -> None:
+        if self.report is not None:
+            self.report.write(page)
+            self.report.commit()
+
+
+@contextmanager
+def opened(
+    inputs: Inputs,
+    test_sets: Sequence[TestSet],
+    with_baseline: bool,
+    single: Path | None,
+    folder: Path | None,
+    report: Path | None,
+) -> Iterator[Outputs]:
+    """All outputs, before anything is translated, so that a fault shows at once.
+
+    Raises BadParameter for what does not fit, LineFileError for an output that is an input, OSError.
+    """
+    places = _places(test_sets, with_baseline, single, folder)
+    chosen = [*places.values(), *([report] if report else [])]
+    for path in chosen:
+        choose_places(inputs.files, path, None)
+    if len({path.resolve() for path in chosen}) < len(chosen):
+        raise typer.BadParameter("names the file of another output", param_hint="--report")
+    with ExitStack() as stack:
+        files = {key: stack.enter_context(WholeFile(path)) for key, path in places.items()}
+        yield Outputs(files, stack.enter_context(WholeFile(report)) if report else None)
+
+
+def _places(
+    test_sets: Sequence[TestSet], with_baseline: bool, single: Path | None, folder: Path | None
+) -> dict[tuple[str, int], Path]:
+    whose = WHOSE if with_baseline else WHOSE[:1]
+    if single is not None:
+        if len(test_sets) > 1 or with_baseline or folder is not None:
+            raise typer.BadParameter(
+                "holds one model's translations of one test set; for more give --translations-dir alone",
+                param_hint="--save-translations",
+            )
+        return {(whose[0], 0): single}
+    if folder is None:
+        return {}
+    names = [one.label.replace("/", "-") for one in test_sets]
+    return {(who, number): folder / f"{name}.{who}.txt" for number, name in enumerate(names) for who in whose}

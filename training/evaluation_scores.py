@@ -1,0 +1,115 @@
+"""How one or two systems did on test sets: the numbers that `verto evaluate` shows, writes and draws.
+
+Knows: sentences, translations, scores. Must not know: models, files, how anything is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from training.length_buckets import LengthBucket, Unit, by_length, length_of
+from training.scoring import Score, Scorer
+from training.significance import Significance, paired_bootstrap
+from training.test_set import TestSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A bundle and how it decoded: the options in force, as the bundle would be asked.
+
+    `label` is how it is shown, not as the other one.
+    """
+
+    name: str
+    version: str
+    label: str
+    decoding: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translations:
+    """What a system made of a test set; times are without loading the model."""
+
+    texts: Sequence[str]
+    cut_at_length_limit: int
+    seconds: float
+    sentences_per_second: float
+    target_tokens_per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class BucketScores:
+    bucket: LengthBucket
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SystemScores:
+    """One system on one test set; all mappings are by metric."""
+
+    translations: Translations
+    scores: Mapping[str, Score]
+    by_length: tuple[BucketScores, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TestScores:
+    """One test set; without a baseline there is no significance."""
+
+    test_set: TestSet
+    system: SystemScores
+    baseline: SystemScores | None = None
+    significance: Mapping[str, Significance] = field(default_factory=dict)
+
+    __test__ = False  # pytest takes the name for a test's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """All test sets. `unit` is that of the lengths by which sentences were grouped, `split` as decoded."""
+
+    system: System
+    baseline: System | None
+    source: str
+    target: str
+    split: str
+    unit: Unit
+    tests: tuple[TestScores, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How translations are measured: by which metrics, in which groups, with how many resamples."""
+
+    scorer: Scorer
+    bounds: tuple[int, ...]
+    unit: Unit
+    num_samples: int
+
+    def test(self, test_set: TestSet, system: Translations, baseline: Translations | None) -> TestScores:
+        """Raises `ValueError` where there are not as many translations as sentences, or none."""
+        scores = self._system(test_set, system)
+        if baseline is None:
+            return TestScores(test_set, scores)
+        significance = paired_bootstrap(
+            self.scorer, system.texts, baseline.texts, test_set.references, self.num_samples
+        )
+        return TestScores(test_set, scores, self._system(test_set, baseline), significance)
+
+    def _system(self, test_set: TestSet, translations: Translations) -> SystemScores:
+        scores = self.scorer.corpus(translations.texts, test_set.references)
+        buckets = by_length([length_of(text, self.unit) for text in test_set.sources], self.bounds)
+        grouped = tuple(self._bucket(bucket, translations.texts, test_set.references) for bucket in buckets)
+        return SystemScores(translations, scores, grouped)
+
+    def _bucket(
+        self, bucket: LengthBucket, hypotheses: Sequence[str], references: Sequence[str]
+    ) -> BucketScores:
+        chosen = [[texts[index] for index in bucket.indices] for texts in (hypotheses, references)]
+        scores = self.scorer.corpus(*chosen)
+        return BucketScores(bucket, {name: score.value for name, score in scores.items()})

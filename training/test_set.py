@@ -1,0 +1,22 @@
+"""A text to be measured on: sentences and their references. Knows: strings. Must not know: files, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """`references[i]` translates `sources[i]`; there is at least one. `names` say where they came from,
+    `label` says it in short, differently from every other set of an evaluation."""
+
+    names: tuple[str, ...]
+    sources: Sequence[str]
+    references: Sequence[str]
+    label: str
+
+    __test__ = False  # pytest takes the name for a test's
+
+    def __len__(self) -> int:
+        return len(self.sources)
