@@ -4,9 +4,12 @@ Knows: how a recipe, settings and folders are named on the command line. Must no
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from model.native.library import BuildSettings
 
 STOPPED = 3
 
@@ -45,7 +48,18 @@ def run(
         raise typer.Exit(2) from error
     config = load_recipe(recipe, settings or ())
     folder = output if output is not None else Path("runs") / config.name
-    if not train(config, data, folder):
+    if not train(config, data, folder, _kernels()):
         typer.echo(f"stopped; the same command goes on from {folder}", err=True)
         raise typer.Exit(STOPPED)
     typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
+
+
+def _kernels() -> "BuildSettings | None":
+    """Where the server keeps its native kernels, and what builds them; None where the user wants none."""
+    from model.native.library import BuildSettings
+    from service.settings import resolve_settings
+
+    settings = resolve_settings({}).settings
+    if settings.kernels == "eager":
+        return None
+    return BuildSettings(cache_dir=settings.cache_dir, compiler=settings.compiler)

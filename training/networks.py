@@ -14,6 +14,7 @@ from torch import nn
 
 from model.config import ModelConfig
 from model.decoding.options import DecodingOptions
+from model.native.binding import Library
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 from training.baselines.config import GruBaseline
@@ -22,6 +23,7 @@ from training.baselines.recurrent_search import RecurrentSearchNetwork
 from training.baselines.reduced import ReducedTransformerNetwork
 from training.config import TrainingConfig
 from training.evaluation import translate_sentences
+from training.kernels import on_kernels
 
 
 def build_network(config: TrainingConfig, sizes: ModelConfig) -> nn.Module:
@@ -53,13 +55,16 @@ def translate(
     sentences: Sequence[str],
     options: DecodingOptions,
     on_done: Callable[[int], None] = lambda count: None,
+    kernels: Library | None = None,
 ) -> list[str]:
     """The best translation of every sentence, in order; dropout is off meanwhile.
 
-    `on_done` hears how many more are finished. Raises `TypeError` for a network of an unknown kind.
+    `on_done` hears how many more are finished. With `kernels` a Transformer on a CPU runs on them, in float32
+    whatever its own type (see kernels.py). Raises `TypeError` for a network of an unknown kind.
     """
     with _in_eval_mode(network):
-        return translate_sentences(_searchable(network), tokenizer, sentences, options, on_done=on_done)
+        searched = on_kernels(network, kernels) or _searchable(network)
+        return translate_sentences(searched, tokenizer, sentences, options, on_done=on_done)
 
 
 def _searchable(network: nn.Module) -> Transformer | RecurrentSearchNetwork:

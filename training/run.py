@@ -9,10 +9,12 @@ from pathlib import Path
 
 import torch
 
+from model.native.library import BuildSettings
 from training.config import TrainingConfig
 from training.errors import RecipeError
 from training.files import only_user, write_atomically
 from training.host_memory import keep_freed_memory
+from training.kernels import open_kernels
 from training.monitor import Monitor
 from training.networks import num_parameters
 from training.preparation import prepare
@@ -21,10 +23,13 @@ from training.release import release
 from training.trainer import Trainer
 
 
-def train(config: TrainingConfig, data_folder: Path, run_folder: Path) -> bool:
+def train(
+    config: TrainingConfig, data_folder: Path, run_folder: Path, kernels: BuildSettings | None = None
+) -> bool:
     """Train in `run_folder`, resuming what is there. True when the run is complete and its bundle is written.
 
-    The bundle lies in `run_folder`/bundle. Raises a `TrainingError`.
+    The bundle lies in `run_folder`/bundle. `kernels` says where the native ones are that score it. Raises a
+    `TrainingError`.
     """
     _use_device(config)
     keep_freed_memory()
@@ -36,7 +41,7 @@ def train(config: TrainingConfig, data_folder: Path, run_folder: Path) -> bool:
         monitor.say(f"{num_parameters(trainer.model):,} parameters, {torch.get_num_threads()} threads")
         finished = trainer.run()
         if finished:
-            release(trainer, monitor)
+            release(trainer, monitor, open_kernels(kernels, monitor.say))
     return finished
 
 
