@@ -26,17 +26,21 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="SETTING=VALUE", help="Instead of the recipe's; may be given often."),
     ] = None,
+    show_settings: Annotated[
+        bool, typer.Option("--show-settings", help="Print every setting of the run, checked, and end.")
+    ] = False,
 ) -> None:
     """Train a model from a recipe and write a bundle to RUN/bundle, whose path is printed.
 
     Ctrl-C stops after the current step with exit code 3; the same command resumes, and ends with the same
-    weights. docs/training.md explains every setting of a recipe.
+    weights. docs/training.md leads from two text files to a served model, and explains every setting.
 
     \b
     Examples:
       verto train training/recipes/toy.yaml
       verto train training/recipes/en-de.yaml --data ~/corpora --output runs/en-de
       verto train my.yaml --set max_steps=20000 --set optimizer.warmup_steps=500 --set device=cuda
+      verto train my.yaml --set data.train.0.repeat=2 --show-settings
     """
     try:
         from training.baselines.outcome import SCORES_FILE
@@ -47,6 +51,11 @@ def run(
         typer.echo(f"verto: {error.name} is missing; training needs: pip install 'verto[training]'", err=True)
         raise typer.Exit(2) from error
     config = load_recipe(recipe, settings or ())
+    if show_settings:
+        from training.recipe_text import as_yaml
+
+        typer.echo(as_yaml(config.with_all_settings()), nl=False)
+        return
     folder = output if output is not None else Path("runs") / config.name
     if not train(config, data, folder, _kernels()):
         typer.echo(f"stopped; the same command goes on from {folder}", err=True)

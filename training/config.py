@@ -8,6 +8,7 @@ keeps it equal.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -28,7 +29,8 @@ from training.data_config import (
     TokenizerConfig,
 )
 from training.errors import RecipeError
-from training.recipe_text import explain, nearest, override, read_recipe
+from training.recipe_faults import explain, unknown
+from training.recipe_text import override, read_recipe
 
 # What the network takes from the tokenizer, so that a recipe cannot say it.
 FROM_TOKENIZER = ("source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id")
@@ -111,8 +113,8 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _sections_hold(self) -> TrainingConfig:
-        _refuse_unknown("model", self.model, {field.name for field in fields(ModelConfig)})
-        _refuse_unknown("decoding", self.decoding, {field.name for field in fields(DecodingOptions)})
+        self._refuse_unknown("model", self.model)
+        self._refuse_unknown("decoding", self.decoding)
         size = self.tokenizer.vocab_size
         try:
             network = self.model_config_for(size, size, pad_id=0, eos_id=3, decoder_start_id=2)
@@ -124,6 +126,15 @@ class TrainingConfig(Section):
             raise ValueError(f"decoding.{error}") from error
         self._check_relations(network)
         return self
+
+    @staticmethod
+    def _refuse_unknown(section: str, given: Mapping[str, Any]) -> None:
+        known = known_settings()
+        # What the tokenizer decides is refused with that reason.
+        allowed = {*known[section], *(FROM_TOKENIZER if section == "model" else ())}
+        faults = [unknown(section, str(name), known) for name in given if name not in allowed]
+        if faults:
+            raise ValueError("; ".join(faults))
 
     def _check_relations(self, network: ModelConfig) -> None:
         self._check_vocabulary()
@@ -164,6 +175,13 @@ class TrainingConfig(Section):
         learned = {"tokenizer": {name for name in TokenizerConfig.model_fields if name != "placeholders"}}
         return self.model_dump(mode="json", exclude=learned if self.start_from is not None else None)
 
+    def with_all_settings(self) -> dict[str, Any]:
+        """As `to_dict`, and in `model` and `decoding` what the recipe leaves to its default as well."""
+        size = self.tokenizer.vocab_size
+        network = self.model_config_for(size, size, pad_id=0, eos_id=3, decoder_start_id=2).to_dict()
+        shape = {name: value for name, value in network.items() if name not in FROM_TOKENIZER}
+        return self.to_dict() | {"model": shape, "decoding": self.decoding_options().to_dict()}
+
     def bundle_info(self) -> BundleInfo:
         """What the bundle says of itself. Raises `ConfigError` or `OptionError`."""
         return BundleInfo(
@@ -192,12 +210,6 @@ class TrainingConfig(Section):
         return ModelConfig.from_dict({**self.model, "share_embeddings": shared, **sizes, **special_ids})
 
 
-def _refuse_unknown(section: str, given: Mapping[str, Any], known: set[str]) -> None:
-    for name in given:
-        if name not in known:
-            raise ValueError(f"{section}.{name} is not a known setting{nearest(str(name), known)}")
-
-
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> TrainingConfig:
     """Read and check a recipe, with `section.name=value` overrides put in.
 
@@ -211,7 +223,7 @@ def check_recipe(data: dict[str, Any], origin: str = "recipe") -> TrainingConfig
     try:
         return TrainingConfig.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(f"{origin}: {explain(error, _known_fields(TrainingConfig))}") from error
+        raise RecipeError(f"{origin}: {explain(error, known_settings())}") from error
 
 
 def sections(of: type[BaseModel] = TrainingConfig) -> Iterator[tuple[str, type[BaseModel]]]:
@@ -228,6 +240,12 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in getattr(annotation, "__args__", ()) for model in _models_in(part)]
 
 
-def _known_fields(root: type[BaseModel]) -> set[str]:
-    classes = [root, *(inner for _, inner in sections(root))]
-    return {name for one in classes for name in one.model_fields}
+@functools.cache
+def known_settings() -> dict[str, frozenset[str]]:
+    """The names of every section by its place in a recipe, as `data.train`; the top level is ""."""
+    known = {"": frozenset(TrainingConfig.model_fields)}
+    for place, section in sections():  # one place may hold sections of several kinds
+        known[place] = known.get(place, frozenset()) | section.model_fields.keys()
+    network = {field.name for field in fields(ModelConfig)} - set(FROM_TOKENIZER)
+    decoding = {field.name for field in fields(DecodingOptions)}
+    return known | {"model": frozenset(network), "decoding": frozenset(decoding)}

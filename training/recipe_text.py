@@ -1,19 +1,17 @@
-"""A recipe file as plain values, and what is wrong with it in one line.
+"""A recipe file as plain values, and settings put in from outside.
 
-Knows: YAML and its traps, overrides such as `optimizer.warmup_steps=500`, the wording of faults. Must not
-know: which settings there are.
+Knows: YAML and its traps, overrides such as `optimizer.warmup_steps=500`. Must not know: which settings there
+are.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from training.errors import RecipeError
 
@@ -55,13 +53,17 @@ def as_yaml(settings: dict[str, Any]) -> str:
 
 
 def override(data: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
-    """A copy with each `section.name=value` put in; values are YAML. Raises `RecipeError`."""
+    """A copy with each `section.name=value` put in; values are YAML, entries of lists go by their number.
+
+    Raises `RecipeError` naming the setting.
+    """
     changed = dict(data)
     for setting in settings:
         place, equals, text = setting.partition("=")
-        if not equals or not place.strip():
+        place = place.strip()
+        if not equals or not all(place.split(".")):
             raise RecipeError(f"an override is SETTING=VALUE, got {setting!r}")
-        changed = _put(changed, place.strip().split("."), _parse(place, text))
+        changed = _put(changed, place, place, _parse(place, text))
     return changed
 
 
@@ -72,35 +74,26 @@ def _parse(place: str, text: str) -> Any:
         raise RecipeError(f"{place}: not a YAML value: {text!r}") from error
 
 
-def _put(data: dict[str, Any], place: Sequence[str], value: Any) -> dict[str, Any]:
-    """A copy of nested mappings with one value replaced."""
-    name, *rest = place
+def _put(data: Any, rest: str, place: str, value: Any) -> Any:
+    """A copy of nested mappings and lists with the value at `rest` of `place` replaced."""
     if not rest:
-        return {**data, name: value}
-    inner = data.get(name)
-    return {**data, name: _put(inner if isinstance(inner, dict) else {}, rest, value)}
+        return value
+    name, _, rest_of_it = rest.partition(".")
+    if isinstance(data, list):
+        index = _index(data, name, rest, place)
+        return [*data[:index], _put(data[index], rest_of_it, place, value), *data[index + 1 :]]
+    if data is not None and not isinstance(data, dict):
+        raise RecipeError(f"{place}: {_before(rest, place)} is no section, but {data!r:.80}")
+    section = data or {}
+    return {**section, name: _put(section.get(name), rest_of_it, place, value)}
 
 
-def explain(error: ValidationError, known: Iterable[str]) -> str:
-    """Every fault that pydantic found: place, bound, value; for an unknown setting the nearest known one."""
-    names = list(known)
-    return "; ".join(_explain(dict(problem), names) for problem in error.errors())
+def _index(entries: list[Any], name: str, rest: str, place: str) -> int:
+    if not name.isdecimal() or int(name) >= len(entries):
+        held = f"a list of {len(entries)}, numbered from 0"
+        raise RecipeError(f"{place}: {_before(rest, place)} is {held}; got {name!r}")
+    return int(name)
 
 
-def _explain(problem: dict[str, Any], known: Sequence[str]) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{place} is not a known setting{nearest(str(problem['loc'][-1]), known)}"
-    if problem["type"] == "value_error":  # raised by a check of ours, which names value and bound itself
-        return f"{place}: {problem['ctx']['error']}" if place else str(problem["ctx"]["error"])
-    if problem["type"] == "missing":
-        return f"{place} must be given"
-    # YAML reads the language code `no` as false and the version 1 as a number.
-    hint = " (put it in quotes)" if problem["type"] == "string_type" else ""
-    return f"{place}: {problem['msg']}, got {problem['input']!r:.80}{hint}"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean X?)`, or nothing when no known name is near."""
-    near = difflib.get_close_matches(name, sorted(known), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
+def _before(rest: str, place: str) -> str:
+    return place.removesuffix(rest).rstrip(".")

@@ -65,6 +65,18 @@ def test_settings_and_folders_are_taken_from_the_command_line(
     assert "# tiny 7: en to de" in (here / "there" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
+def test_every_setting_is_shown_and_nothing_is_trained(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verto(["train", "my.yaml", "--set", "max_steps=7", "--show-settings"], monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert {"max_steps: 7", "  beta2: 0.98", "  position_offset: 0"} <= set(shown.splitlines())
+    assert [path.name for path in here.iterdir()] == ["my.yaml"]
+    Path("shown.yaml").write_text(shown, encoding="utf-8")
+    assert verto(["train", "shown.yaml", "--show-settings"], monkeypatch) == 0
+    assert capsys.readouterr().out == shown
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

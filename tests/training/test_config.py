@@ -8,8 +8,17 @@ import pytest
 
 from model.config import ModelConfig
 from tests.training.runs import config, recipe
-from training.config import FROM_TOKENIZER, TrainingConfig, check_recipe, load_recipe, sections
+from training.config import (
+    FROM_TOKENIZER,
+    TrainingConfig,
+    check_recipe,
+    known_settings,
+    load_recipe,
+    sections,
+)
 from training.errors import RecipeError
+from training.recipe_faults import suggestion
+from training.recipe_text import override
 
 RECIPES = Path(__file__).parents[2] / "training" / "recipes"
 
@@ -38,7 +47,17 @@ def test_every_shipped_recipe_holds(path: Path) -> None:
             {"optimizer": {"warmup": 3}},
             "optimizer.warmup is not a known setting (did you mean warmup_steps?)",
         ),
-        ({"data": {"ratio": 3}}, "data.ratio is not a known setting"),
+        ({"data": {"ratio": 3}}, "data.ratio is not a known setting (did you mean max_length_ratio?)"),
+        ({"vocab_size": 3}, "vocab_size is not a known setting (did you mean tokenizer.vocab_size?)"),
+        ({"model": {"vocab": 3}}, "model.vocab is not a known setting (did you mean tokenizer.vocab_size?)"),
+        ({"d_model": 8}, "d_model is not a known setting (did you mean model.d_model?)"),
+        (
+            {"model": {"dmodel": 8, "layers": 2}},
+            "model.dmodel is not a known setting (did you mean d_model?); model.layers is not a known "
+            "setting (did you mean num_decoder_layers or num_encoder_layers?)",
+        ),
+        ({"data": {"augmentation": {"lower": 1}}}, "data.augmentation.lower is not a known setting (did you"),
+        ({"test": [{"tvs": "a", "name": "t"}]}, "test.0.tvs is not a known setting (did you mean tsv?)"),
         (
             {"data": {"train": [{"tvs": "a"}]}},
             "data.train.0.tvs is not a known setting (did you mean tsv?)",
@@ -174,3 +193,53 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_what_the_tokenizer_decides_are_fields_of_the_network() -> None:
     assert set(FROM_TOKENIZER) <= {field.name for field in fields(ModelConfig)}
+
+
+def test_a_fault_in_the_only_entry_of_a_list_is_told_once() -> None:
+    values = recipe()
+    values["data"]["train"] = [{"tvs": "a"}]
+    with pytest.raises(RecipeError) as caught:
+        check_recipe(values)
+    assert str(caught.value) == "recipe: data.train.0.tvs is not a known setting (did you mean tsv?)"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "fault"),
+    [
+        ({"hidden_sise": 3}, "baseline.kind must be given"),
+        (
+            {"kind": "gru", "hidden_sise": 3},
+            "baseline.hidden_sise is not a known setting (did you mean hidden_size?)",
+        ),
+        ({"kind": "gru", "without": []}, "baseline.without is not a known setting"),
+        ({"kind": "gru", "hidden_size": "x"}, "baseline.hidden_size: Input should be a valid integer"),
+    ],
+)
+def test_a_section_of_several_kinds_is_named_as_the_recipe_has_it(
+    baseline: dict[str, Any], fault: str
+) -> None:
+    assert fault_of(baseline=baseline).startswith(fault)
+
+
+def test_a_slip_of_the_hand_in_any_setting_of_any_section_is_understood() -> None:
+    known = known_settings()
+    assert set(known) == {"", "model", "decoding", *(place for place, _ in sections())}
+    missed = [
+        f"{place}.{name}"
+        for place, names in known.items()
+        for name in names
+        if suggestion(place, f"{name}z", known) != f" (did you mean {name}?)"
+    ]
+    assert missed == []
+
+
+@pytest.mark.parametrize("place", sorted(known_settings()))
+def test_every_section_refuses_what_it_does_not_know(place: str) -> None:
+    values = recipe(generate={"kind": "digit-reversal"}, test=[{"tsv": "t", "name": "t"}])
+    for name in ("train", "dev"):
+        values["data"][name] = [{"tsv": "t"}]
+    if place == "baseline":
+        values["baseline"] = {"kind": "gru"}
+    inside = f"{place}.0." if place in {"data.train", "data.dev", "test"} else f"{place}.".lstrip(".")
+    with pytest.raises(RecipeError, match=rf": {inside}zebra is not a known setting"):
+        check_recipe(override(values, [f"{inside}zebra=1"]))

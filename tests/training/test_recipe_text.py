@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import RecipeError
-from training.recipe_text import as_yaml, nearest, override, read_recipe
+from training.recipe_text import as_yaml, override, read_recipe
 
 
 def recipe_file(folder: Path, text: str | bytes) -> Path:
@@ -59,11 +59,38 @@ def test_overrides_reach_into_sections_and_leave_the_original_alone() -> None:
     assert data == {"max_steps": 10, "optimizer": {"beta1": 0.9, "warmup_steps": 5}}
 
 
+def test_an_override_reaches_one_entry_of_a_list() -> None:
+    data = {"train": [{"tsv": "a"}, {"tsv": "b", "repeat": 2}]}
+    changed = override(data, ["train.1.repeat=3", "train.0.tsv=c"])
+    assert changed == {"train": [{"tsv": "c"}, {"tsv": "b", "repeat": 3}]}
+    assert data == {"train": [{"tsv": "a"}, {"tsv": "b", "repeat": 2}]}
+
+
+def test_an_override_fills_a_section_that_is_there_but_empty() -> None:
+    assert override({"model": None}, ["model.norm=pre"]) == {"model": {"norm": "pre"}}
+
+
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ("train.1.tsv=c", "train.1.tsv: train is a list of 1, numbered from 0; got '1'"),
+        ("train.tsv=c", "train.tsv: train is a list of 1, numbered from 0; got 'tsv'"),
+        ("train.-1.tsv=c", "train.-1.tsv: train is a list of 1, numbered from 0; got '-1'"),
+        ("train.0.tsv.x=c", "train.0.tsv.x: train.0.tsv is no section, but 'a'"),
+        ("steps.x=c", "steps.x: steps is no section, but 700"),
+    ],
+)
+def test_an_override_that_leads_nowhere_replaces_nothing(setting: str, fault: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        override({"train": [{"tsv": "a"}], "steps": 700}, [setting])
+    assert str(caught.value) == fault
+
+
 def test_the_later_of_two_overrides_counts() -> None:
     assert override({}, ["seed=1", "seed=2"]) == {"seed": 2}
 
 
-@pytest.mark.parametrize("setting", ["max_steps", "=3", "", "  =1"])
+@pytest.mark.parametrize("setting", ["max_steps", "=3", "", "  =1", "a..b=1", ".=1", "a.=1"])
 def test_an_override_without_name_or_value_is_refused(setting: str) -> None:
     with pytest.raises(RecipeError, match="an override is SETTING=VALUE, got"):
         override({}, [setting])
@@ -77,9 +104,3 @@ def test_an_override_that_is_no_yaml_is_refused() -> None:
 def test_settings_come_back_from_their_yaml(tmp_path: Path) -> None:
     settings = {"name": "x", "rate": 1e-09, "text": "Überschrift: 'a'", "list": [["en", "no"]], "none": None}
     assert read_recipe(recipe_file(tmp_path, as_yaml(settings))) == settings
-
-
-def test_a_near_name_is_suggested_and_a_far_one_is_not() -> None:
-    known = ["warmup_steps", "clip_norm"]
-    assert nearest("warmup_step", known) == " (did you mean warmup_steps?)"
-    assert nearest("zebra", known) == ""
