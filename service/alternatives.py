@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from model.decoding import Hypothesis
 from model.decoding.options import MAX_BEAM_SIZE
 from model.decoding.scoring import normalised_score
+from service.copied_events import fault_in
 from service.demands import Demands
 from service.engine.errors import EngineError
 from service.engine.handle import SegmentEvents
@@ -21,11 +22,14 @@ from service.engine.request import FinishedEvent, SegmentRequest
 from service.engine_events import until_finished
 from service.engine_faults import service_error
 from service.errors import PhrasesNotAvoided
-from service.jobs import Alternative, Candidate, FinishReason
+from service.jobs import Alternative, Candidate
+from service.planning import PlannedSegment
 from service.prefix_healing import one_token_more
+from service.protection import CopiedIds
 from service.registry import Route
-from service.segmentation import Segment
+from service.segment_text import final_text
 from service.signalled_engine import engine_of
+from service.unmasking import shown_pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,13 @@ class Continuations:
     def __init__(
         self,
         route: Route,
-        segment: Segment,
+        plan: PlannedSegment,
         request: SegmentRequest,
         demands: Demands,
         deadline: float,
     ) -> None:
-        self._route, self._segment, self._deadline = route, segment, deadline
+        self._route, self._plan, self._deadline = route, plan, deadline
+        self._copied = None if plan.masked is None else plan.masked.ids
         self._demands = demands.without_prefix()  # whose tokens are all given here
         self._request = replace(request, stream=False, draft=False, want_attention=False)
         self._prefix = request.options.prefix_ids
@@ -79,9 +84,15 @@ class Continuations:
             ),
         )
         async with AsyncExitStack() as stack:
-            finished = await self._last(self._submitted(stack, first, Demands(self._route.model.tokenizer)))
+            events = self._submitted(stack, first, Demands(self._route.model.tokenizer), None)
+            finished = await self._last(events)
         following = [self._next(hypothesis) for hypothesis in finished.hypotheses]
-        return [one for one in following if one.token_ids or may_end][:count]
+        return [one for one in following if (one.token_ids or may_end) and self._may_follow(one)][:count]
+
+    def _may_follow(self, one: _Next) -> bool:
+        """Not what is copied, if it is there already or stands for nothing here."""
+        ids = (*self._prefix, *one.token_ids)
+        return self._copied is None or fault_in(ids, self._copied, is_whole=False) is None
 
     def _next(self, hypothesis: Hypothesis) -> _Next:
         """The end has no log-probability of its own in an answer; but scores of the first round are plain
@@ -99,31 +110,32 @@ class Continuations:
         prefix = (*self._prefix, *one.token_ids)
         options = replace(self._request.options, prefix_ids=prefix, num_hypotheses=1)
         request = replace(self._request, segment_id=f"{self._request.segment_id}/{rank}", options=options)
-        return self._submitted(stack, request, self._demands)
+        return self._submitted(stack, request, self._demands, self._copied)
 
     async def _alternative(self, one: _Next, events: SegmentEvents | None) -> Alternative | None:
         if events is None:
             alpha = self._request.options.length_penalty
             score = normalised_score(one.total, len(self._prefix) + 1, alpha)
-            return self._spelled(one, self._prefix, score, "stop")
+            return self._spelled(one, Hypothesis(self._prefix, (), score, "stop"))
         try:
             best = (await self._last(events)).hypotheses[0]
         except PhrasesNotAvoided:
             return None
-        return self._spelled(one, best.token_ids, best.score, best.finish_reason)
+        return self._spelled(one, best)
 
-    def _spelled(
-        self, one: _Next, token_ids: tuple[int, ...], score: float, reason: FinishReason
-    ) -> Alternative:
-        tokenizer, segment = self._route.model.tokenizer, self._segment
+    def _spelled(self, one: _Next, best: Hypothesis) -> Alternative:
+        tokenizer, segment, mask = self._route.model.tokenizer, self._plan.segment, self._plan.mask
         spell = tokenizer.decode_target_continuation if self._prefix else tokenizer.decode_target
-        (token,) = tokenizer.target_pieces(one.token_ids or [tokenizer.eos_id])
-        text = segment.before + tokenizer.decode_target(token_ids).strip() + segment.after
-        return Alternative(spell(one.token_ids), token, one.log_prob, Candidate(text, score, reason))
+        (token,) = shown_pieces(mask, tokenizer.target_pieces(one.token_ids or [tokenizer.eos_id]))
+        text = segment.before + final_text(tokenizer, mask, best) + segment.after
+        candidate = Candidate(text, best.score, best.finish_reason)
+        return Alternative("".join(shown_pieces(mask, spell(one.token_ids))), token, one.log_prob, candidate)
 
-    def _submitted(self, stack: AsyncExitStack, request: SegmentRequest, demands: Demands) -> SegmentEvents:
+    def _submitted(
+        self, stack: AsyncExitStack, request: SegmentRequest, demands: Demands, copied: CopiedIds | None
+    ) -> SegmentEvents:
         try:
-            events = demands.submit(engine_of(self._route), request)
+            events = demands.submit(engine_of(self._route), request, copied)
         except EngineError as error:
             raise service_error(error) from error
         stack.push_async_callback(events.aclose)

@@ -1,8 +1,10 @@
 """What a request demands of a segment's text beyond what an engine knows, and how it is submitted with that.
 
-    prefix that ends within a word -> HealedEvents -> banned phrases -> VerifiedEvents -> the engine's door
+    prefix that ends within a word  -> HealedEvents
+    what must not change            ->   CopiedEvents
+    banned phrases                  ->     VerifiedEvents -> the engine's door
 
-Knows both of these wrappers and the engine's door; must not know HTTP or what they do.
+Knows these wrappers and the engine's door; must not know HTTP or what they do.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ from dataclasses import dataclass, replace
 
 from model.decoding.options import OptionError
 from model.tokenizer import Tokenizer
+from service.copied_events import CopiedEvents
 from service.engine.errors import EngineError
 from service.engine.handle import EngineHandle, SegmentEvents
 from service.engine.request import SegmentRequest
 from service.phrases import BannedPhrases
 from service.prefix_healing import HealedEvents, whole_words
+from service.protection import CopiedIds
 from service.verified_events import VerifiedEvents
 
 
@@ -41,8 +45,10 @@ class Demands:
         """For a segment whose prefix is given in tokens alone."""
         return replace(self, prefix="")
 
-    def submit(self, engine: EngineHandle, request: SegmentRequest) -> SegmentEvents:
-        """`engine.submit`, with all that is demanded.
+    def submit(
+        self, engine: EngineHandle, request: SegmentRequest, copied: CopiedIds | None = None
+    ) -> SegmentEvents:
+        """`engine.submit`, with all that is demanded; `copied` says what the segment copies.
 
         Raises `Unfit`, and what `EngineHandle.submit` raises.
         """
@@ -54,9 +60,12 @@ class Demands:
                 raise Unfit(error) from error
             return events if self.banned is None else VerifiedEvents(engine, asked, self.banned, events)
 
+        def complete(asked: SegmentRequest) -> SegmentEvents:
+            return verified(asked) if copied is None else CopiedEvents(verified, asked, copied)
+
         held = None
         if self.prefix and request.options.prefix_ids:
             held = whole_words(self.tokenizer, self.prefix)
         if held is None:
-            return verified(request)
-        return HealedEvents(engine, request, self.tokenizer, self.prefix, held, verified)
+            return complete(request)
+        return HealedEvents(engine, request, self.tokenizer, self.prefix, held, complete)

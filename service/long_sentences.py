@@ -5,9 +5,10 @@ Knows token counts through a function it is given, and text; must not know token
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from service.segmentation import Span
+from service.span_sets import cut_by
 
 # From the best place to the worst: behind a clause, between words, between characters.
 _CLAUSE = re.compile(r"(?<=[.;:!?])\s+|(?<=[,\)\]»”–—])\s+|(?<=[、，；：。！？])\s*")
@@ -23,20 +24,27 @@ class IndivisibleError(Exception):
         self.span, self.num_tokens = span, num_tokens
 
 
-def divide(text: str, span: Span, count_tokens: Callable[[str], int], max_tokens: int) -> list[Span]:
+def divide(
+    text: str,
+    span: Span,
+    count_tokens: Callable[[Span], int],
+    max_tokens: int,
+    kept: Sequence[Span] = (),
+) -> list[Span]:
     """Spans in order, each at most `max_tokens` long by `count_tokens`; between them is only white space.
 
-    Halves are kept about equal, since a model does worse on a stump. Raises IndivisibleError.
+    Halves are kept about equal, since a model does worse on a stump. What is `kept` is cut only where nothing
+    else is left to cut. Raises IndivisibleError.
     """
     parts: list[Span] = []
     pending = [span]
     while pending:  # not recursion: a text without a space may need many cuts
         start, end = pending.pop()
-        num_tokens = count_tokens(text[start:end])
+        num_tokens = count_tokens((start, end))
         if num_tokens <= max_tokens:
             parts.append((start, end))
             continue
-        cut = _best_cut(text, start, end)
+        cut = _best_cut(text, start, end, kept)
         if cut is None:
             raise IndivisibleError((start, end), num_tokens)
         # The left half is popped first, so that parts come in reading order.
@@ -44,15 +52,20 @@ def divide(text: str, span: Span, count_tokens: Callable[[str], int], max_tokens
     return parts
 
 
-def _best_cut(text: str, start: int, end: int) -> Span | None:
+def _best_cut(text: str, start: int, end: int, kept: Sequence[Span]) -> Span | None:
     """The gap to cut at: nearest to the middle among the best kind that leaves text on both sides."""
-    for candidates in (_gaps(_CLAUSE, text, start, end), _gaps(_WORD, text, start, end)):
+    for pattern in (_CLAUSE, _WORD):
+        candidates = (gap for gap in _gaps(pattern, text, start, end) if not _cuts(gap, kept))
         cut = _nearest_to_middle(candidates, start, end)
         # A clause mark close to an edge would leave a stump, where a word gap near the middle would not.
         if cut is not None and min(cut[0] - start, end - cut[1]) * 8 >= end - start:
             return cut
     place = _character_gap(text, start, end)
     return None if place is None else (place, place)
+
+
+def _cuts(gap: Span, kept: Sequence[Span]) -> bool:
+    return any(cut_by(place, kept) is not None for place in gap)
 
 
 def _gaps(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[Span]:

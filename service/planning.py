@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from model.decoding.options import DecodingOptions
 from service.demands import Demands
-from service.errors import FieldFault, InvalidRequest, LanguageNotAvailable, RequestTooLarge, SegmentTooLong
+from service.errors import FieldFault, InvalidRequest, LanguageNotAvailable, RequestTooLarge
 from service.jobs import MAX_ATTENTION_TOKENS, TranslationJob
-from service.language_codes import primary
 from service.languages import Detector, best_of, is_served
-from service.long_sentences import IndivisibleError, divide
+from service.masking import Mask
+from service.protection import MaskedSource
 from service.registry import ModelRegistry, Route, require_one_target
 from service.segment_options import (
     banned_phrases,
@@ -21,8 +21,10 @@ from service.segment_options import (
     check_segments,
     checked_options,
     options_of_segment,
+    target_prefix,
 )
-from service.segmentation import Segment, Span, has_letter, sentence_spans, to_segments, trim
+from service.segment_sources import segment_sources
+from service.segmentation import Segment
 
 # A detected language that nobody serves is believed only when the text says enough and the detector is sure;
 # otherwise the likeliest served one is taken, since short texts are often mistaken.
@@ -40,12 +42,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class PlannedSegment:
-    """A segment and its source ids, `</s>` included; no ids where it passes through unchanged. `options` are
-    the text's as they hold for this segment."""
+    """A segment, its source ids and what of it is masked, as in `SegmentSource`. `options` are the text's as
+    they hold for this segment."""
 
     segment: Segment
     source_ids: tuple[int, ...]
     options: DecodingOptions
+    masked: MaskedSource | None = None
+
+    @property
+    def mask(self) -> Mask | None:
+        """What of its text is masked."""
+        return None if self.masked is None else self.masked.mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +102,20 @@ class Planner:
             raise RequestTooLarge("The texts are too long for one request.", faults=[fault])
 
     def _plan_text(self, job: TranslationJob, index: int, routes: Sequence[Route]) -> PlannedText:
-        text = job.texts[index]
         detected = None if job.source is not None else self._detect(job, index, routes)
         if job.source is None:
             source = detected or routes[0].source
             routes = [route for route in routes if route.source == source]
         route = require_one_target(routes)
-        options, banned = checked_options(job, route), banned_phrases(job, route)
+        sources, banned = segment_sources(job, index, route), banned_phrases(job, route)
+        prefix = target_prefix(job, route, sources[0].masked if sources else None)
+        options = checked_options(job, route, prefix)
         segments = tuple(
-            PlannedSegment(segment, source_ids, options_of_segment(options, index, place))
-            for place, (segment, source_ids) in enumerate(plan_segments(job, index, text, route))
+            PlannedSegment(one.segment, one.source_ids, options_of_segment(options, index, place), one.masked)
+            for place, one in enumerate(sources)
         )
         check_segments(job, index, sum(bool(planned.source_ids) for planned in segments))
-        demands = Demands(route.model.tokenizer, job.prefix, banned)
+        demands = Demands(route.model.tokenizer, prefix, banned)
         return PlannedText(route, options, detected, segments, demands)
 
     def _detect(self, job: TranslationJob, index: int, routes: Sequence[Route]) -> str | None:
@@ -132,46 +141,3 @@ def _check_attention(texts: Sequence[PlannedText]) -> None:
     if tokens > MAX_ATTENTION_TOKENS:
         bound = f"free of attention above {MAX_ATTENTION_TOKENS} source tokens in all texts together"
         raise InvalidRequest(f"return must be {bound}.", faults=[FieldFault("return", bound, tokens)])
-
-
-def plan_segments(
-    job: TranslationJob, index: int, text: str, route: Route
-) -> list[tuple[Segment, tuple[int, ...]]]:
-    """A text's segments with their source ids, each short enough for the route's model; a segment that passes
-    through unchanged has no ids. Raises SegmentTooLong."""
-    tokenizer, limit = route.model.tokenizer, route.max_source_length
-    spans = sentence_spans(text, job.split, primary(route.source))
-    encoded = tokenizer.encode_sources([text[start:end] for start, end in spans])
-    pieces: list[tuple[Span, list[int]]] = []
-    for span, source_ids in zip(spans, encoded, strict=True):
-        if len(source_ids) <= limit:
-            pieces.append((span, source_ids))
-        elif job.split == "none":
-            raise _too_long(job, index, limit, len(source_ids))
-        else:
-            pieces += _divided(job, index, span, route)
-    # Of some letters (fillers, for one) the tokenizer leaves nothing but `</s>`: nothing to translate.
-    pieces = [(span, source_ids) for span, source_ids in pieces if len(source_ids) > 1]
-    segments = to_segments(text, [span for span, _ in pieces])
-    if not pieces:
-        return [(segment, ()) for segment in segments]
-    return [(segment, tuple(ids)) for segment, (_, ids) in zip(segments, pieces, strict=True)]
-
-
-def _divided(job: TranslationJob, index: int, span: Span, route: Route) -> list[tuple[Span, list[int]]]:
-    text, tokenizer = job.texts[index], route.model.tokenizer
-    limit = route.max_source_length
-    try:
-        parts = divide(text, span, lambda piece: len(tokenizer.encode_source(piece)), limit)
-    except IndivisibleError as error:
-        raise _too_long(job, index, limit, error.num_tokens) from None
-    # A cut between characters may stand beside a space, which is layout as anywhere else.
-    spans = [trim(text, part) for part in parts if has_letter(text[part[0] : part[1]])]
-    encoded = tokenizer.encode_sources([text[start:end] for start, end in spans])
-    return list(zip(spans, encoded, strict=True))
-
-
-def _too_long(job: TranslationJob, index: int, limit: int, num_tokens: int) -> SegmentTooLong:
-    bound = f"at most {limit} tokens in one piece; split 'sentences' divides longer texts"
-    fault = FieldFault(job.field_of(index), bound, num_tokens)
-    return SegmentTooLong(f"{job.field_of(index)} has more tokens than the model reads.", faults=[fault])

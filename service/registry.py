@@ -14,6 +14,7 @@ from model.directions import Directions, Pair
 from model.language_signals import LanguageSignals, Signal
 from service.errors import FieldFault, InvalidRequest, LanguageNotAvailable, ModelNotFound
 from service.language_codes import match
+from service.protection import Protector
 
 if TYPE_CHECKING:  # annotations only: the engine's package may import torch, and routes must not
     from model.decoding.options import DecodingOptions
@@ -52,7 +53,11 @@ class ServedModel:
 
     signals: LanguageSignals = field(default_factory=LanguageSignals)
 
+    # What knows what the model is not to touch; None where it has not learned to copy.
+    protector: Protector | None = field(init=False)
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "protector", Protector.of(self.tokenizer))
         if not isinstance(self.directions, Directions):
             object.__setattr__(self, "directions", Directions(self.directions))
 

@@ -16,9 +16,12 @@ from model.decoding.options import MAX_PHRASE_TOKENS, DecodingOptions, OptionErr
 from model.tokenizer import Tokenizer
 from service.errors import FieldFault, InvalidRequest
 from service.jobs import TranslationJob
+from service.masking import has_private
 from service.phrases import BannedPhrases, UnwritableError, exact_ids
+from service.protection import MaskedSource
 from service.registry import Route
 from service.token_spans import TokenIds
+from service.unmasking import masked_prefix
 
 # Options that the request has in text, by their names among the decoding options.
 _IN_TEXT = {"prefix_ids": "prefix", "banned_ids": "banned", "required_ids": "required"}
@@ -47,13 +50,25 @@ def check_segments(job: TranslationJob, text_index: int, num_segments: int) -> N
             raise _refused(name, f"left out unless each text is one segment ({where})", getattr(job, name))
 
 
-def checked_options(job: TranslationJob, route: Route) -> DecodingOptions:
+def target_prefix(job: TranslationJob, route: Route, masked: MaskedSource | None) -> str:
+    """The job's prefix as the model writes it, what the first segment copies being `masked` in it. Raises
+    InvalidRequest for characters that would be taken for others, there and in required phrases."""
+    if route.model.protector is None:
+        return job.prefix
+    said = {"prefix": job.prefix, **{f"required[{n}]": phrase for n, phrase in enumerate(job.required)}}
+    for field, text in said.items():
+        if has_private(text):
+            raise _refused(field, "free of private characters (U+E000 to U+F8FF)", text)
+    return job.prefix if masked is None else masked_prefix(masked.mask, job.prefix)
+
+
+def checked_options(job: TranslationJob, route: Route, prefix: str) -> DecodingOptions:
     """The job's options over the model's defaults, what is said in text included, as for a text's first
-    segment. Raises InvalidRequest naming field, bound and value."""
+    segment, which begins with `prefix`. Raises InvalidRequest naming field, bound and value."""
     tokenizer = route.model.tokenizer
     given: dict[str, Any] = dict(job.options)
-    if job.prefix:
-        given["prefix_ids"] = _exact(tokenizer, "prefix", job.prefix)
+    if prefix:
+        given["prefix_ids"] = _exact(tokenizer, "prefix", prefix)
     if job.required:
         given["required_ids"] = _required(tokenizer, job.required)
     try:

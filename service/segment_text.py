@@ -1,15 +1,19 @@
 """What a stream shows of one segment: token events become text that is added, and in a draft also taken back.
 
-Knows tokens and tokenizers; must not know the engine's door, layout or HTTP.
+Knows tokens, tokenizers and masks; must not know the engine's door, layout or HTTP.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from model.decoding.strategy import Hypothesis
 from model.tokenizer import Tokenizer
 from service.detokenizer import detokenizer_of
 from service.engine.request import DraftEvent, FinishedEvent, TokensEvent
+from service.jobs import FinishReason
+from service.masking import Mask
+from service.unmasking import Unmasking, restored
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +28,12 @@ class SegmentText:
     """`text` is what has been shown; after the `FinishedEvent` it is the best hypothesis's text, trimmed.
 
     White space at the edges is never shown: it would come on top of the layout, which is kept as it was.
+    What was masked in the segment by `mask` is put back as soon as its character comes.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, mask: Mask | None = None) -> None:
+        self._tokenizer, self._mask = tokenizer, mask
+        self._unmasking = None if mask is None else Unmasking(mask)
         self._detokenizer = detokenizer_of(tokenizer)
         self._token_ids: list[int] = []
         self._is_draft = False
@@ -37,15 +43,16 @@ class SegmentText:
         """What this event changes. Certain tokens only add."""
         if isinstance(event, DraftEvent):
             self._is_draft = True
-            return self._replace(detokenizer_of(self._tokenizer).push(event.token_ids).lstrip())
+            draft = detokenizer_of(self._tokenizer).push(event.token_ids).lstrip()
+            return self._replace(restored(self._mask, draft, is_complete=False))
         if self._is_draft:
             if isinstance(event, TokensEvent):
                 raise RuntimeError("the engine streamed certain tokens in a draft")
-            return self._replace(self._tokenizer.decode_target(event.hypotheses[0].token_ids).strip())
+            return self._replace(final_text(self._tokenizer, self._mask, event.hypotheses[0]))
         if isinstance(event, TokensEvent):
             self._token_ids += event.token_ids
             return self._add(self._detokenizer.push(event.token_ids))
-        return self._add(self._rest(event).rstrip())
+        return self._add(self._rest(event).rstrip(), event.hypotheses[0].finish_reason)
 
     def _rest(self, event: FinishedEvent) -> str:
         best = event.hypotheses[0].token_ids
@@ -54,9 +61,12 @@ class SegmentText:
             raise RuntimeError("the engine streamed tokens that its answer does not begin with")
         return self._detokenizer.push(best[seen:]) + self._detokenizer.finish()
 
-    def _add(self, new: str) -> Change:
+    def _add(self, new: str, ended_by: FinishReason | None = None) -> Change:
         if not self.text:
             new = new.lstrip()
+        if self._unmasking is not None:
+            new = self._unmasking.push(new)
+            new += self._unmasking.finish() if ended_by == "stop" else ""
         self.text += new
         return Change(0, new)
 
@@ -65,6 +75,12 @@ class SegmentText:
         change = Change(len(self.text) - kept, wanted[kept:])
         self.text = wanted
         return change
+
+
+def final_text(tokenizer: Tokenizer, mask: Mask | None, hypothesis: Hypothesis) -> str:
+    """The text of a finished hypothesis. One that a limit has cut may lack what stands further on."""
+    text = tokenizer.decode_target(hypothesis.token_ids).strip()
+    return restored(mask, text, is_complete=hypothesis.finish_reason == "stop")
 
 
 def _common_length(one: str, other: str) -> int:

@@ -33,7 +33,8 @@ from service.jobs import (
 )
 from service.planning import PlannedSegment, PlannedText
 from service.registry import Route, ServedModel
-from service.segment_text import SegmentText
+from service.segment_text import SegmentText, final_text
+from service.unmasking import shown_pieces
 from service.word_alignment import attention_map, word_pairs
 
 _UNCHANGED = SegmentHypothesis("", None, "stop")
@@ -59,6 +60,10 @@ class RunningSegment:
     events: SegmentEvents | None
     request: SegmentRequest | None = None  # what `events` answer
     is_finished: bool = False
+
+
+def _text_of(running: RunningSegment, hypothesis: Hypothesis) -> str:
+    return final_text(running.route.model.tokenizer, running.plan.mask, hypothesis)
 
 
 @dataclass(slots=True)
@@ -168,9 +173,7 @@ class RunningTranslation:
         (running,) = (one for one in self._segments if one.request is not None)
         assert running.request is not None
         demands = self.texts[running.text_index].demands
-        continuations = Continuations(
-            running.route, running.plan.segment, running.request, demands, self._deadline
-        )
+        continuations = Continuations(running.route, running.plan, running.request, demands, self._deadline)
         return await continuations.likeliest(self._job.alternatives)
 
     async def _whole(self, running: RunningSegment) -> SegmentResult:
@@ -178,8 +181,7 @@ class RunningTranslation:
         if running.events is None:
             return self._unchanged(running)
         event = await finished(running.events, self._deadline)
-        best = running.route.model.tokenizer.decode_target(event.hypotheses[0].token_ids)
-        return self._finished(running, event, best.strip())
+        return self._finished(running, event, _text_of(running, event.hypotheses[0]))
 
     async def _segment_events(
         self, running: RunningSegment
@@ -190,7 +192,7 @@ class RunningTranslation:
             yield Delta(*place, segment.before)
         result = self._unchanged(running)
         if running.events is not None:
-            shown = SegmentText(running.route.model.tokenizer)
+            shown = SegmentText(running.route.model.tokenizer, running.plan.mask)
             async with aclosing(until_finished(running.events, self._deadline)) as events:
                 async for event in events:
                     change = shown.take(event)
@@ -214,11 +216,9 @@ class RunningTranslation:
         self._progress.queue_seconds.append(timings.queue_seconds)
         self._progress.first_token_seconds.append(timings.first_token_seconds)
         self._observer.segment_finished(running.route.pair, best, timings)
-        tokenizer = running.route.model.tokenizer
-        others = event.hypotheses[1:]
-        texts = [best_text, *(tokenizer.decode_target(other.token_ids).strip() for other in others)]
+        texts = [best_text, *(_text_of(running, other) for other in event.hypotheses[1:])]
         hypotheses = [
-            self._hypothesis(running.route, hypothesis, text)
+            self._hypothesis(running, hypothesis, text)
             for hypothesis, text in zip(event.hypotheses, texts, strict=True)
         ]
         result = SegmentResult(running.text_index, running.segment_index, segment, tuple(hypotheses))
@@ -229,20 +229,21 @@ class RunningTranslation:
     ) -> SegmentResult:
         if event.attention is None:
             return result
-        model, best = running.route.model, event.hypotheses[0].token_ids
+        model, best, mask = running.route.model, event.hypotheses[0].token_ids, running.plan.mask
         if self._job.want_alignment:
             source = result.segment.source
-            pairs = word_pairs(model.tokenizer, source, best, event.attention, model.alignment_layer)
+            pairs = word_pairs(model.tokenizer, source, best, event.attention, model.alignment_layer, mask)
             result = replace(result, word_pairs=pairs)
         if self._job.want_attention:
             source_ids = running.plan.source_ids
-            weights = attention_map(model.tokenizer, source_ids, best, event.attention)
+            weights = attention_map(model.tokenizer, source_ids, best, event.attention, mask)
             result = replace(result, attention=weights)
         return result
 
-    def _hypothesis(self, route: Route, hypothesis: Hypothesis, text: str) -> SegmentHypothesis:
+    def _hypothesis(self, running: RunningSegment, hypothesis: Hypothesis, text: str) -> SegmentHypothesis:
         tokens: tuple[ScoredToken, ...] = ()
         if self._job.want_tokens:
-            pieces = route.model.tokenizer.target_pieces(hypothesis.token_ids)
-            tokens = tuple(map(ScoredToken, pieces, hypothesis.token_log_probs))
+            pieces = running.route.model.tokenizer.target_pieces(hypothesis.token_ids)
+            shown = shown_pieces(running.plan.mask, pieces)
+            tokens = tuple(map(ScoredToken, shown, hypothesis.token_log_probs))
         return SegmentHypothesis(text, hypothesis.score, hypothesis.finish_reason, tokens)

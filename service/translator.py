@@ -169,7 +169,9 @@ class Translator:
             deadline=deadline,
         )
         segment.request = request
-        segment.events = text.demands.submit(engine_of(segment.route), request)
+        masked = segment.plan.masked
+        copied = None if masked is None else masked.ids
+        segment.events = text.demands.submit(engine_of(segment.route), request, copied)
 
 
 def _possible_models(routes: Sequence[Route]) -> list[ServedModel]:

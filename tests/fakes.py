@@ -36,6 +36,7 @@ class CharacterTokenizer:
     """One token for each character; `</s>` is 3."""
 
     pad_id, unk_id, bos_id, eos_id = 0, 1, 2, EOS
+    placeholders: tuple[str, ...] = ()
     is_contextual = False
 
     def encode_source(self, text: str) -> list[int]:

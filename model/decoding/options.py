@@ -164,9 +164,16 @@ class DecodingOptions:
 
     def _check_required(self) -> None:
         """What is required is written whatever the model thinks, so no other rule may forbid it."""
-        for name in ("no_repeat_ngram_size", "banned_ids", "diversity_penalty"):
+        for name in ("no_repeat_ngram_size", "diversity_penalty"):
             if getattr(self, name):
                 raise OptionError(name, "left out with required phrases", getattr(self, name))
+        # A ban bars the last token of its sequence, so it can only be in the way of what has that token.
+        required = {token_id for phrase in self.required_ids for token_id in phrase}
+        barred = [sequence for sequence in self.banned_ids if sequence[-1] in required]
+        if barred:
+            raise OptionError(
+                "banned_ids", "of sequences that end with no token of a required phrase", barred[0]
+            )
 
     def _check_strategy(self) -> None:
         defaults = _defaults()

@@ -179,7 +179,7 @@ def test_finished_wanted_is_the_patient_beam_and_enough_to_answer(
         ({"banned_ids": [[4, "a"]]}, "banned_ids", "a"),
         ({"required_ids": [[4]] * 9}, "required_ids", 9),
         ({"required_ids": [4]}, "required_ids", 4),
-        ({"required_ids": [[4]], "banned_ids": [[5]]}, "banned_ids", ((5,),)),
+        ({"required_ids": [[4, 6]], "banned_ids": [[5], [5, 4]]}, "banned_ids", (5, 4)),
         ({"required_ids": [[4]], "no_repeat_ngram_size": 2}, "no_repeat_ngram_size", 2),
         ({"required_ids": [[4]], "diversity_groups": 2, "diversity_penalty": 1.0}, "diversity_penalty", 1.0),
     ],

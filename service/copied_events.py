@@ -1,0 +1,151 @@
+"""Events of a segment whose translation has each masked span once: decoded, looked at, if need be again.
+
+    decode -> is a span lost, doubled or made up? -- no --> its events
+                 ^             | yes
+                 +-- behind what has been told: what was lost is required, what must not come is banned
+
+A stream goes on from what it has told, which is right so far: nothing is told of what follows the first
+fault. After a few rounds the last answer stands, and unmasking.py mends its text. Knows the engine's door and
+token ids; must not know text or HTTP.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from model.decoding.options import MAX_REQUIRED_PHRASES, SAMPLE_ONLY, DecodingOptions, OptionError
+from service.engine.errors import EngineError
+from service.engine.handle import SegmentEvents
+from service.engine.request import Event, FinishedEvent, SegmentRequest, TokensEvent
+from service.protection import CopiedIds
+from service.token_spans import TokenIds
+
+MAX_ROUNDS = 4
+_DEFAULTS = {one.name: one.default for one in fields(DecodingOptions)}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first token that must not be there, and its place; or the end, where something is missing."""
+
+    place: int
+    is_loss: bool
+
+
+def fault_in(token_ids: Sequence[int], copied: CopiedIds, *, is_whole: bool) -> Fault | None:
+    """What is wrong with a translation, or with the beginning of one."""
+    if not copied.wanted and copied.every.isdisjoint(token_ids):
+        return None
+    open_ones = set(copied.wanted)
+    for place, token_id in enumerate(token_ids):
+        if token_id in open_ones:
+            open_ones.remove(token_id)
+        elif token_id in copied.every:
+            return Fault(place, is_loss=False)
+    return Fault(len(token_ids), is_loss=True) if is_whole and open_ones else None
+
+
+def guarded(
+    options: DecodingOptions, prefix: TokenIds, copied: CopiedIds, best: TokenIds, *, requires: bool
+) -> DecodingOptions:
+    """Options under which nothing is written behind `prefix` that must not be, and what is missing there is,
+    if it `requires` that: by beam search, since others cannot. `best` was written without.
+
+    Raises OptionError where the options forbid it.
+    """
+    # So many may be required at a time; what has come by itself will come again.
+    missing = sorted(copied.wanted.difference(prefix), key=lambda token_id: (token_id in best, token_id))
+    banned = tuple((token_id,) for token_id in sorted(copied.every.difference(missing)))
+    changes: dict[str, Any] = {"prefix_ids": prefix, "banned_ids": _united(options.banned_ids, banned)}
+    if requires:
+        changes["required_ids"] = tuple((token_id,) for token_id in missing[:MAX_REQUIRED_PHRASES])
+        changes |= _as_beam(options)
+    return replace(options, **changes)
+
+
+def _united(one: tuple[TokenIds, ...], other: tuple[TokenIds, ...]) -> tuple[TokenIds, ...]:
+    return tuple(dict.fromkeys((*one, *other)))
+
+
+def _as_beam(options: DecodingOptions) -> dict[str, Any]:
+    unfit = ("diversity_groups", "diversity_penalty")
+    if options.strategy == "beam":
+        return {name: _DEFAULTS[name] for name in unfit}
+    return {"strategy": "beam", **{name: _DEFAULTS[name] for name in SAMPLE_ONLY}}
+
+
+class CopiedEvents:
+    """`submit` submits a round to the engine, whatever else is demanded of it."""
+
+    def __init__(
+        self, submit: Callable[[SegmentRequest], SegmentEvents], request: SegmentRequest, copied: CopiedIds
+    ) -> None:
+        """Raises what `EngineHandle.submit` raises."""
+        self._submit, self._request, self._copied = submit, request, copied
+        self._events = submit(request)
+        self._told: list[int] = []  # tokens, all of them right
+        self._num_seen = 0  # tokens of this round
+        self._is_faulty = False  # what this round goes on to tell is not told
+        self._num_rounds, self._seconds = 1, 0.0
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            event = await anext(self._events)
+            if isinstance(event, TokensEvent):
+                if new := self._right(event.token_ids):
+                    return TokensEvent(new)
+            elif not isinstance(event, FinishedEvent) or not self._again(event):
+                return self._timed(event)
+
+    async def aclose(self) -> None:
+        await self._events.aclose()
+
+    def _right(self, token_ids: TokenIds) -> TokenIds:
+        """What of these next tokens can be told."""
+        known = len(self._told) - self._num_seen
+        self._num_seen += len(token_ids)
+        if self._is_faulty or known >= len(token_ids):
+            return ()
+        new = token_ids[max(0, known) :]
+        if (fault := fault_in([*self._told, *new], self._copied, is_whole=False)) is not None:
+            self._is_faulty = True
+            new = new[: fault.place - len(self._told)]
+        self._told += new
+        return new
+
+    def _again(self, event: FinishedEvent) -> bool:
+        """Whether another round has begun, since the answer is faulty and there may be a better one."""
+        best = event.hypotheses[0].token_ids
+        fault = fault_in(best, self._copied, is_whole=True)
+        if fault is None or self._num_rounds == MAX_ROUNDS:
+            return False
+        try:
+            request = replace(self._request, options=self._next_options(best, fault))
+            self._events = self._submit(request)
+        except (OptionError, EngineError):
+            return False
+        self._request = request
+        self._num_rounds += 1
+        self._seconds += event.timings.total_seconds
+        self._num_seen, self._is_faulty = 0, False
+        return True
+
+    def _next_options(self, best: TokenIds, fault: Fault) -> DecodingOptions:
+        options = self._request.options
+        prefix = tuple(self._told) or options.prefix_ids
+        if not fault.is_loss:
+            # What is right up to there stays: where something is doubled, its first place may be the better.
+            prefix = best[: fault.place] if fault.place > len(prefix) else prefix
+        requires = fault.is_loss or options.strategy == "beam"
+        return guarded(options, prefix, self._copied, best, requires=requires)
+
+    def _timed(self, event: Event) -> Event:
+        """With the time of all rounds together, since the segment was asked for once."""
+        if isinstance(event, FinishedEvent) and self._seconds:
+            return replace(event, timings=event.timings.later(self._seconds))
+        return event

@@ -1,0 +1,153 @@
+"""Finds in a text what no translation may change: addresses, code, numbers, emoji.
+
+Knows text only; must not know tokenizers or models (masking.py knows which characters a model lacks).
+
+    Write to ann@example.org, {name}: 1,250 files are in /var/tmp 🎉
+             ^^^^^^^^^^^^^^^  ^^^^^^  ^^^^^              ^^^^^^^^ ^^
+
+What is found is copied, so nothing may be found that a reader would translate: "3rd", "1990s", "and/or" and
+"e.g." are words. Spans are in code points, disjoint and in order; none begins or ends with white space.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from service.segmentation import Span
+
+# Where none of these stands, nothing can be found: most sentences are read no further.
+_SIGN = re.compile(r"[\d@{}<>%$&\\/`_#~=*+:;\[\]]|[a-z][A-Z]|\.[a-z]|--|www|\(\)|[^\x00-\u024f\u2010-\u2027]")
+
+_PRIVATE = r"[\ue000-\uf8ff]+"
+
+# What ends an address stands behind it, not in it: see `_without_closing`.
+_URL = r"""
+    (?:[a-z][a-z0-9+.\-]{1,15}://|mailto:|www\.)[^\s<>"'“”„«»‘’]+
+  | (?<![\w@.\-/])(?:[a-z0-9][a-z0-9\-]*\.)+(?:com|org|net|edu|gov|io|dev|info|eu|de|fr|ch|at|uk|nl|it|es|pl)
+    (?![\w\-]|\.\w)(?:[:/][^\s<>"'“”„«»‘’]*)?
+"""
+_MAIL = r"(?<![\w.+%\-])[\w.+%\-]{1,64}@[\w\-]+(?:\.[\w\-]+)+"
+_HANDLE = r"(?<![\w@])@[a-z_]\w+ | (?<![\w\#&])\#[a-z_]\w+"
+
+_TEMPLATE = r"""
+    \{\{(?:(?!\}\}|\n|\t).){1,100}\}\}          # {{ x }}
+  | \{%(?:(?!%\}|\n|\t).){1,100}%\}             # {% x %}
+  | [$%\#]\{[^{}\n\t]{1,100}\}                  # ${x}, %{x}, #{x}
+  | \{[^\s{}]{0,60}\}                           # {name}, {0:.2f}, {}
+  | %\(\w+\)[\-+0\#]*\d*(?:\.\d+)?[a-z]         # %(name)s
+  | (?<![\d%])%[\-+0\#]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?[diouxefgcsp@](?![a-z0-9])
+  | %\d+\$[\-+0\#]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?[diouxefgcsp@]
+  | \$[a-z_]\w+                                 # $HOME
+"""
+_TAG = r"""
+    </?[a-z][\w:.\-]*(?:\s+[\w:.\-]+\s*=\s*(?:"[^"<>\n]*"|'[^'<>\n]*'|[^\s"'<>]+))*\s*/?>
+  | <!--(?:(?!-->|\n).){0,300}-->
+  | &(?:[a-z][a-z0-9]{1,10}|\#\d{1,7}|\#x[0-9a-f]{1,6});
+"""
+_CODE = r"""
+    `[^`\s](?:[^`\n\t]{0,98}[^`\s])?`           # `quoted`
+  | (?<![\w\-])--[a-z][\w\-]*(?:=[^\s"'<>]+)?   # --option
+  | (?<![\w.])[a-z_]\w*(?:\.\w+)*\(\)           # call()
+  | \\[ntr0"'\\](?![a-z])                       # \n
+"""
+_ENDING = (
+    r"(?:txt|py|js|ts|json|ya?ml|xml|html?|css|pdf|png|jpe?g|gif|svg|csv|tsv|md|rst|docx?|xlsx?|pptx?|od[tsp]"
+    r"|zip|tar|gz|tgz|iso|img|deb|rpm|exe|dll|so|sh|bat|conf|cfg|ini|log|cpp|java|rs|mp[34]|wav)"
+)
+_PATH = rf"""
+    (?<![\w:/.~<])(?:~|\.{{1,2}})?/[\w.+@\-]+(?:/[\w.+@\-]+)*/?
+  | (?<![\w])[a-z]:\\[^\s"'<>|]+
+  | (?<![\w./\-])[\w\-]+(?:[./][\w\-]+)*\.{_ENDING}(?![\w\-]|\.\w)
+"""
+_NAME = r"""
+    (?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)
+  | (?<!\w)(?:[0-9a-f]{2}:){3,7}[0-9a-f]{2}(?!\w)
+  | (?<!\w)0x[0-9a-f]+(?!\w)
+  | (?<!\w)(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?!\w)
+  | (?<!\w)_*[^\W_]+(?:_+[^\W_]+)+_*(?!\w)      # snake_case
+  | (?<!\w)(?-i:[a-z]+(?:[A-Z][a-z0-9]*)+)(?!\w)   # camelCase, iPhone
+  | (?<!\w)(?:v\d+(?:\.\d+)+|\d+(?:\.\d+)+-?(?:alpha|beta|rc|dev)\.?\d*)(?!\w)
+  | (?<!\w)(?=\w*\d)(?-i:[A-Za-z])\w*(?!\w)     # A380, MP3
+"""
+_UNIT = r"(?:[kcmµ]?m|[kmµ]?g|[mc]?l|[kMGT]i?B|[kMG]?Hz|[kMG]?W|[kM]?V|px|pt|dpi|h|min|ms|kWh|mph|fps)"
+_NUMBER = rf"""
+    (?<![\w.,+])\+\d{{1,3}}(?:[ \u00a0\-/.]?\(?\d{{1,5}}\)?){{2,6}}(?!\w)              # telephone
+  | (?<![\w.,])\d{{1,3}}(?:[ \u00a0\u202f]\d{{3}})+(?:[.,]\d+)?(?!\w)
+  | (?<![\w.,])[+\-−]?\d+(?:[.,:/'’\-–][ ]?(?<![ ])\d+)+(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
+  | (?<![\w.,])[+\-−]?\d{{3,}}(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
+"""
+_PICTURE = (
+    "(?:[\U0001f1e6-\U0001f1ff]{2}"  # a flag
+    "|[0-9\\#*]\ufe0f?\u20e3"  # a keycap
+    "|[\U0001f000-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2300-\u23ff\u203c\u2049\u3030\u303d\u3297\u3299]"
+    "[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*)"
+)
+_EMOJI = rf"{_PICTURE}(?:\u200d?{_PICTURE})*"
+_FACE = r"(?<!\S)[:;=]['’]?-?[()\[\]dpo|/\\](?!\S) | (?<!\S)<3(?!\S)"
+
+_KINDS = (_PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _EMOJI, _PATH, _HANDLE, _NAME, _NUMBER, _FACE)
+_ANY = re.compile("|".join(f"(?:{kind})" for kind in _KINDS), re.IGNORECASE | re.VERBOSE)
+_OPENERS = {")": "(", "]": "[", "}": "{"}
+
+
+def protected_spans(text: str) -> list[Span]:
+    """Where it stands what must not change; two that touch are one span."""
+    if _SIGN.search(text) is None:
+        return []
+    return joined(_found(text))
+
+
+def joined(spans: Iterable[Span]) -> list[Span]:
+    """Spans in order, those that touch made one."""
+    result: list[Span] = []
+    for start, end in spans:
+        if result and result[-1][1] == start:
+            result[-1] = (result[-1][0], end)
+        else:
+            result.append((start, end))
+    return result
+
+
+def _found(text: str) -> Iterator[Span]:
+    """Only words with a sign in them are looked at closely: it takes a microsecond for each character."""
+    place = 0
+    for sign in _SIGN.finditer(text):
+        if sign.start() < place:
+            continue
+        start, end = _word_around(text, sign.start(), place)
+        place = end
+        while start < end:
+            if (match := _ANY.match(text, start)) is None:
+                start += 1
+                continue
+            start = _without_closing(text, *match.span())
+            place = max(place, start)
+            yield match.start(), start
+
+
+def _word_around(text: str, place: int, first: int) -> Span:
+    """What stands there between white space, no further back than `first`."""
+    start, end = place, place
+    while start > first and not text[start - 1].isspace():
+        start -= 1
+    while end < len(text) and not text[end].isspace():
+        end += 1
+    return start, end
+
+
+def _without_closing(text: str, start: int, end: int) -> int:
+    """The end of an address or a path without the marks of the sentence that it stands in."""
+    if end - start < 4 or text[end - 1] not in ".,;:!?)]}" or not _may_run_on(text, start):
+        return end
+    while end - start > 1:
+        last = text[end - 1]
+        opener = _OPENERS.get(last)
+        is_own = opener is not None and text.count(opener, start, end) >= text.count(last, start, end)
+        if last not in ".,;:!?)]}" or is_own:
+            break
+        end -= 1
+    return end
+
+
+def _may_run_on(text: str, start: int) -> bool:
+    """What is written up to the next white space; all else has an end of its own."""
+    return text[start] not in "{<`%$&:;=\\" and not text[start].isspace()

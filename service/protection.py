@@ -1,0 +1,124 @@
+"""What a model is not to touch, and how it is told so: made once for each model that has learned to copy.
+
+Knows a tokenizer's placeholders, what its source side can spell, and masks; must not know the engine or HTTP.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from service.masking import Mask, has_private, is_word, mask
+from service.protected_spans import joined
+from service.segmentation import Span
+from service.unicode_words import clusters, words_with_marks
+
+if TYPE_CHECKING:  # annotations only: routes import this package before torch is there
+    from model.tokenizer import Tokenizer
+
+MAX_REMEMBERED = 20_000  # characters of which is known whether the model has them
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+# Marks that a model is to write in its own language's way, whether or not it has seen these.
+_TYPOGRAPHY = frozenset("‐‑‒–—―‘’‚“”„…‹›«»·")
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedIds:
+    """Target ids: those that a segment's translation has once each, and all that stand for something."""
+
+    wanted: frozenset[int]
+    every: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedSource:
+    """A segment as the model reads it, and the ids of what it is to copy."""
+
+    mask: Mask
+    ids: CopiedIds
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request says of the translation: a `prefix` of the first segment's, and `phrases` that it must
+    or must not have, which are the model's own business wherever they stand."""
+
+    prefix: str = ""
+    phrases: tuple[str, ...] = ()
+
+    def concerns(self, text: str) -> bool:
+        """Whether a span with this text must be left to the model: part of it is in a phrase, or the prefix
+        ends within it."""
+        folded = text.casefold()
+        if any(one.casefold() in folded or folded in one.casefold() for one in self.phrases):
+            return True
+        lengths = range(1, min(len(text), len(self.prefix) + 1))
+        return any(self._ends_with(text[:length]) for length in lengths)
+
+    def _ends_with(self, beginning: str) -> bool:
+        before = self.prefix[: len(self.prefix) - len(beginning)]
+        return self.prefix.endswith(beginning) and not is_word(before[-1:])
+
+
+ANY_TARGET = Target()
+
+
+class Protector:
+    """For one tokenizer. Safe to use in several threads."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.symbols = tokenizer.placeholders
+        self._tokenizer = tokenizer
+        self._id_of = {symbol: tokenizer.placeholder_id(symbol) for symbol in self.symbols}
+        self._every = frozenset(self._id_of.values())
+        self._is_known: dict[str, bool] = {}
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> Protector | None:
+        """None where the model has not learned to copy."""
+        return cls(tokenizer) if tokenizer.placeholders else None
+
+    def masked(self, source: str, spans: Sequence[Span], target: Target = ANY_TARGET) -> MaskedSource | None:
+        """The segment with these spans masked, and what the model cannot spell. None: it cannot be given to
+        the model."""
+        spans = sorted([*spans, *self._unknown(source, spans)])
+        left = [s for s in joined(spans) if has_private(t := source[slice(*s)]) or not target.concerns(t)]
+        masked = mask(source, left, self.symbols)
+        if masked is None:
+            return None
+        wanted = frozenset(self._id_of[copy.symbol] for copy in masked.copies)
+        return MaskedSource(masked, CopiedIds(wanted, self._every))
+
+    def _unknown(self, source: str, spans: Sequence[Span]) -> Iterator[Span]:
+        """Words and marks that the model could only spell in bytes; where no known word stands between them,
+        they are one span."""
+        if source.isascii() or all(map(self._knows, _NOT_ASCII.findall(source))):
+            return
+        starts = [0, *(end for _, end in spans)]
+        ends = [*(start for start, _ in spans), len(source)]
+        for start, end in zip(starts, ends, strict=True):
+            yield from self._unknown_between(source, start, end)
+
+    def _unknown_between(self, source: str, start: int, end: int) -> Iterator[Span]:
+        found: Span | None = None
+        for word in words_with_marks(source, start, end):
+            text = source[slice(*word)]
+            if not all(map(self._knows, clusters(text))):
+                found = word if found is None else (found[0], word[1])
+            elif found is not None and is_word(text[0]):
+                yield found
+                found = None
+        if found is not None:
+            yield found
+
+    def _knows(self, cluster: str) -> bool:
+        if cluster.isascii() or cluster in _TYPOGRAPHY:
+            return True
+        known = self._is_known.get(cluster)
+        if known is None:
+            known = self._tokenizer.knows_source(cluster)
+            if len(self._is_known) < MAX_REMEMBERED:
+                self._is_known[cluster] = known
+        return known
