@@ -5,8 +5,8 @@
                  +-- behind what has been told: what was lost is required, what must not come is banned
 
 A stream goes on from what it has told, which is right so far: nothing is told of what follows the first
-fault. After a few rounds the last answer stands, and unmasking.py mends its text. Knows the engine's door and
-token ids; must not know text or HTTP.
+fault. Whoever asks for no stream gets the same answer. After a few rounds the last answer stands, and
+unmasking.py mends its text. Knows the engine's door and token ids; must not know text or HTTP.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from service.engine.request import Event, FinishedEvent, SegmentRequest, TokensE
 from service.protection import CopiedIds
 from service.token_spans import TokenIds
 
-MAX_ROUNDS = 4
+MAX_ROUNDS = 4  # after the first
 _DEFAULTS = {one.name: one.default for one in fields(DecodingOptions)}
 
 
@@ -85,9 +85,10 @@ class CopiedEvents:
         """Raises what `EngineHandle.submit` raises."""
         self._submit, self._request, self._copied = submit, request, copied
         self._events = submit(request)
-        self._told: list[int] = []  # tokens, all of them right
-        self._num_seen = 0  # tokens of this round
-        self._is_faulty = False  # what this round goes on to tell is not told
+        self._right: list[int] = []  # tokens streamed in this round up to its first fault
+        self._is_faulty = False
+        self._num_told = 0  # of the right ones
+        self._is_silent = False  # a round of which only what it would tell is wanted
         self._num_rounds, self._seconds = 1, 0.0
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -97,55 +98,70 @@ class CopiedEvents:
         while True:
             event = await anext(self._events)
             if isinstance(event, TokensEvent):
-                if new := self._right(event.token_ids):
+                new = self._told(event.token_ids)
+                if new and not self._is_silent:
                     return TokensEvent(new)
-            elif not isinstance(event, FinishedEvent) or not self._again(event):
-                return self._timed(event)
+            elif isinstance(event, FinishedEvent):
+                if not self._again(event):
+                    return replace(event, timings=event.timings.later(self._seconds))
+            else:
+                return event
 
     async def aclose(self) -> None:
         await self._events.aclose()
 
-    def _right(self, token_ids: TokenIds) -> TokenIds:
-        """What of these next tokens can be told."""
-        known = len(self._told) - self._num_seen
-        self._num_seen += len(token_ids)
-        if self._is_faulty or known >= len(token_ids):
-            return ()
-        new = token_ids[max(0, known) :]
-        if (fault := fault_in([*self._told, *new], self._copied, is_whole=False)) is not None:
-            self._is_faulty = True
-            new = new[: fault.place - len(self._told)]
-        self._told += new
-        return new
+    def _told(self, token_ids: TokenIds) -> TokenIds:
+        """What can be told now that these tokens have come. Where something is to be copied the newest waits:
+        behind a final stop it would be too late for what is lost."""
+        if not self._is_faulty:
+            self._right += token_ids
+            fault = fault_in(self._right, self._copied, is_whole=False)
+            if fault is not None:
+                self._is_faulty = True
+                del self._right[fault.place :]
+        told = self._num_told
+        self._num_told = max(told, len(self._right) - bool(self._copied.wanted))
+        return tuple(self._right[told : self._num_told])
 
     def _again(self, event: FinishedEvent) -> bool:
         """Whether another round has begun, since the answer is faulty and there may be a better one."""
         best = event.hypotheses[0].token_ids
         fault = fault_in(best, self._copied, is_whole=True)
-        if fault is None or self._num_rounds == MAX_ROUNDS:
+        if fault is None or self._num_rounds > MAX_ROUNDS:
             return False
         try:
-            request = replace(self._request, options=self._next_options(best, fault))
-            self._events = self._submit(request)
+            self._next_round(best, fault)
         except (OptionError, EngineError):
             return False
-        self._request = request
-        self._num_rounds += 1
         self._seconds += event.timings.total_seconds
-        self._num_seen, self._is_faulty = 0, False
+        self._right, self._is_faulty = [], False
         return True
 
-    def _next_options(self, best: TokenIds, fault: Fault) -> DecodingOptions:
-        options = self._request.options
-        prefix = tuple(self._told) or options.prefix_ids
-        if not fault.is_loss:
-            # What is right up to there stays: where something is doubled, its first place may be the better.
-            prefix = best[: fault.place] if fault.place > len(prefix) else prefix
+    def _next_round(self, best: TokenIds, fault: Fault) -> None:
+        """Raises OptionError, and what `EngineHandle.submit` raises."""
+        request, options = self._request, self._request.options
+        is_told = self._is_silent or (request.stream and not request.draft)
+        if fault.is_loss and options.strategy == "beam" and not is_told:
+            # The answer is to be that of a stream, which goes on from what it has told.
+            self._events = self._submit(replace(request, stream=True, draft=False))
+            self._is_silent = True
+            return
+        prefix = self._prefix(best, fault)
         requires = fault.is_loss or options.strategy == "beam"
-        return guarded(options, prefix, self._copied, best, requires=requires)
+        options = guarded(options, prefix, self._copied, best, requires=requires)
+        self._events = self._submit(replace(request, options=options))
+        self._request = replace(request, options=options)
+        self._is_silent = False
+        self._num_rounds += 1
 
-    def _timed(self, event: Event) -> Event:
-        """With the time of all rounds together, since the segment was asked for once."""
-        if isinstance(event, FinishedEvent) and self._seconds:
-            return replace(event, timings=event.timings.later(self._seconds))
-        return event
+    def _prefix(self, best: TokenIds, fault: Fault) -> TokenIds:
+        """What the next round begins with. It is what a stream has told, or more, whether or not this is
+        one."""
+        options = self._request.options
+        if not fault.is_loss:
+            length = fault.place  # where something is doubled, its first place may be the better one
+        elif options.strategy == "beam":
+            length = self._num_told
+        else:
+            length = len(best) - 1  # each token is told once the next one is chosen
+        return best[: max(length, len(options.prefix_ids))]

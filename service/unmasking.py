@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from service.masking import Copy, Mask, has_private, is_word
+from service.masking import FIRST_PRIVATE, LAST_PRIVATE, Copy, Mask, has_private, is_word
 from service.segmentation import Span
+
+_CLOSING = ".,;:!?)…"
 
 
 class Unmasking:
@@ -20,6 +22,8 @@ class Unmasking:
         self._copies = {copy.symbol: copy for copy in mask.copies}
         self._held_space = ""  # white space whose next word is not known yet
         self._drops_space = False
+        self._behind: Copy | None = None  # what was shown last
+        self._has_left_out = False  # a character since then
         self._last = ""  # character shown
         # For each character that was pushed, where in the restored text it stands.
         self.places: list[Span] = []
@@ -45,7 +49,12 @@ class Unmasking:
             self.places.append((place, place + 1))
             self._held_space += character
             return ""
-        if not has_private(character):
+        if not FIRST_PRIVATE <= character <= LAST_PRIVATE:
+            if self._ends_copy(character):
+                self._held_space = " "  # or a number, an address would become another one
+            if self._has_left_out and character in _CLOSING:
+                self._held_space = ""
+            self._behind = None
             return self._emit(character)
         copy = self._copies.pop(character, None)
         if copy is None:
@@ -55,14 +64,22 @@ class Unmasking:
         elif not self._held_space and is_word(self._last) and is_word(copy.text[0]):
             self._held_space = " "  # forced where the model did not want it
         shown = self._emit(copy.text)
-        self._drops_space = copy.joins_after
+        self._drops_space, self._behind = copy.joins_after, copy
         return shown
+
+    def _ends_copy(self, character: str) -> bool:
+        """Whether it would run on what was copied just before, and is no ending of a word."""
+        copy = self._behind
+        if copy is None or self._held_space or copy.joins_after or not is_word(copy.text[-1]):
+            return False
+        return character.isdigit() or (is_word(character) and not copy.text.isalnum())
 
     def _emit(self, text: str) -> str:
         shown = self._held_space + text
         self.places.append((self._length + len(self._held_space), self._length + len(shown)))
         self._length += len(shown)
-        self._held_space, self._drops_space, self._last = "", False, shown[-1]
+        self._held_space, self._last = "", shown[-1]
+        self._drops_space = self._has_left_out = False
         return shown
 
     def _leave_out(self) -> str:
@@ -71,6 +88,7 @@ class Unmasking:
         place = self._length + len(self._held_space)
         self.places.append((place, place))
         self._drops_space = bool(self._held_space) or not self._last
+        self._has_left_out = True
         return ""
 
 

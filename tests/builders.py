@@ -82,14 +82,20 @@ def tiny_sentences(count: int = 400, seed: int = 0) -> Iterator[str]:
 
 @functools.cache
 def tiny_tokenizer(
-    kind: TokenizerKind = "unigram", *, byte_fallback: bool = True, joint: bool = True
+    kind: TokenizerKind = "unigram", *, byte_fallback: bool = True, joint: bool = True, placeholders: int = 0
 ) -> Tokenizer:
-    """Trained once per process in about half a second; 480 pieces each side, 224 without the byte pieces."""
-    vocab_size = TOKENIZER_VOCABULARY if byte_fallback else TOKENIZER_VOCABULARY - 256
+    """Trained once per process in about half a second; 480 pieces each side, 224 without the byte pieces, and
+    the placeholders on top of that."""
+    vocab_size = (TOKENIZER_VOCABULARY if byte_fallback else TOKENIZER_VOCABULARY - 256) + placeholders
 
     def train(seed: int) -> bytes:
-        sentences = tiny_sentences(seed=seed)
-        return train_tokenizer(sentences, vocab_size=vocab_size, kind=kind, byte_fallback=byte_fallback)
+        return train_tokenizer(
+            tiny_sentences(seed=seed),
+            vocab_size=vocab_size,
+            kind=kind,
+            byte_fallback=byte_fallback,
+            placeholders=placeholders,
+        )
 
     return Tokenizer.from_bytes(train(0), None if joint else train(1))
 
@@ -106,13 +112,20 @@ def tiny_info(**overrides: Any) -> BundleInfo:
 
 
 def tiny_bundle(
-    folder: Path, *, seed: int = 0, info: BundleInfo | None = None, joint: bool = True, **overrides: Any
+    folder: Path,
+    *,
+    seed: int = 0,
+    info: BundleInfo | None = None,
+    joint: bool = True,
+    placeholders: int = 0,
+    **overrides: Any,
 ) -> Bundle:
     """Save a random model with a tiny tokenizer to `folder`, in float32, and load it.
 
-    `joint` is of the tokenizer, whose vocabulary the model has; `overrides` are fields of its configuration.
+    `joint` and `placeholders` are of the tokenizer, whose vocabulary the model has; `overrides` are fields of
+    its configuration.
     """
-    tokenizer = tiny_tokenizer(joint=joint)
+    tokenizer = tiny_tokenizer(joint=joint, placeholders=placeholders)
     sizes = {
         "source_vocab_size": tokenizer.source_vocab_size,
         "target_vocab_size": tokenizer.target_vocab_size,

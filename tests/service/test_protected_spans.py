@@ -1,0 +1,108 @@
+"""What no translation may change is found, and nothing that a reader would translate."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.protected_spans import protected_spans
+
+
+def found(text: str) -> list[str]:
+    return [text[start:end] for start, end in protected_spans(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("See https://example.org/a?b=c&d=%20#e.", ["https://example.org/a?b=c&d=%20#e"]),
+        ("(https://en.wikipedia.org/wiki/Foo_(bar))", ["https://en.wikipedia.org/wiki/Foo_(bar)"]),
+        ("Go to www.example.de/x, or example.com!", ["www.example.de/x", "example.com"]),
+        ("Ask Ann <ann.b+c@mail.example.org>.", ["ann.b+c@mail.example.org"]),
+        ("@ann likes #cats, not # Headings", ["@ann", "#cats"]),
+        ("Hello {name}, {0:.2f} and {{ user.name }}!", ["{name}", "{0:.2f}", "{{ user.name }}"]),
+        ("${x} %{y} #{z} {% if a %}", ["${x}", "%{y}", "#{z}", "{% if a %}"]),
+        ("%s of %d, %1$s and %(name)s: %5.2f", ["%s", "%d", "%1$s", "%(name)s", "%5.2f"]),
+        ('<a href="x y">Here</a> <br/> &amp; &#39;', ['<a href="x y">', "</a>", "<br/>", "&amp;", "&#39;"]),
+        ("Type `ls -l` or --help, then run()", ["`ls -l`", "--help", "run()"]),
+        ("In /usr/lib/x.so, ~/a and C:\\b.txt", ["/usr/lib/x.so", "~/a", "C:\\b.txt"]),
+        ("Open config.yaml, src/main.py.", ["config.yaml", "src/main.py"]),
+        ("my_var, getName, iPhone, A380, MP3-Player", ["my_var", "getName", "iPhone", "A380", "MP3"]),
+        ("v1.2.3, 2.0-rc1, 0xff, deadbeef42", ["v1.2.3", "2.0-rc1", "0xff", "deadbeef42"]),
+        ("In 1984, 1,250.75 or 1.250,75", ["1984", "1,250.75", "1.250,75"]),
+        ("At 10:30 on 2024-01-31 or 31.12.2024.", ["10:30", "2024-01-31", "31.12.2024"]),
+        ("12 345 678 of 1\u202f000", ["12 345 678", "1\u202f000"]),
+        ("+49 30 1234567, 192.168.0.1, -40.5", ["+49 30 1234567", "192.168.0.1", "-40.5"]),
+        ("100km, 2.5 GB, 100% and $1,000", ["100", "2.5", "100", "1,000"]),
+        ("Hi 👋🏽👨\u200d👩\u200d👧 🇩🇪 1\ufe0f\u20e3 ☀\ufe0f :-)", None),
+        ("Two \ue000\ue001 of ours", ["\ue000\ue001"]),
+        ("%s%s <b>{x}</b>", ["%s%s", "<b>{x}</b>"]),
+    ],
+)
+def test_what_must_not_change_is_found(text: str, spans: list[str] | None) -> None:
+    expected = ["👋🏽👨\u200d👩\u200d👧", "🇩🇪", "1\ufe0f\u20e3", "☀\ufe0f", ":-)"]
+    assert found(text) == (expected if spans is None else spans)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He and/or she, e.g. at 5 km/h, i.e. fast.",
+        "The 3rd of May in the 1990s, for 20 of us, 5th street.",
+        "It is 100 percent: a < b, c > d, x & y.".replace("100", "10"),
+        "A {remark in braces} [and more] (so).",
+        "Well-known half-truths -- really... Don't!",
+        "“Quotes” – and «others»; naïve façades, Öl, ß.",
+        "Version 2. That is chapter 3. Okay.",
+        "50% discount, 5% sales, U.S. and U.N.",
+        "1) One 2) Two * Three",
+        "z.B. usw. d.h. Dr. Smith vs. Mr. Jones",
+        "Nachts: schlafen; tags: wachen",
+    ],
+)
+def test_ordinary_words_are_the_model_s(text: str) -> None:
+    assert found(text) == []
+
+
+SOME = st.sampled_from(
+    [
+        "a",
+        "B",
+        "1",
+        "23",
+        " ",
+        ".",
+        ",",
+        ":",
+        "-",
+        "@",
+        "/",
+        "{",
+        "}",
+        "<",
+        ">",
+        "%",
+        "$",
+        "_",
+        "😀",
+        "\ue000",
+        "é",
+    ]
+)
+
+
+@given(st.lists(SOME, max_size=40).map("".join))
+def test_spans_are_disjoint_in_order_and_without_white_space_at_their_edges(text: str) -> None:
+    end = -1
+    for start, stop in protected_spans(text):
+        assert end < start < stop <= len(text)  # two that touch are one
+        assert text[start:stop] == text[start:stop].strip()
+        end = stop
+
+
+@given(st.lists(SOME, max_size=40).map("".join))
+def test_characters_that_are_taken_for_symbols_are_always_found(text: str) -> None:
+    spans = protected_spans(text)
+    places = [place for place, character in enumerate(text) if character == "\ue000"]
+    assert all(any(start <= place < end for start, end in spans) for place in places)

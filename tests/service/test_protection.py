@@ -1,0 +1,74 @@
+"""What a model cannot spell is masked too; what the request speaks of is left to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.protected_spans import protected_spans
+from service.protection import Protector, Target
+from service.unmasking import restored
+from tests.builders import tiny_tokenizer
+
+TOKENIZER = tiny_tokenizer(placeholders=6)
+
+
+@pytest.fixture(scope="module")
+def protector() -> Protector:
+    made = Protector.of(TOKENIZER)
+    assert made is not None
+    return made
+
+
+def copied(protector: Protector, text: str, target: Target | None = None) -> list[str]:
+    made = protector.masked(text, protected_spans(text), target or Target())
+    assert made is not None
+    assert len(made.ids.wanted) == len(made.mask.copies)
+    assert restored(made.mask, made.mask.text) == text
+    return [copy.text for copy in made.mask.copies]
+
+
+def test_a_model_without_placeholders_has_no_protector() -> None:
+    assert Protector.of(tiny_tokenizer()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("Ba Привет, мир! de", ["Привет, мир"]),
+        ("Ba Łukasz go", ["Łukasz"]),
+        ("Ba 東京タワー go नमस्ते", ["東京タワー", "नमस्ते"]),
+        ("Ba → de ∑x", ["→", "∑"]),
+        ("Sä tö wü: a\u0308, de…", []),  # composed, the tokenizer has them; the last is punctuation
+        ("Ba\u200b de\u00a0go", []),
+        ("Ba Привет {x}мир", ["Привет", "{x}мир"]),
+    ],
+)
+def test_words_and_marks_that_the_vocabulary_lacks_are_copied(
+    protector: Protector, text: str, spans: list[str]
+) -> None:
+    assert copied(protector, text) == spans
+
+
+def test_each_span_has_an_id_of_its_own_among_those_of_all_symbols(protector: Protector) -> None:
+    made = protector.masked("Ba {x} de {x}", [(3, 6), (10, 13)])
+    assert made is not None
+    assert made.ids.wanted == {TOKENIZER.placeholder_id("\ue000"), TOKENIZER.placeholder_id("\ue001")}
+    assert made.ids.every == set(map(TOKENIZER.placeholder_id, TOKENIZER.placeholders))
+
+
+@pytest.mark.parametrize(
+    ("target", "spans"),
+    [
+        (Target(), ["{name}", "1,250"]),
+        (Target(phrases=("Name",)), ["1,250"]),
+        (Target(phrases=("um 1,250 Euro",)), ["{name}"]),
+        (Target(prefix="Ba 1,2"), ["{name}"]),
+        (Target(prefix="Ba 1,250"), ["{name}", "1,250"]),
+        (Target(prefix="Ba {name"), ["1,250"]),
+        (Target(prefix="Ba x1"), ["{name}", "1,250"]),
+    ],
+)
+def test_what_a_request_speaks_of_in_part_is_left_to_the_model(
+    protector: Protector, target: Target, spans: list[str]
+) -> None:
+    assert copied(protector, "Ba {name} de 1,250 go", target) == spans
