@@ -50,7 +50,7 @@ def test_what_is_no_number_is_refused_though_a_request_before_had_that_number() 
     route = Route(served_model(FakeEngine()), "en", "de")
     for _ in range(2):
         job = TranslationJob(texts=("One.",), options={"beam_size": 1})
-        assert checked_options(job, route).beam_size == 1
+        assert checked_options(job, route, "").beam_size == 1
         with pytest.raises(InvalidRequest, match="beam_size must be an integer"):
             checked_options(replace(job, options={"beam_size": True}), route)
 
