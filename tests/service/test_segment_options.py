@@ -52,7 +52,7 @@ def test_what_is_no_number_is_refused_though_a_request_before_had_that_number() 
         job = TranslationJob(texts=("One.",), options={"beam_size": 1})
         assert checked_options(job, route, "").beam_size == 1
         with pytest.raises(InvalidRequest, match="beam_size must be an integer"):
-            checked_options(replace(job, options={"beam_size": True}), route)
+            checked_options(replace(job, options={"beam_size": True}), route, "")
 
 
 def test_a_prefix_is_the_first_segment_s_and_the_text_begins_with_it_behind_its_layout() -> None:
