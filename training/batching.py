@@ -17,15 +17,18 @@ from torch import Tensor
 
 from training.mixing import Mixture
 from training.ragged import Ragged
+from training.subword_sampling import Side, SubwordSampler
 
 
 @dataclass(frozen=True)
 class EncodedCorpus:
-    """Pairs as ids, each side ending with `</s>`; `mixture` when corpora are not seen by their size."""
+    """Pairs as ids, each side ending with `</s>`; `mixture` when corpora are not seen by their size,
+    `sampler` when texts are split into pieces anew each time."""
 
     source: Ragged
     target: Ragged
     mixture: Mixture | None = None
+    sampler: SubwordSampler | None = None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -52,13 +55,32 @@ class Batch:
 
 
 def make_batch(
-    corpus: EncodedCorpus, indices: NDArray[np.integer[Any]], pad_id: int, decoder_start_id: int
+    corpus: EncodedCorpus,
+    indices: NDArray[np.integer[Any]],
+    pad_id: int,
+    decoder_start_id: int,
+    *,
+    epoch: int = 0,
 ) -> Batch:
-    """Padded tensors of the chosen pairs; the input is the output shifted right behind the start token."""
-    source, source_lengths = corpus.source.padded(indices, pad_id)
-    target, target_lengths = corpus.target.padded(indices, pad_id)
+    """Padded tensors of the chosen pairs; the input is the output shifted right behind the start token.
+
+    `epoch` decides into which pieces a text is split, where that is done anew each time.
+    """
+    source, source_lengths = _padded(corpus, "source", indices, pad_id, epoch)
+    target, target_lengths = _padded(corpus, "target", indices, pad_id, epoch)
     target_output = torch.from_numpy(target)
     start = torch.full((len(indices), 1), decoder_start_id)
     mask = torch.from_numpy(np.arange(source.shape[1]) < source_lengths[:, None])
     shifted = torch.cat((start, target_output[:, :-1]), 1)
     return Batch(torch.from_numpy(source), mask, shifted, target_output, int(target_lengths.sum()))
+
+
+def _padded(
+    corpus: EncodedCorpus, side: Side, indices: NDArray[np.integer[Any]], pad_id: int, epoch: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows [B, longest] and their lengths [B]."""
+    stored = corpus.source if side == "source" else corpus.target
+    if corpus.sampler is None or not corpus.sampler.draws(side):
+        return stored.padded(indices, pad_id)
+    drawn = corpus.sampler.draw(side, stored, indices, epoch)
+    return drawn.padded(np.arange(len(drawn)), pad_id)

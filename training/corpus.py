@@ -1,44 +1,26 @@
-"""Sentence pairs from files: read, cleaned, counted.
+"""Sentence pairs from files, as they stand.
 
-Knows: TSV and two-file corpora (plain or gzipped) and why a pair is dropped. Must not know: tokens, batches.
+Knows: TSV and two-file corpora (plain or gzipped), how white space is tidied. Must not know: which pairs are
+worth learning from (cleaning.py), tokens, batches.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import unicodedata
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from training.data_config import DataConfig, ParallelText
+from training.data_config import ParallelText
 from training.errors import CorpusError
-
-# Two short sides may differ by any factor ("OK" and "Einverstanden"); a longer one needs its counterpart.
-RATIO_EXEMPT_CHARACTERS = 20
 
 
 class Pair(NamedTuple):
     source: str
     target: str
-
-
-@dataclass
-class CleaningReport:
-    """How many pairs were read and kept, and how many fell to each rule."""
-
-    read: int = 0
-    kept: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def describe(self) -> str:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.dropped.items()))
-        return f"{self.read:,} pairs read, {self.kept:,} kept" + (f" (dropped: {reasons})" if reasons else "")
 
 
 def read_pairs(corpus: ParallelText, data_folder: Path) -> Iterator[Pair]:
@@ -83,42 +65,3 @@ def read_lines(path: Path) -> Iterator[str]:
 def tidy(text: str) -> str:
     """Unicode NFC, white space collapsed to single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-class Cleaner:
-    """Tidies pairs and drops those not worth training on. One object a run: it sees repeats across files."""
-
-    def __init__(self, config: DataConfig) -> None:
-        self.config, self.report = config, CleaningReport()
-        self._seen: set[bytes] = set()
-
-    def clean(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """The pairs that are kept; `report` counts the others by reason."""
-        for pair in pairs:
-            self.report.read += 1
-            tidied = Pair(tidy(pair.source), tidy(pair.target))
-            fault = self._fault(tidied)
-            if fault is None:
-                self.report.kept += 1
-                yield tidied
-            else:
-                self.report.dropped[fault] += 1
-
-    def _fault(self, pair: Pair) -> str | None:
-        short, long = sorted((len(pair.source), len(pair.target)))
-        if short == 0:
-            return "empty"
-        if long > self.config.max_characters:
-            return "too long"
-        if long >= RATIO_EXEMPT_CHARACTERS and long > self.config.max_length_ratio * short:
-            return "length ratio"
-        if self.config.drop_identical and pair.source == pair.target and len(pair.source.split()) > 3:
-            return "identical sides"
-        return "duplicate" if self.config.drop_duplicates and self._seen_before(pair) else None
-
-    def _seen_before(self, pair: Pair) -> bool:
-        """Remembers 16 bytes of a digest, not texts; the same in every process, as `hash` is not."""
-        key = hashlib.blake2b("\t".join(pair).encode(), digest_size=16).digest()
-        known = key in self._seen
-        self._seen.add(key)
-        return known

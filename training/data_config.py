@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.placeholders import MAX_PLACEHOLDERS
+from training.script_check import Script
 
 # Most words of one pair that augmentation puts behind placeholder symbols; one more may stand at the end.
 MAX_REPLACED_WORDS = 3
@@ -64,6 +65,18 @@ class AugmentationConfig(Section):
     no_final_stop: float = Field(0.0, ge=0, le=1, description="both sides lose their final stop")
 
 
+class SubwordSamplingConfig(Section):
+    """Another split of a text into pieces each time that it is seen (Kudo 2018; Provilkov et al. 2020)."""
+
+    alpha: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="`bpe`: share of merges left out; `unigram`: exponent of probabilities, bolder near 0",
+    )
+    sides: Literal["source", "target", "both"] = Field("source", description="which sides are split anew")
+
+
 class DataConfig(Section):
     train: tuple[CorpusFile, ...] = Field(min_length=1, description="the texts that the model learns from")
     dev: tuple[CorpusFile, ...] = Field(min_length=1, description="held-out text, scored during the run")
@@ -76,7 +89,22 @@ class DataConfig(Section):
     )
     drop_identical: bool = Field(True, description="drop pairs with equal sides of more than 3 words")
     drop_duplicates: bool = Field(True, description="drop exact repetitions of a pair in the training files")
-
+    scripts: tuple[Script, Script] | None = Field(
+        None, description="what source and target are written in, such as `[Latin, Cyrillic]`; see above"
+    )
+    min_script_share: float = Field(
+        0.5, gt=0, le=1, description="a pair with a smaller share of letters of its script is dropped"
+    )
+    min_language_probability: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="a pair with a side that is less likely in its language is dropped; 0.05 is a good bound",
+    )
+    temperature: float = Field(
+        1.0, ge=1, le=100, description="above 1 small corpora weigh more: shares become share^(1/temperature)"
+    )
+    subword_sampling: SubwordSamplingConfig = SubwordSamplingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
 
     @model_validator(mode="after")
@@ -84,6 +112,18 @@ class DataConfig(Section):
         for index, corpus in enumerate(self.dev):
             if corpus.repeat != 1:
                 raise ValueError(f"dev.{index}.repeat must be 1, got {corpus.repeat}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> DataConfig:
+        """Values at their defaults may stand: a resolved recipe has them all."""
+        if self.scripts is None and self.min_script_share != 0.5:
+            raise ValueError(
+                f"min_script_share belongs to `scripts`, got {self.min_script_share} without them"
+            )
+        if self.subword_sampling.alpha is None and self.subword_sampling.sides != "source":
+            sides = self.subword_sampling.sides
+            raise ValueError(f"subword_sampling.sides belongs to its `alpha`, got {sides} without it")
         return self
 
 

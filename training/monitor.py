@@ -76,8 +76,8 @@ class Monitor:
             self._bar.update(self._steps, completed=step, description=note)
 
     @contextmanager
-    def counting(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
-        """A second bar for a while; what it yields is told how many more are done."""
+    def counting(self, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        """A second bar for a while; what it yields is told how many more are done. None: of unknown many."""
         task = self._bar.add_task(label, total=total)
         yield lambda count: self._bar.advance(task, count)
         self._bar.remove_task(task)

@@ -10,7 +10,6 @@ them when memory is short, and shares them among the processes that train togeth
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -104,7 +103,7 @@ class RaggedWriter:
         self._values = self._open(values_path(folder, name))
         self._offsets = self._open(offsets_path(folder, name))
         self._dtype = np.dtype(dtype)
-        self.num_values = 0
+        self.num_values, self._num_lists = 0, 0
         self._offsets.write(np.zeros(1, OFFSETS_DTYPE).tobytes())
 
     def _open(self, path: Path) -> BinaryIO:
@@ -116,10 +115,10 @@ class RaggedWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._stack:
-            for file in (self._values, self._offsets):  # or a power cut could leave the names with no content
-                file.flush()
-                os.fsync(file.fileno())
+        self._stack.close()
+
+    def __len__(self) -> int:
+        return self._num_lists
 
     def append(self, lists: Sequence[Sequence[int]]) -> None:
         """Lists of numbers; `bytes` are numbers too."""
@@ -131,6 +130,7 @@ class RaggedWriter:
         self._values.write(content)
         self._offsets.write(ends.astype(OFFSETS_DTYPE).tobytes())
         self.num_values = int(ends[-1]) if len(ends) else self.num_values
+        self._num_lists += len(lists)
 
 
 def slices(count: int) -> Iterator[slice]:

@@ -34,7 +34,7 @@ def train(
     _use_device(config)
     keep_freed_memory()
     with only_user(run_folder), Monitor(run_folder, config.max_steps) as monitor:
-        data = prepare(config, data_folder, run_folder, monitor.say)
+        data = prepare(config, data_folder, run_folder, monitor)
         trainer = Trainer(config, data, run_folder, monitor)
         trainer.resume()
         write_atomically(run_folder / "config.yaml", as_yaml(config.to_dict()).encode())

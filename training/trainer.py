@@ -139,7 +139,13 @@ class Trainer:
                 self.data.train, settings.max_tokens, settings.pool_batches, self.config.seed, progress.epoch
             )
             for indices in plan[progress.batch :]:
-                batch = make_batch(self.data.train, indices, network.pad_id, network.decoder_start_id)
+                batch = make_batch(
+                    self.data.train,
+                    indices,
+                    network.pad_id,
+                    network.decoder_start_id,
+                    epoch=progress.epoch,
+                )
                 yield batch.to(self.device)
             progress.epoch, progress.batch = progress.epoch + 1, 0
 

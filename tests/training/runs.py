@@ -14,8 +14,9 @@ from model.tokenizer import Tokenizer
 from tests.builders import tiny_sentences, tiny_tokenizer
 from training.config import TrainingConfig, check_recipe
 from training.corpus import Pair
+from training.encoding import encode_pairs
 from training.monitor import Monitor
-from training.preparation import HeldOut, PreparedData, encode_pairs, network_config
+from training.preparation import HeldOut, PreparedData, network_config
 from training.trainer import Trainer
 
 TINY_MODEL = {

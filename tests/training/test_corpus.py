@@ -1,24 +1,13 @@
-"""Reading and cleaning sentence pairs: each rule, each fault, every pair counted."""
+"""Reading sentence pairs: each form, each fault by file and line."""
 
 import gzip
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from training.corpus import Cleaner, CleaningReport, Pair, read_lines, read_pairs, tidy
-from training.data_config import CorpusFile, DataConfig
+from training.corpus import read_lines, read_pairs, tidy
+from training.data_config import CorpusFile
 from training.errors import CorpusError
-
-
-def cleaned(*pairs: tuple[str, str], **settings: Any) -> tuple[list[Pair], CleaningReport]:
-    cleaner = Cleaner(DataConfig(train=({"tsv": "a"},), dev=({"tsv": "b"},), **settings))
-    return list(cleaner.clean(Pair(*pair) for pair in pairs)), cleaner.report
-
-
-# Reading
 
 
 def test_a_tsv_gives_the_asked_columns(tmp_path: Path) -> None:
@@ -109,77 +98,6 @@ def test_a_folder_is_no_text(tmp_path: Path) -> None:
         list(read_lines(tmp_path))
 
 
-# Cleaning
-
-
 def test_white_space_and_composition_are_tidied() -> None:
     assert tidy("  a\u00a0b\t\n c\u0308 ") == "a b c\u0308"
     assert tidy("gru\u0308n") == "grün"
-    assert cleaned((" a  b ", "c\u3000d"))[0] == [("a b", "c d")]
-
-
-@pytest.mark.parametrize("pair", [("", "ja"), ("yes", ""), ("  \t", "ja"), ("", "")])
-def test_a_pair_with_an_empty_side_is_dropped(pair: tuple[str, str]) -> None:
-    kept, report = cleaned(pair)
-    assert (kept, dict(report.dropped)) == ([], {"empty": 1})
-
-
-@pytest.mark.parametrize("pair", [("x" * 11, "y" * 10), ("x" * 10, "y" * 11)])
-def test_a_pair_longer_than_the_limit_is_dropped(pair: tuple[str, str]) -> None:
-    assert cleaned(("x" * 10, "y" * 10), max_characters=10)[1].kept == 1
-    assert dict(cleaned(pair, max_characters=10)[1].dropped) == {"too long": 1}
-
-
-@pytest.mark.parametrize(
-    ("short", "long", "kept"), [(10, 20, True), (9, 20, False), (1, 19, True), (50, 100, True)]
-)
-def test_a_pair_of_very_different_lengths_is_dropped_unless_both_are_short(
-    short: int, long: int, kept: bool
-) -> None:
-    for pair in (("x" * short, "y" * long), ("y" * long, "x" * short)):
-        report = cleaned(pair, max_length_ratio=2.0)[1]
-        assert report.kept == kept
-        assert report.dropped["length ratio"] == (not kept)
-
-
-def test_identical_sides_are_dropped_when_they_are_more_than_a_name() -> None:
-    copy, name = ("one two three four",) * 2, ("New York City",) * 2
-    kept, report = cleaned(copy, name)
-    assert (kept, dict(report.dropped)) == ([name], {"identical sides": 1})
-    assert cleaned(copy, drop_identical=False)[1].kept == 1
-
-
-def test_repetitions_are_dropped_across_texts_but_not_other_translations() -> None:
-    cleaner = Cleaner(DataConfig(train=({"tsv": "a"},), dev=({"tsv": "b"},)))
-    first = list(cleaner.clean([Pair("yes", "ja"), Pair("yes", "jawohl"), Pair(" yes", "ja ")]))
-    second = list(cleaner.clean([Pair("yes", "ja"), Pair("no", "nein")]))
-    assert first == [("yes", "ja"), ("yes", "jawohl")]
-    assert second == [("no", "nein")]
-    assert cleaner.report.dropped["duplicate"] == 2
-    assert cleaned(("yes", "ja"), ("yes", "ja"), drop_duplicates=False)[1].kept == 2
-
-
-def test_where_source_ends_and_target_begins_matters() -> None:
-    assert cleaned(("a b", "c"), ("a", "b c"))[1].kept == 2
-
-
-@given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), max_size=30))
-def test_every_pair_is_counted_once(pairs: list[tuple[str, str]]) -> None:
-    usable = [pair for pair in pairs if all(side.isascii() or side.isprintable() for side in pair)]
-    kept, report = cleaned(*usable)
-    assert report.read == len(usable)
-    assert report.kept == len(kept)
-    assert report.read == report.kept + report.dropped.total()
-
-
-def test_the_counts_are_told_in_words() -> None:
-    _, report = cleaned(("", "a"), ("b", "c"), ("b", "c"), ("", "d"))
-    assert report.describe() == "4 pairs read, 1 kept (dropped: duplicate 1, empty 2)"
-    assert cleaned(("b", "c"))[1].describe() == "1 pairs read, 1 kept"
-
-
-def test_pairs_are_remembered_the_same_in_every_process() -> None:
-    """As Python's `hash` of text is not: a resumed run could keep other pairs than the run it resumes."""
-    cleaner = Cleaner(DataConfig(train=({"tsv": "a"},), dev=({"tsv": "b"},)))
-    assert list(cleaner.clean([Pair("yes", "ja")])) == [("yes", "ja")]
-    assert [key.hex() for key in cleaner._seen] == ["85780d68b88e82fc339a853cc880298b"]

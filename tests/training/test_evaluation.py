@@ -10,9 +10,9 @@ from model.decoding.options import DecodingOptions
 from model.decoding.search import decode_batch
 from tests.builders import TOKENIZER_VOCABULARY, tiny_model, tiny_sentences, tiny_tokenizer
 from training.corpus import Pair
+from training.encoding import encode_pairs
 from training.evaluation import mean_loss, score, translate_sentences
 from training.loss import smoothed_cross_entropy
-from training.preparation import encode_pairs
 
 REFERENCES = ["The cat sat on the mat.", "It is raining, isn't it?", "Zwölf Boxkämpfer jagen Viktor."]
 HYPOTHESES = ["The cat sat on a mat.", "It rains, does it not?", "Zwölf Boxkämpfer jagten Viktor."]

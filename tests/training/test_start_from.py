@@ -11,9 +11,10 @@ from tests.builders import dictionary_tokenizer, tiny_bundle, tiny_config, tiny_
 from tests.training.runs import ListeningMonitor, config, pairs, prepared, recipe
 from training.config import TrainingConfig, check_recipe
 from training.errors import RecipeError
-from training.preparation import extended, prepare
+from training.preparation import prepare
 from training.release import published
 from training.run import train
+from training.run_tokenizer import extended
 from training.trainer import Trainer
 
 # What a recipe may say of the tiny bundle's network; the rest comes from its tokenizer.
@@ -51,7 +52,7 @@ def test_the_vocabulary_is_the_bundles(tmp_path: Path) -> None:
     for name in ("train.tsv", "dev.tsv"):
         lines = (f"{pair.source}\t{pair.target}\n" for pair in pairs(12))
         (tmp_path / name).write_text("".join(lines), encoding="utf-8")
-    data = prepare(fine_tuning(bundle.path), tmp_path, tmp_path / "run", lambda line: None)
+    data = prepare(fine_tuning(bundle.path), tmp_path, tmp_path / "run", ListeningMonitor())
     assert data.tokenizer.files() == load_bundle(bundle.path).tokenizer.files()
 
 

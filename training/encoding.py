@@ -1,0 +1,102 @@
+"""Text to ids: in memory for held-out text, into mapped files for what a run learns from.
+
+Knows: a tokenizer, the most tokens that a side may have. Must not know: where text comes from, batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from model.tokenizer import Tokenizer
+from training.batching import EncodedCorpus
+from training.corpus import Pair
+from training.errors import CorpusError
+from training.monitor import Monitor
+from training.pair_text import TEXT_DTYPE
+from training.ragged import Ragged, RaggedWriter, smallest_dtype
+from training.subword_sampling import Side
+from training.training_text import TrainingText
+
+
+class EncodedPair(NamedTuple):
+    pair: Pair
+    source: list[int]  # `</s>` at its end
+    target: list[int]
+
+
+class StoredPairs(NamedTuple):
+    """What `encode_into` wrote."""
+
+    sizes: tuple[int, ...]  # pairs of each corpus
+    target_tokens: int
+    source_dtype: str
+    target_dtype: str
+
+
+def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int) -> EncodedCorpus:
+    """Ids of every pair whose sides both fit `max_tokens`."""
+    fitting = _fitting(tokenizer, pairs, max_tokens)
+    return EncodedCorpus(
+        Ragged.from_lists([one.source for one in fitting]), Ragged.from_lists([one.target for one in fitting])
+    )
+
+
+def _fitting(tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int) -> list[EncodedPair]:
+    sources = tokenizer.encode_sources([pair.source for pair in pairs])
+    targets = tokenizer.encode_targets([pair.target for pair in pairs])
+    encoded = map(EncodedPair, pairs, sources, targets)
+    return [one for one in encoded if max(len(one.source), len(one.target)) <= max_tokens]
+
+
+def encode_into(
+    folder: Path,
+    written: TrainingText,
+    tokenizer: Tokenizer,
+    max_tokens: int,
+    kept_sides: Iterable[Side],
+    done: Callable[[int], None],
+) -> StoredPairs:
+    """Ids of every pair whose sides both fit, in `folder` as source.* and target.*.
+
+    The text of `kept_sides` is kept beside them. `done` hears how many more pairs were gone through.
+    """
+    sizes, first = list[int](), 0
+    dtypes = [smallest_dtype(size) for size in (tokenizer.source_vocab_size, tokenizer.target_vocab_size)]
+    with ExitStack() as stack:
+        source, target = (
+            stack.enter_context(RaggedWriter(folder, side, dtype))
+            for side, dtype in zip(Pair._fields, dtypes, strict=True)
+        )
+        texts = {
+            side: stack.enter_context(RaggedWriter(folder, text_name(side), TEXT_DTYPE))
+            for side in kept_sides
+        }
+        for size in written.sizes:
+            before = len(source)
+            for chunk in written.text.chunks(first, first + size):
+                fitting = _fitting(tokenizer, chunk, max_tokens)
+                source.append([one.source for one in fitting])
+                target.append([one.target for one in fitting])
+                for side, writer in texts.items():
+                    writer.append([getattr(one.pair, side).encode() for one in fitting])
+                done(len(chunk))
+            sizes.append(len(source) - before)
+            first += size
+    return StoredPairs(tuple(sizes), target.num_values, *(dtype.str for dtype in dtypes))
+
+
+def text_name(side: Side) -> str:
+    """How the files with the text of one side are called."""
+    return f"text.{side}"
+
+
+def report_fitting(
+    name: str, fitting: int, total: int, target_tokens: int, limit: int, monitor: Monitor
+) -> None:
+    """Say how many pairs fit `data.max_tokens`. Raises `CorpusError` when none does."""
+    if not fitting:
+        raise CorpusError(f"{name}: every pair is longer than data.max_tokens ({limit})")
+    monitor.say(f"{name}: {fitting:,} of {total:,} pairs fit {limit} tokens, {target_tokens:,} target tokens")

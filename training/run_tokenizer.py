@@ -1,0 +1,82 @@
+"""The tokenizer of a run: its own from before, a bundle's, or one learned from the run's text.
+
+Knows: where it lies in the run folder, so that a resumed run has the same one. Must not know: how a
+vocabulary is learned (tokenizer_training.py), ids.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from model.checkpoint import load_bundle
+from model.tokenizer import Tokenizer
+from training.config import TrainingConfig
+from training.data_config import TokenizerConfig
+from training.errors import CorpusError, RecipeError
+from training.files import write_atomically
+from training.monitor import Monitor
+from training.pair_text import PairText
+from training.tokenizer_training import TokenizerTrainingError, train_tokenizer, with_placeholders
+
+FOLDER = "tokenizer"
+
+
+def make_tokenizer(config: TrainingConfig, text: PairText, run_folder: Path, monitor: Monitor) -> Tokenizer:
+    """A new one, kept in the run folder: settings or text may have changed.
+
+    Raises `RecipeError` when the text does not support the vocabulary, `BundleError` when the bundle to start
+    from is not sound.
+    """
+    if config.start_from is not None:
+        tokenizer = extended(load_bundle(Path(config.start_from)).tokenizer, config.tokenizer.placeholders)
+    else:
+        settings = config.tokenizer
+        monitor.say(f"training a {settings.kind} tokenizer of {settings.vocab_size:,} tokens")
+        tokenizer = Tokenizer.from_bytes(*_train_models(settings, text))
+    folder = run_folder / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, content in tokenizer.files().items():
+        write_atomically(folder / name, content)
+    return tokenizer
+
+
+def load_tokenizer(run_folder: Path) -> Tokenizer:
+    """The run's own. Raises `TokenizerError`."""
+    return Tokenizer.load(run_folder / FOLDER)
+
+
+def has_tokenizer(run_folder: Path) -> bool:
+    return (run_folder / FOLDER).is_dir()
+
+
+def extended(tokenizer: Tokenizer, placeholders: int) -> Tokenizer:
+    """The same with so many placeholder symbols; those that it lacks get ids behind all others.
+
+    Raises `RecipeError` for a vocabulary that is not SentencePiece's own.
+    """
+    if len(tokenizer.placeholders) >= placeholders:
+        return tokenizer
+    files = tokenizer.files()
+    if not all(name.endswith(".model") for name in files):
+        bound = f"0 with start_from, whose vocabulary ({', '.join(files)}) takes no further pieces"
+        raise RecipeError(f"tokenizer.placeholders must be {bound}, got {placeholders}")
+    return Tokenizer.from_files({n: with_placeholders(model, placeholders) for n, model in files.items()})
+
+
+def _train_models(config: TokenizerConfig, text: PairText) -> list[bytes]:
+    """One joint model, or one for each side. Raises `RecipeError` or `CorpusError`."""
+    sides: list[Iterable[str]] = [(pair.source for pair in text), (pair.target for pair in text)]
+    if config.joint:
+        sides = [(side for pair in text for side in pair)]
+    learn = partial(
+        train_tokenizer, vocab_size=config.vocab_size, kind=config.kind, placeholders=config.placeholders
+    )
+    try:
+        return [learn(side) for side in sides]
+    except TokenizerTrainingError as error:
+        if error.field in TokenizerConfig.model_fields:
+            raise RecipeError(f"tokenizer.{error}") from error
+        raise CorpusError(f"tokenizer: {error}") from error
