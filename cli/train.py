@@ -71,4 +71,4 @@ def _kernels() -> "BuildSettings | None":
     settings = resolve_settings({}).settings
     if settings.kernels == "eager":
         return None
-    return BuildSettings(cache_dir=settings.cache_dir, compiler=settings.compiler)
+    return BuildSettings(cache_dir=settings.cache_dir, compiler=settings.cxx)
