@@ -36,6 +36,7 @@ FOLDERS = (
     "loadtests/scaling",
     "loadtests/gpu",
     "loadtests/peers",
+    "loadtests/why_transformers",
 )
 
 
