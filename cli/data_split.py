@@ -1,0 +1,47 @@
+"""`verto data split`: two texts into train, dev and test pairs.
+
+Knows: how texts and numbers are named on the command line, and what is shown meanwhile. Must not know which
+pairs are drawn.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    source: Annotated[Path, typer.Argument(help="The sentences, one a line; `.gz` is read.")],
+    target: Annotated[Path, typer.Argument(help="Their translations, as many lines.")],
+    folder: Annotated[Path, typer.Argument(help="The folder that gets train.tsv, dev.tsv and test.tsv.")],
+    dev: Annotated[int, typer.Option(min=1, help="Pairs to look at during training.")] = 1000,
+    test: Annotated[int, typer.Option(min=1, help="Pairs that only the finished model is scored on.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other pairs.")] = 1,
+) -> None:
+    """Set dev and test pairs aside from two texts, and write the others to learn from.
+
+    Dev and test pairs are drawn by chance; no sentence of theirs, on either side, is among the others.
+
+    \b
+    Examples:
+      verto data split texts.en texts.de corpus
+      verto data split texts.en.gz texts.de.gz corpus --dev 500 --test 2000
+    """
+    try:
+        from training.splitting import split
+    except ModuleNotFoundError as error:  # a serving environment holds no training dependency
+        typer.echo(f"verto: {error.name} is missing; this needs: pip install 'verto[training]'", err=True)
+        raise typer.Exit(2) from error
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} pairs"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def counting(name: str) -> Callable[[], object]:
+            task = bars.add_task(name)
+            return lambda: bars.advance(task)
+
+        report = split(source, target, folder, dev, test, seed, counting)
+    typer.echo(report.describe())
