@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cli.main import main
+from model.native.library import BuildSettings
 from tests.training.runs import recipe
 from training.loss import smoothed_cross_entropy
 from training.monitor import Monitor
@@ -75,6 +76,24 @@ def test_every_setting_is_shown_and_nothing_is_trained(
     Path("shown.yaml").write_text(shown, encoding="utf-8")
     assert verto(["train", "shown.yaml", "--show-settings"], monkeypatch) == 0
     assert capsys.readouterr().out == shown
+
+
+def test_the_kernels_that_score_a_run_are_those_that_the_server_keeps(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[BuildSettings | None] = []
+
+    def train(config: object, data: Path, folder: Path, kernels: BuildSettings | None) -> bool:
+        asked.append(kernels)
+        return True
+
+    monkeypatch.setattr("training.run.train", train)
+    assert verto(["train", "my.yaml"], monkeypatch) == 0
+    monkeypatch.setenv("VERTO_KERNELS", "auto")
+    monkeypatch.setenv("VERTO_CACHE_DIR", str(here / "cache"))
+    monkeypatch.setenv("VERTO_CXX", "g++-12")
+    assert verto(["train", "my.yaml"], monkeypatch) == 0
+    assert asked == [None, BuildSettings(cache_dir=here / "cache", compiler="g++-12")]
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(
