@@ -121,7 +121,9 @@ async def _maps(translator: OfflineTranslator, texts: Mapping[Place, str]) -> di
         except ServiceError as error:
             raise CommandFailed(f"attention of {text!r}: {error.detail}") from error
         found[place] = [
-            AttentionMap(one.source_tokens, one.target_tokens, one.values, translator.alignment_layer)
+            AttentionMap(
+                one.source_tokens, one.target_tokens, one.values, translator.alignment_layer % len(one.values)
+            )
             for one in answer.attention or ()
         ]
     return found

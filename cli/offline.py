@@ -57,7 +57,7 @@ class OfflineTranslator:
 
     @property
     def alignment_layer(self) -> int:
-        """The decoder layer whose attention aligns words best, from 0."""
+        """The decoder layer whose attention aligns words best, as ModelConfig has it: -1 is the last."""
         return self.route.model.alignment_layer
 
     async def translate(self, text: str, *, with_attention: bool = False) -> TranslatedLine:

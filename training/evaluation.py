@@ -1,6 +1,6 @@
 """How good a model is on held-out text: loss, BLEU and chrF with their signatures.
 
-Knows: a model, a tokenizer, pairs, sacreBLEU. Must not know: how the model was trained, HTTP.
+Knows: a model, a tokenizer, pairs, a scorer. Must not know: how the model was trained, HTTP.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import sacrebleu
 import torch
 from torch import nn
 
@@ -22,6 +21,7 @@ from model.transformer import Transformer
 from training.batching import EncodedCorpus, make_batch
 from training.epoch_plan import plan_epoch
 from training.loss import smoothed_cross_entropy
+from training.scoring import Scorer
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,9 @@ class Scores:
 
 def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
     """Corpus BLEU and chrF2 with sacreBLEU's defaults. Raises `ValueError` for no or unequal counts."""
-    if not hypotheses or len(hypotheses) != len(references):
-        raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
-    bleu, chrf = sacrebleu.BLEU(), sacrebleu.CHRF()
-    wanted = [list(references)]
-    bleu_score, chrf_score = bleu.corpus_score(hypotheses, wanted), chrf.corpus_score(hypotheses, wanted)
-    return Scores(bleu_score.score, chrf_score.score, str(bleu.get_signature()), str(chrf.get_signature()))
+    found = Scorer(("bleu", "chrf")).corpus(hypotheses, references)
+    bleu, chrf = found["bleu"], found["chrf"]
+    return Scores(bleu.value, chrf.value, bleu.signature, chrf.signature)
 
 
 def translate_sentences(

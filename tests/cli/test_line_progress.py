@@ -38,9 +38,9 @@ def test_the_bar_shows_lines_and_rates_on_standard_error_alone(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
-    with LineProgress(20, bar=True) as progress:
+    with LineProgress(20, bar=True, label="[news]") as progress:
         progress.advance(10, 100, 0)
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "10 of 20 lines" in printed.err
+    assert "[news]: 10 of 20 lines" in printed.err
     assert "lines/s" in printed.err

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from cli.bundle_run import Run, run_bundle
+from cli.model_choice import choose
 from cli.offline import window_size
 from model.checkpoint import load_bundle
 from model.decoding import DecodingOptions
@@ -20,6 +22,7 @@ from service.settings import Settings
 from tests.builders import tiny_bundle, tiny_info, tiny_sentences
 from tests.cli.conftest import Verto
 from training.evaluation import score, translate_sentences
+from training.test_set import TestSet
 
 LINES = [
     *tiny_sentences(12, seed=3),
@@ -108,6 +111,39 @@ def test_the_window_holds_more_lines_than_the_batch_has_rows() -> None:
         size = window_size(Settings(max_rows=max_rows))
         assert size.round_lines >= max_rows
         assert size.rounds >= 2
+
+
+def test_the_attention_of_a_report_is_that_of_the_server(
+    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [LINES[0], "ba de fi. go hu. " * 15, LINES[1]]  # the second: more tokens than are answered for
+    body = {"text": texts[::2], "source": "en", "target": "de", "split": "sentences", "return": ["attention"]}
+    answered = client.post("/v1/translate", json=body).json()["translations"]
+    choice = choose(settings.models_dir, "tiny", "en", "de")
+    test_set = TestSet(("t",), texts, texts, "t")
+    run = Run([test_set], {}, "sentences", settings, with_bar=False)
+    monkeypatch.setattr("service.planning.MAX_ATTENTION_TOKENS", 60)
+    ran = run_bundle(choice, "tiny 1", run, lambda made: [(0, index) for index in range(len(made[0].texts))])
+    assert list(ran.attention) == [(0, 0), (0, 2)]
+    for maps, answer in zip(ran.attention.values(), answered, strict=True):
+        assert [one.values for one in maps] == [one["values"] for one in answer["attention"]]
+        assert [one.source_tokens for one in maps] == [one["source_tokens"] for one in answer["attention"]]
+        assert {one.layer for one in maps} == {1}
+    assert (str(ran.system), ran.system.name) == ("tiny 1", "tiny")
+
+
+def test_a_report_of_two_bundles_pictures_the_same_sentences(
+    verto: Verto, settings: Settings, tmp_path: Path
+) -> None:
+    test, page = tmp_path / "test.tsv", tmp_path / "page.html"
+    test.write_text("".join(f"{one}\t{one}\n" for one in tiny_sentences(8, seed=7)))
+    ended = verto(
+        *("evaluate", settings.models_dir / "tiny", "--baseline", settings.models_dir / "tiny"),
+        *("--test", test, "-s", "en", "-t", "de", "--strategy", "greedy", "--max-length", 9, "--threads", 1),
+        *("--bootstrap-samples", 100, "--report", page, "--metrics", "chrf"),
+    )
+    assert ended.code == 0, ended.err
+    assert page.read_text(encoding="utf-8").count("<figure>") == 6
 
 
 def test_evaluate_scores_what_training_would_score(verto: Verto, settings: Settings, tmp_path: Path) -> None:
