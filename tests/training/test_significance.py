@@ -8,7 +8,8 @@ from training.significance import paired_bootstrap
 
 REFERENCES = [f"the {n} small cats sat on the {n} mat today" for n in range(40)]
 GOOD = [text.replace("today", "now") for text in REFERENCES]
-BAD = [text.replace("small cats", "dogs").replace("sat on", "slept") for text in REFERENCES]
+BAD = [text.replace("small cats", "dogs") if n % 3 else text for n, text in enumerate(REFERENCES)]
+BAD = [text.replace("sat on", "slept") for text in BAD]
 
 
 def test_a_plain_difference_is_significant_for_every_metric() -> None:
@@ -29,6 +30,7 @@ def test_numbers_and_signature_are_those_of_sacrebleu() -> None:
         system.p_value,
     )
     assert (found["bleu"].interval, found["bleu"].baseline_interval) == (system.ci, baseline.ci)
+    assert system.ci != baseline.ci
     assert found["ter"].signature == str(signatures["TER"])
     assert "|bs:150|seed:12345|" in found["ter"].signature
 

@@ -156,9 +156,9 @@ def _attention(evaluation: Evaluation, number: int, extras: Extras) -> str:
             f'<div class="maps">{"".join(maps)}</div></div>\n'
         )
     note = (
-        "Source tokens above, target tokens on the left, from a bad to a good translation. The darker a "
-        "cell, the more the model looked at the source token when it chose the target token: the mean of the "
-        "heads of the layer that aligns words best."
+        "Source tokens above, target tokens on the left, from a bad to a good translation. The stronger a "
+        "cell, the more the model looked at the source token when it chose the target token: the mean of "
+        "the heads of the layer that aligns words best."
     )
     return f'<h3>Attention</h3>\n<p>{note}</p>\n<div class="maps">{"".join(shown)}</div>'
 
