@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "serve": "Start the translation server.",
     "translate": "Translate files or standard input without a server.",
     "train": "Train a model from a recipe and write a bundle.",
+    "data": "Make training data: corpora from raw files, pairs from a model.",
     "evaluate": "Score a bundle on test sets, alone or against another.",
     "import": "Read a public model and write a bundle.",
     "export": "Write a bundle in the format of other programs.",

@@ -22,6 +22,7 @@ FOLDERS = (
     "training",
     "training/report",
     "training/baselines",
+    "training/sources",
     "service",
     "service/engine",
     "service/hosting",

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -31,6 +31,7 @@ from training.data_config import (
 from training.errors import RecipeError
 from training.recipe_faults import explain, unknown
 from training.recipe_text import override, read_recipe
+from training.sources.config import Sources
 
 # What the network takes from the tokenizer, so that a recipe cannot say it.
 FROM_TOKENIZER = ("source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id")
@@ -97,6 +98,9 @@ class TrainingConfig(Section):
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="`cpu`, `cuda` or `cuda:N`")
     start_from: str | None = Field(
         None, description="a bundle's folder: its weights and vocabulary are the first ones (fine-tuning)"
+    )
+    sources: Sources | None = Field(
+        None, description="where the corpora come from; or a file with that section, named from the recipe"
     )
     generate: GenerateConfig | None = Field(None, description="made-up data instead of files of yours")
     data: DataConfig
@@ -215,7 +219,10 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> TrainingConfig:
 
     Raises `RecipeError` naming the file and each field with its bound and the value.
     """
-    return check_recipe(override(read_recipe(path), overrides), str(path))
+    data = override(read_recipe(path), overrides)
+    if isinstance(data.get("sources"), str):
+        data = {**data, "sources": read_recipe(path.parent / data["sources"])}
+    return check_recipe(data, str(path))
 
 
 def check_recipe(data: dict[str, Any], origin: str = "recipe") -> TrainingConfig:
@@ -227,11 +234,15 @@ def check_recipe(data: dict[str, Any], origin: str = "recipe") -> TrainingConfig
 
 
 def sections(of: type[BaseModel] = TrainingConfig) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Every section below a configuration class: its place in the recipe, and its class."""
+    """Every section below a configuration class: its place in the recipe, and its class.
+
+    `sources.files.*` is the place of sections that have names of the user's.
+    """
     for name, field in of.model_fields.items():
+        own = f"{name}.*" if get_origin(field.annotation) is dict else name
         for inner in _models_in(field.annotation):
-            yield name, inner
-            yield from ((f"{name}.{place}", deeper) for place, deeper in sections(inner))
+            yield own, inner
+            yield from ((f"{own}.{place}", deeper) for place, deeper in sections(inner))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -2,6 +2,7 @@
 
     TrainingError
     ├── RecipeError       the recipe or an override: unknown setting, value out of bounds, device not there
+    ├── SourceError       raw data: cannot be fetched, another checksum, no room, not in the form that is said
     ├── CorpusError       a data file: missing, unreadable, not in the form that the recipe says
     ├── ResumeError       the run folder: damaged state, another run's state, in use
     └── TrainingDiverged  loss or gradient are no longer numbers; the saved state is sound
@@ -18,6 +19,10 @@ class TrainingError(Exception):
 
 class RecipeError(TrainingError, ValueError):
     """The recipe is missing, not YAML, or holds an unknown setting or a value out of bounds."""
+
+
+class SourceError(TrainingError, RuntimeError):
+    """A raw file cannot be had, is not the one that the recipe was written for, or cannot be read."""
 
 
 class CorpusError(TrainingError, ValueError):

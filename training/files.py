@@ -31,17 +31,24 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def only_user(folder: Path) -> Iterator[None]:
-    """Make `folder` and hold it for this process alone; what a killed process left half written is removed.
+def held(folder: Path) -> Iterator[None]:
+    """Make `folder` and hold it for this process alone. The lock ends with the process, however that ends.
 
-    Raises `ResumeError` when another process holds it. The lock ends with the process, however that ends.
+    Raises `ResumeError` when another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ResumeError(f"{folder}: another process trains in this folder") from error
+            raise ResumeError(f"{folder}: another process works in this folder") from error
+        yield
+
+
+@contextmanager
+def only_user(folder: Path) -> Iterator[None]:
+    """`held`, of a folder that is all ours: what a killed process left half written is removed."""
+    with held(folder):
         for left_over in folder.rglob(".*.tmp"):
             if left_over.is_file():
                 left_over.unlink()

@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-# The names of each section by its place in the recipe, as `data.train`; the top level is "".
+# The names of each section by its place in the recipe, as `data.train`, or `sources.files.*` where each has a
+# name of its own; the top level is "".
 Known = Mapping[str, Collection[str]]
 # Names that are so alike differ by a slip of the hand; those under it may mean something else.
 _ALIKE, _SOMEWHAT_ALIKE = 0.8, 0.6
@@ -86,12 +87,14 @@ def _place(location: Sequence[int | str], known: Known) -> tuple[str, str]:
 
     Where a section may be of several kinds pydantic names the kind too, which stands nowhere in a recipe.
     """
-    section, place = "", []
+    section, path, place = "", "", []
     for part in location[:-1]:
-        deeper = f"{section}.{part}".lstrip(".")
-        if deeper in known:
-            section = deeper
+        deeper = f"{path}.{part}".lstrip(".")
+        if deeper in known or f"{path}.*" in known:  # the latter where sections have names of the user's
+            section = path = deeper if deeper in known else f"{path}.*"
         elif isinstance(part, str) and part not in known[section]:
             continue
+        elif isinstance(part, str):
+            path = deeper
         place.append(part)
     return section, ".".join(str(part) for part in (*place, *location[-1:]))

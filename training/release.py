@@ -112,6 +112,9 @@ def published(config: TrainingConfig) -> dict[str, Any]:
         for form in ("tsv", "source", "target"):
             if text[form] is not None:
                 text[form] = _without_machine(text[form])
+    for raw in settings["sources"]["files"].values() if settings["sources"] is not None else ():
+        if raw["path"] is not None:
+            raw["path"] = _without_machine(raw["path"])
     if settings["start_from"] is not None:
         settings["start_from"] = _without_machine(settings["start_from"])
     return settings

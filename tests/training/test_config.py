@@ -240,6 +240,13 @@ def test_every_section_refuses_what_it_does_not_know(place: str) -> None:
         values["data"][name] = [{"tsv": "t"}]
     if place == "baseline":
         values["baseline"] = {"kind": "gru"}
-    inside = f"{place}.0." if place in {"data.train", "data.dev", "test"} else f"{place}.".lstrip(".")
+    if place.startswith("sources"):
+        part = {"format": "tsv", "text": "raw"}
+        corpus = {"languages": ["en", "de"], "licence": "CC0", "attribution": "me", "train": [part]}
+        corpora = {"name": {**corpus, "held_out": {"name": {"parts": [part]}}}}
+        values["sources"] = {"files": {"name": {"path": "x"}, "raw": {"path": "y"}}, "corpora": corpora}
+    is_list = place.endswith((".train", ".dev", "test", ".parts"))
+    inside = f"{place}.0." if is_list else f"{place}.".lstrip(".")
+    inside = inside.replace("*", "name")
     with pytest.raises(RecipeError, match=rf": {inside}zebra is not a known setting"):
         check_recipe(override(values, [f"{inside}zebra=1"]))

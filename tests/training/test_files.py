@@ -59,10 +59,10 @@ def test_a_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
         command = [sys.executable, "-c", program, str(tmp_path)]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
-    with only_user(tmp_path), pytest.raises(ResumeError, match="another process trains"), only_user(tmp_path):
+    with only_user(tmp_path), pytest.raises(ResumeError, match="another process works"), only_user(tmp_path):
         pass
     with only_user(tmp_path):
-        assert "another process trains in this folder" in other_process().stderr
+        assert "another process works in this folder" in other_process().stderr
     assert other_process().returncode == 0
 
 

@@ -1,0 +1,66 @@
+"""`verto data`: what is printed, the exit code, and one clear line for each fault of the user's."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Verto
+from tests.training.runs import recipe
+from training.recipe_text import as_yaml
+
+SOURCES = {
+    "files": {"texts.txt": {"path": "texts.txt"}},
+    "corpora": {
+        "mine": {
+            "languages": ["en", "de"],
+            "licence": "CC0",
+            "attribution": "nobody",
+            "train": [{"format": "tsv", "text": "texts.txt"}],
+        }
+    },
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "texts.txt").write_text("one\teins\ntwo\tzwei\n")
+    (tmp_path / "r.yaml").write_text(as_yaml(recipe(sources=SOURCES)))
+    return tmp_path
+
+
+def test_prepare_makes_the_corpora_and_prints_their_folders(folder: Path, verto: Verto) -> None:
+    ended = verto("data", "prepare", "r.yaml", "--data", "corpora")
+    assert (ended.code, ended.text) == (0, "corpora/mine\n")
+    assert ended.err == "mine/train: 2 read, 2 kept (held out 0)\n"
+    content = (folder / "corpora" / "mine" / "train.tsv.gz").read_bytes()
+    assert sorted(gzip.decompress(content).decode().splitlines()) == ["one\teins", "two\tzwei"]
+    assert (folder / "corpora" / "raw" / "texts.txt").exists()
+
+
+def test_quietly_only_the_folders_are_printed(folder: Path, verto: Verto) -> None:
+    ended = verto("data", "prepare", "r.yaml", "--raw", "elsewhere", "-q")
+    assert (ended.text, ended.err) == ("data/mine\n", "")
+    assert (folder / "elsewhere" / "texts.txt").exists()
+
+
+def test_a_recipe_without_sources_is_refused(folder: Path, verto: Verto) -> None:
+    (folder / "r.yaml").write_text(as_yaml(recipe()))
+    ended = verto("data", "prepare", "r.yaml")
+    assert (ended.code, ended.err) == (
+        2,
+        "verto: r.yaml: has no `sources`; docs/data.md shows how to write them\n",
+    )
+
+
+def test_a_fault_of_a_raw_file_is_one_line(folder: Path, verto: Verto) -> None:
+    (folder / "texts.txt").write_text("no columns\n")
+    ended = verto("data", "prepare", "r.yaml")
+    assert ended.code == 2
+    assert ended.err == "verto: texts.txt: line 1 has 1 columns, column 1 (counted from 0) is asked for\n"
+    assert not (folder / "data" / "mine").exists()
+
+
+def test_the_commands_of_data_are_listed(verto: Verto) -> None:
+    assert "prepare" in verto("data", "--help").text

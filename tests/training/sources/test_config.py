@@ -1,0 +1,73 @@
+"""The `sources` section: what contradicts itself is refused with its place; a shared file is read in."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.runs import recipe
+from training.config import TrainingConfig, check_recipe, load_recipe
+from training.errors import RecipeError
+from training.recipe_text import as_yaml
+from training.release import published
+
+TSV = {"format": "tsv", "text": "a.txt"}
+CORPUS = {"languages": ["en", "de"], "licence": "CC0", "attribution": "nobody", "train": [TSV]}
+
+
+def checked(files: dict[str, Any] | None = None, **corpus: Any) -> TrainingConfig:
+    raw = {"a.txt": {"url": "https://example.org/a.txt"}} if files is None else files
+    return check_recipe(recipe(sources={"files": raw, "corpora": {"one": {**CORPUS, **corpus}}}))
+
+
+@pytest.mark.parametrize(
+    ("files", "corpus", "fault"),
+    [
+        ({"b.txt": {"url": "https://x.org/b"}}, {}, "corpora.one: files has no 'a.txt', which 'a.txt' needs"),
+        ({"a.txt": {}}, {}, r"files\.a\.txt: name either `url` or `path`"),
+        ({"a.txt": {"url": "ftp://x.org/a"}}, {}, r"files\.a\.txt\.url: .*got 'ftp:"),
+        ({"a.txt": {"path": "x", "sha256": "12"}}, {}, r"files\.a\.txt\.sha256: "),
+        ({"../a.txt": {"path": "x"}}, {}, r"sources\.files\.\.\./a\.txt"),
+        (None, {"train": [{**TSV, "colums": [0, 1]}]}, r"did you mean columns\?"),
+        (None, {"train": [{**TSV, "format": "xml"}]}, r"train\.0: .*'xml'.* does not match any"),
+        (None, {"train": []}, "name `train`, or a text in `held_out`"),
+        (None, {"held_out": {"train": {"parts": [TSV]}}}, "`train` is the text that is learned from"),
+        (None, {"held_out": {"dev": {}}}, "name either `parts` or `choose`"),
+        (
+            None,
+            {"held_out": {"dev": {"choose": 3, "as_published": True}}},
+            "`as_published` belongs to `parts`",
+        ),
+        (
+            None,
+            {"train": [], "held_out": {"dev": {"choose": 3}}},
+            "`choose` chooses among the pairs of `train`",
+        ),
+        (None, {"expected_pairs": {"dev": 3}}, r"expected_pairs\.dev: the corpus has no such file"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_its_place(
+    files: dict[str, Any] | None, corpus: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(RecipeError, match=fault):
+        checked(files, **corpus)
+
+
+def test_a_recipe_may_name_a_file_with_its_sources(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    config = checked()
+    assert config.sources is not None
+    (tmp_path / "shared" / "s.yaml").write_text(as_yaml(config.sources.model_dump(mode="json")))
+    (tmp_path / "r.yaml").write_text(as_yaml(recipe(sources="shared/s.yaml")))
+    assert load_recipe(tmp_path / "r.yaml").sources == config.sources
+
+
+def test_a_missing_file_of_sources_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(as_yaml(recipe(sources="s.yaml")))
+    with pytest.raises(RecipeError, match=r"s\.yaml: No such file"):
+        load_recipe(tmp_path / "r.yaml")
+
+
+def test_a_bundle_tells_no_folder_of_one_machine() -> None:
+    config = checked({"a.txt": {"path": "/home/you/a.txt"}})
+    assert published(config)["sources"]["files"]["a.txt"]["path"] == "a.txt"

@@ -1,0 +1,1 @@
+"""From raw downloads to the corpora that a recipe names: fetch, read, clean, keep test texts out, write."""
