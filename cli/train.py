@@ -45,6 +45,7 @@ def run(
     try:
         from training.baselines.outcome import SCORES_FILE
         from training.config import load_recipe
+        from training.distributed import World
         from training.release import BUNDLE
         from training.run import train
     except ModuleNotFoundError as error:  # a serving environment holds no training dependency
@@ -57,10 +58,14 @@ def run(
         typer.echo(as_yaml(config.with_all_settings()), nl=False)
         return
     folder = output if output is not None else Path("runs") / config.name
-    if not train(config, data, folder, _kernels()):
-        typer.echo(f"stopped; the same command goes on from {folder}", err=True)
+    world = World.of_torchrun()
+    finished = train(config, data, folder, _kernels(), world)
+    if finished and world.is_main:
+        typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
+    if not finished:
+        if world.is_main:
+            typer.echo(f"stopped; the same command goes on from {folder}", err=True)
         raise typer.Exit(STOPPED)
-    typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
 
 
 def _kernels() -> "BuildSettings | None":

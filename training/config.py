@@ -1,9 +1,9 @@
 """What one training run is: data, tokenizer, network, optimisation, checkpoints. Frozen and checked.
 
-Knows: every setting with its meaning, unit and bounds (those of the data stand in data_config.py), and which
-of them depend on each other. Must not know: tensors, files' contents, where data lies on a machine (paths in
-a recipe are relative to the data folder that the caller names). docs/training.md shows these settings; a test
-keeps it equal.
+Knows: every setting with its meaning, unit and bounds (those of the sections stand in data_config.py and
+run_config.py), and which of them depend on each other. Must not know: tensors, files' contents, where data
+lies on a machine (paths in a recipe are relative to the data folder that the caller names). docs/training.md
+shows these settings; a test keeps it equal.
 """
 
 from __future__ import annotations
@@ -31,51 +31,17 @@ from training.data_config import (
 from training.errors import RecipeError
 from training.recipe_faults import explain, unknown
 from training.recipe_text import override, read_recipe
+from training.run_config import (
+    BatchConfig,
+    CheckpointConfig,
+    ModelCardConfig,
+    OptimizerConfig,
+    ValidationConfig,
+)
 from training.sources.config import Sources
 
 # What the network takes from the tokenizer, so that a recipe cannot say it.
 FROM_TOKENIZER = ("source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id")
-
-
-class BatchConfig(Section):
-    max_tokens: int = Field(4096, ge=16, description="padded tokens of the longer side of a batch")
-    pool_batches: int = Field(50, ge=1, description="batches that are sorted by length together")
-
-
-class OptimizerConfig(Section):
-    peak_learning_rate: float = Field(7e-4, gt=0, le=1, description="the rate where the warm-up ends")
-    warmup_steps: int = Field(4000, ge=1, description="steps of linear rise; inverse square root after them")
-    final_decay_steps: int = Field(
-        0, ge=0, description="the last steps, over which the rate also falls linearly to 0"
-    )
-    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean gradient")
-    beta2: float = Field(0.98, ge=0, lt=1, description="Adam's decay of the mean squared gradient")
-    epsilon: float = Field(1e-9, gt=0, description="Adam's guard against division by zero")
-    clip_norm: float = Field(1.0, gt=0, description="a longer gradient is scaled down to this norm")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share spread over the whole vocabulary")
-
-
-class ValidationConfig(Section):
-    interval_steps: int = Field(1000, ge=1, description="steps between two looks at the dev text")
-    num_sentences: int = Field(1000, ge=1, description="dev sentences that are translated for BLEU and chrF")
-    strategy: Literal["greedy", "beam"] = Field("greedy", description="how they are translated")
-
-
-class CheckpointConfig(Section):
-    interval_steps: int = Field(500, ge=1, description="steps between two saved states")
-    keep: int = Field(5, ge=1, description="newest weight snapshots kept for averaging")
-    average: int = Field(5, ge=1, description="newest snapshots averaged into the bundle, at most `keep`")
-
-    @model_validator(mode="after")
-    def _averages_what_is_kept(self) -> CheckpointConfig:
-        if self.average > self.keep:
-            raise ValueError(f"average must be at most keep {self.keep}, got {self.average}")
-        return self
-
-
-class ModelCardConfig(Section):
-    summary: str = Field("", description="what the model is for")
-    data: tuple[str, ...] = Field((), description="a line per corpus: name, size, licence, attribution")
 
 
 class TrainingConfig(Section):
@@ -94,6 +60,7 @@ class TrainingConfig(Section):
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of activations; weights are float32"
     )
+    compile: bool = Field(False, description="the passes of training are compiled by `torch.compile`")
     num_threads: int | None = Field(None, ge=1, description="CPU threads; default: what torch takes")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="`cpu`, `cuda` or `cuda:N`")
     start_from: str | None = Field(
@@ -147,6 +114,9 @@ class TrainingConfig(Section):
         if self.data.max_tokens > longest:
             bound = f"at most model.max_source_length and model.max_target_length ({longest})"
             raise ConfigError("data.max_tokens", bound, self.data.max_tokens)
+        dropouts = (network.dropout, network.attention_dropout, network.activation_dropout)
+        if self.optimizer.r_drop and not any(dropouts):
+            raise ConfigError("optimizer.r_drop", "0 without any model.dropout", self.optimizer.r_drop)
         decay = self.optimizer.final_decay_steps
         if decay > self.max_steps:
             raise ConfigError("optimizer.final_decay_steps", f"at most max_steps {self.max_steps}", decay)

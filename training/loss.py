@@ -1,7 +1,7 @@
-"""Label-smoothed cross-entropy, averaged over target tokens (section 5.4 of Vaswani et al. 2017).
+"""What a step makes small: label-smoothed cross-entropy over target tokens, and R-Drop's disagreement.
 
 Knows: logits, wanted ids, padding. Must not know: where they came from.
-Shapes: N positions (B sentences by T of the target), V vocabulary.
+Shapes: B sentences, T target, N positions (B times T), V vocabulary.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -18,7 +19,8 @@ CHUNK_ELSEWHERE = 1 << 27
 
 
 def smoothed_cross_entropy(logits: Tensor, target_ids: Tensor, pad_id: int, smoothing: float) -> Tensor:
-    """Mean over real target tokens of -sum_v q(v) log p(v), in nats, as a float32 number.
+    """Mean over real target tokens of -sum_v q(v) log p(v), in nats, as a float32 number (section 5.4 of
+    Vaswani et al. 2017).
 
     q gives 1 - smoothing to the wanted token and spreads `smoothing` evenly over the vocabulary (Szegedy et
     al. 2016, section 7). `logits` [B, T, V], `target_ids` [B, T]; positions equal to `pad_id` do not count.
@@ -28,6 +30,26 @@ def smoothed_cross_entropy(logits: Tensor, target_ids: Tensor, pad_id: int, smoo
     weights = real / real.sum()
     loss: Tensor = _WeightedLoss.apply(logits.flatten(0, -2), wanted, weights, smoothing)  # type: ignore[no-untyped-call]
     return loss
+
+
+def r_drop_loss(
+    logits: Tensor, target_ids: Tensor, pad_id: int, smoothing: float, alpha: float
+) -> tuple[Tensor, Tensor]:
+    """The loss of two passes of one batch with other dropout, and the part of it that is cross-entropy.
+
+    `logits` [2B, T, V]: the first B rows are one pass, the others the second; `target_ids` [B, T]. This is
+    half of equation 4 of Liang et al. 2021 (R-Drop), so that without disagreement it is the cross-entropy:
+    (L1 + L2) / 2 + alpha / 4 (KL(p1, p2) + KL(p2, p1)), each a mean over real target tokens, in nats.
+    """
+    entropy = smoothed_cross_entropy(logits, target_ids.repeat(2, 1), pad_id, smoothing)
+    return entropy + alpha / 4 * disagreement(logits, target_ids != pad_id), entropy
+
+
+def disagreement(logits: Tensor, counts: Tensor) -> Tensor:
+    """KL(p1, p2) + KL(p2, p1), mean over the positions that `counts` [B, T]; `logits` [2B, T, V] as above."""
+    first, second = F.log_softmax(logits.float(), dim=-1).chunk(2)
+    both = ((first.exp() - second.exp()) * (first - second)).sum(-1)  # [B, T]: the two sums, added
+    return torch.where(counts, both, 0.0).sum() / counts.sum()
 
 
 class _WeightedLoss(torch.autograd.Function):

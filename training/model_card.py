@@ -92,6 +92,16 @@ def _training(outcome: Outcome) -> str:
 - A Transformer of {outcome.num_parameters:,} parameters: shape in `config.json`, settings in `training.yaml`.
 - {progress.step:,} steps, {progress.epoch} full epochs, {progress.target_tokens:,} target tokens, \
 {progress.seconds / 3600:.2f} hours of training steps on {config.device} in {config.precision}.
-- Weights: the mean of the last {outcome.num_averaged} snapshots, taken every \
-{config.checkpoint.interval_steps:,} steps.
+- Weights: {_weights(outcome)}.
 - Finished {time.strftime("%Y-%m-%d", time.gmtime())}. Command: `verto train training.yaml --data DATA`."""
+
+
+def _weights(outcome: Outcome) -> str:
+    """Which weights the bundle's are."""
+    config, keeps = outcome.config, outcome.config.checkpoint
+    if keeps.choose == "best":
+        what = f"the {outcome.num_averaged} snapshots with the best dev {config.validation.metric}"
+    else:
+        what = f"the last {outcome.num_averaged} snapshots, taken every {keeps.interval_steps:,} steps"
+    decay = f"; each a moving average with decay {keeps.ema_decay}" if keeps.ema_decay else ""
+    return f"the mean of {what}{decay}"

@@ -91,6 +91,25 @@ class Monitor:
                 self._writer.add_scalar(name, value, step)
 
 
+class Silence(Monitor):
+    """For processes that only compute: nothing is shown, nothing is written."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), 0)
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def start_at(self, step: int) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        pass
+
+    def record(self, step: int, **values: float) -> None:
+        pass
+
+
 def read_metrics(folder: Path) -> list[Metrics]:
     """What `record` kept, one mapping a step, in order of steps; of a number recorded twice, the later."""
     path = _metrics_path(folder)

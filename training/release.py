@@ -25,7 +25,7 @@ from training.monitor import Monitor, read_metrics
 from training.networks import as_transformer, num_parameters, translate
 from training.preparation import HeldOut
 from training.recipe_text import as_yaml
-from training.state import average_snapshots, snapshot_paths
+from training.snapshots import average_snapshots
 from training.trainer import Trainer
 
 BUNDLE = "bundle"  # in a run's folder
@@ -39,9 +39,9 @@ def release(trainer: Trainer, monitor: Monitor, kernels: Library | None = None) 
     `kernels` make the scoring faster on a CPU.
     Of a `baseline`, which no server loads, only the scores are written: `run_folder`/scores.json.
     """
-    paths = snapshot_paths(trainer.snapshot_folder)[-trainer.config.checkpoint.average :]
+    paths = trainer.kept_snapshots()[: trainer.config.checkpoint.average]
     model = averaged_model(trainer.model, paths)
-    monitor.say(f"averaged {len(paths)} snapshots, the last of step {trainer.progress.step:,}")
+    monitor.say(f"averaged {len(paths)} snapshots: {', '.join(path.stem for path in paths)}")
     outcome = Outcome(
         config=trainer.config,
         progress=trainer.progress,

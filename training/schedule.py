@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from training.config import OptimizerConfig
+from training.run_config import OptimizerConfig
 
 
 def learning_rate(step: int, config: OptimizerConfig, max_steps: int) -> float:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from loadtests.why_transformers.shapes import FIRST_TOKEN
-from training.config import OptimizerConfig
 from training.loss import smoothed_cross_entropy
-from training.trainer import build_optimizer
+from training.run_config import OptimizerConfig
+from training.update import build_optimizer
 
 PAD_ID = 0
 

@@ -176,7 +176,7 @@ def test_a_fault_is_one_clear_line_and_leaves_nothing_half_done(
     (here / "short").write_text("one line\n", encoding="utf-8")
     write_recipe(**{"max_steps": 3, "tokenizer": {"vocab_size": 365}, **sections})
     if case == "divergence":
-        monkeypatch.setattr("training.trainer.smoothed_cross_entropy", broken_at_second_call())
+        monkeypatch.setattr("training.update.smoothed_cross_entropy", broken_at_second_call())
     assert verto(["train", "my.yaml", "--data", ".", *options], monkeypatch) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("verto: ")

@@ -38,7 +38,8 @@ _GROUPS = {
 _MODEL_MAY_USE = {"torch", "numpy", "sacremoses", "safetensors", "sentencepiece"}
 # Not ours to declare: builds of torch for a GPU bring it, and `model.cuda.attend_choice` goes on without.
 _COMES_WITH_TORCH = ("model.cuda.kernels", "triton")
-_SETTINGS = "service.settings"
+# The second reads only what torchrun tells the processes that it starts.
+_READ_THE_ENVIRONMENT = {"service.settings", "training.distributed"}
 # The engine is driven by events in and out: neither the protocol nor who counts is its business.
 _HTTP_AND_METRICS = {"fastapi", "starlette", "uvicorn", "httpx", "http", "prometheus_client"}
 _WITHOUT_TENSORS = {"service.engine.waiting_queue", "service.engine.scheduler"}
@@ -49,7 +50,7 @@ def violations(sources: Mapping[str, str]) -> list[str]:
     imports = read_imports(sources)
     found = [f"{item.importer}:{item.line}: {fault}" for item in imports for fault in _faults(item)]
     for path, text in sources.items():
-        if (module := module_name(path)) != _SETTINGS:
+        if (module := module_name(path)) not in _READ_THE_ENVIRONMENT:
             fault = "reads the environment; only service/settings.py does"
             found += [f"{module}:{line}: {fault}" for line in environment_reads(text)]
     cycle = find_cycle(imports, {module_name(path) for path in sources})

@@ -12,7 +12,7 @@ from training.config import load_recipe
 from training.errors import ResumeError
 from training.evaluation import score, translate_sentences
 from training.release import averaged_model, published, release
-from training.state import average_snapshots, save_snapshot, snapshot_paths
+from training.snapshots import average_snapshots, save_snapshot, snapshot_paths
 from training.trainer import Trainer
 
 CARD = {"summary": "For tests only.", "data": ["made-up words: 40 pairs, CC0, nobody"]}
@@ -108,7 +108,7 @@ def test_the_weights_of_the_run_are_left_as_they_are(tmp_path: Path) -> None:
 
 def test_an_averaged_model_keeps_what_is_shared_shared(tmp_path: Path) -> None:
     run = trainer(tmp_path)
-    save_snapshot(run.snapshot_folder, 1, run.model, keep=1)
+    save_snapshot(run.snapshot_folder, 1, run.model)
     model = averaged_model(run.model, snapshot_paths(run.snapshot_folder))
     assert model.output.weight is model.source_embedding.tokens.weight
     assert not model.training

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.config import OptimizerConfig
+from training.run_config import OptimizerConfig
 from training.schedule import learning_rate, paper_peak
 
 STEPS = st.integers(1, 1_000_000)

@@ -1,4 +1,4 @@
-"""Saved states: everything comes back, damage and other runs are refused, snapshots are averaged."""
+"""Saved states: everything comes back, damage and other runs are refused."""
 
 import io
 import random
@@ -8,16 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from training.ema import MovingAverage
 from training.errors import ResumeError
-from training.state import (
-    Progress,
-    average_snapshots,
-    drop_snapshots_after,
-    load_state,
-    save_snapshot,
-    save_state,
-    snapshot_paths,
-)
+from training.state import Progress, load_state, save_state
 
 KEY = "the run's key"
 
@@ -34,8 +27,9 @@ def adam(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
 
 
-def steps(model: nn.Module, optimizer: torch.optim.Optimizer, count: int) -> None:
-    for _ in range(count):
+def steps(model: nn.Module, optimizer: torch.optim.Optimizer, count: int, first: int = 0) -> None:
+    for step in range(first, first + count):
+        torch.manual_seed(step)
         optimizer.zero_grad()
         torch.autograd.backward(model(torch.randn(4, 6)).square().mean())
         optimizer.step()
@@ -52,12 +46,12 @@ def saved(path: Path) -> tuple[nn.Module, torch.optim.Optimizer]:
 def test_a_restored_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     model, optimizer = saved(path)
-    steps(model, optimizer, 4)
+    steps(model, optimizer, 4, first=3)
 
     other = network(seed=99)
     other_optimizer = adam(other)
     assert load_state(path, other, other_optimizer, KEY) == Progress(3, 1, 2, 40, 0.5)
-    steps(other, other_optimizer, 4)
+    steps(other, other_optimizer, 4, first=3)
     for mine, theirs in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     assert other[0].weight is other[2].weight
@@ -123,47 +117,33 @@ def test_no_code_in_a_state_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not (tmp_path / "trapped").exists()
 
 
-def test_only_the_newest_snapshots_are_kept(tmp_path: Path) -> None:
-    for step in (5, 1000, 20, 999):
-        save_snapshot(tmp_path, step, network(), keep=3)
-    assert [path.stem for path in snapshot_paths(tmp_path)] == [
-        "step-00000020",
-        "step-00000999",
-        "step-00001000",
-    ]
+def averaged(model: nn.Module, count: int) -> MovingAverage:
+    """An average that has drawn away from the weights."""
+    average = MovingAverage(model, 0.9)
+    optimizer = adam(model)
+    for step in range(1, count + 1):
+        steps(model, optimizer, 1)
+        average.update(step)
+    return average
 
 
-def test_snapshots_ahead_of_a_step_are_dropped(tmp_path: Path) -> None:
-    for step in (1, 2, 10):
-        save_snapshot(tmp_path, step, network(), keep=9)
-    drop_snapshots_after(tmp_path, 2)
-    assert [path.stem for path in snapshot_paths(tmp_path)] == ["step-00000001", "step-00000002"]
-    drop_snapshots_after(tmp_path / "missing", 0)
-
-
-def test_the_average_is_the_mean_of_the_weights(tmp_path: Path) -> None:
-    models = [network(seed) for seed in range(3)]
-    for step, model in enumerate(models):
-        save_snapshot(tmp_path, step, model, keep=9)
-    average = average_snapshots(snapshot_paths(tmp_path))
-    assert set(average) == {name for name, _ in models[0].named_parameters()}
-    for name, mean in average.items():
-        wanted = torch.stack([dict(model.named_parameters())[name].double() for model in models]).mean(0)
-        assert torch.equal(mean, wanted.float())
-
-
-def test_the_average_of_one_is_itself(tmp_path: Path) -> None:
+def test_a_moving_average_comes_back(tmp_path: Path) -> None:
     model = network()
-    save_snapshot(tmp_path, 1, model, keep=1)
-    for name, mean in average_snapshots(snapshot_paths(tmp_path)).items():
-        assert torch.equal(mean, dict(model.named_parameters())[name])
+    average = averaged(model, 3)
+    save_state(tmp_path / "state.pt", model, adam(model), Progress(), KEY, average)
+    other = network(seed=9)
+    restored = MovingAverage(other, 0.9)
+    load_state(tmp_path / "state.pt", other, adam(other), KEY, restored)
+    assert all(torch.equal(value, average.values[name]) for name, value in restored.values.items())
+    assert not torch.equal(restored.values["0.weight"], other[0].weight)
 
 
-def test_nothing_to_average_and_a_damaged_snapshot_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ResumeError, match="no weight snapshot"):
-        average_snapshots([])
-    save_snapshot(tmp_path, 1, network(), keep=1)
-    (path,) = snapshot_paths(tmp_path)
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(ResumeError, match=r"step-00000001\.safetensors: cannot be read"):
-        average_snapshots([path])
+def test_an_average_that_was_not_saved_begins_as_the_saved_weights(tmp_path: Path) -> None:
+    model, _ = saved(tmp_path / "state.pt")
+    other = network(seed=9)
+    average = averaged(other, 2)
+    load_state(tmp_path / "state.pt", other, adam(other), KEY, average)
+    for name, parameter in model.named_parameters():
+        assert torch.equal(average.values[name], parameter)
+    average.update(1)  # it follows the restored weights
+    assert torch.equal(average.values["0.bias"], model[0].bias)

@@ -3,7 +3,6 @@
 import os
 import signal
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,12 +10,15 @@ import torch
 from torch import Tensor
 
 from tests.training.runs import ListeningMonitor, config, pairs, prepared, trainer
+from training.batching import Batch
 from training.config import check_recipe
 from training.epoch_plan import plan_epoch
 from training.errors import ResumeError, TrainingDiverged
 from training.evaluation import translate_sentences
+from training.run_key import run_key
 from training.schedule import learning_rate
-from training.state import snapshot_paths
+from training.snapshots import snapshot_paths
+from training.stream import Place
 from training.trainer import Trainer
 
 # Dropout draws random numbers at every step, so that a resumed run shows whether they go on.
@@ -31,7 +33,10 @@ def assert_same_run(one: Trainer, other: Trainer) -> None:
     """Weights, moments and place in the data are equal, bit for bit."""
     for name, tensor in one.model.state_dict().items():
         assert torch.equal(tensor, other.model.state_dict()[name]), name
-    moments, others = one.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"]
+    moments, others = (
+        one.learner.optimizer.state_dict()["state"],
+        other.learner.optimizer.state_dict()["state"],
+    )
     for index, values in moments.items():
         assert all(torch.equal(values[name], others[index][name]) for name in values)
     mine, theirs = one.progress, other.progress
@@ -159,10 +164,9 @@ def test_what_lies_ahead_of_the_saved_state_is_forgotten(tmp_path: Path) -> None
     assert monitor.started_at == 0
 
 
-def test_the_key_of_a_run_is_the_one_that_saved_states_hold(tmp_path: Path) -> None:
+def test_the_key_of_a_run_is_the_one_that_saved_states_hold() -> None:
     """Another way to make the key would refuse every state that was saved before."""
-    run = trainer(tmp_path)
-    run.config = check_recipe(
+    settings = check_recipe(
         {
             "name": "first",
             "directions": [["en", "de"]],
@@ -176,8 +180,7 @@ def test_the_key_of_a_run_is_the_one_that_saved_states_hold(tmp_path: Path) -> N
             "tokenizer": {"vocab_size": 8000},
         }
     )
-    run.data = SimpleNamespace(tokenizer=SimpleNamespace(files=dict))
-    assert run._key() == "3327adbad94a2f87a066b4fdd73119a459a315674fea2b91ae5510ccdab9d958"
+    assert run_key(settings, {}) == "3327adbad94a2f87a066b4fdd73119a459a315674fea2b91ae5510ccdab9d958"
 
 
 # Learning
@@ -207,30 +210,32 @@ def test_the_seed_decides_the_weights(tmp_path: Path) -> None:
 
 def test_every_step_has_the_rate_of_the_schedule(tmp_path: Path) -> None:
     rates: list[float] = []
-    monitor = ListeningMonitor(lambda step: rates.append(run.optimizer.param_groups[0]["lr"]))
+    monitor = ListeningMonitor(lambda step: rates.append(run.learner.optimizer.param_groups[0]["lr"]))
     run = trainer(tmp_path, monitor)
     run.run()
     assert rates == [learning_rate(step, run.config.optimizer, 12) for step in range(1, 13)]
 
 
 def test_adam_is_the_papers_and_the_recipe_can_change_it(tmp_path: Path) -> None:
-    defaults = trainer(tmp_path / "a").optimizer.defaults
+    defaults = trainer(tmp_path / "a").learner.optimizer.defaults
     assert (defaults["betas"], defaults["eps"]) == ((0.9, 0.98), 1e-9)
-    changed = trainer(tmp_path / "b", optimizer={"beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6}).optimizer
+    changed = trainer(
+        tmp_path / "b", optimizer={"beta1": 0.8, "beta2": 0.99, "epsilon": 1e-6}
+    ).learner.optimizer
     assert (changed.defaults["betas"], changed.defaults["eps"]) == ((0.8, 0.99), 1e-6)
 
 
 def test_long_gradients_are_clipped_and_their_length_recorded(tmp_path: Path) -> None:
     norms: list[float] = []
     run = trainer(tmp_path, optimizer={"clip_norm": 0.01})
-    step = run.optimizer.step
+    step = run.learner.optimizer.step
 
     def measured(*args: Any) -> None:
         gradients = [p.grad.norm() for p in run.model.parameters() if p.grad is not None]
         norms.append(float(torch.stack(gradients).norm()))
         step()
 
-    run.optimizer.step = measured
+    run.learner.optimizer.step = measured
     run.run()
     assert norms == pytest.approx([0.01] * 12, rel=1e-3)
     assert run.monitor.records[0]["gradient_norm"] > 0.1
@@ -239,7 +244,7 @@ def test_long_gradients_are_clipped_and_their_length_recorded(tmp_path: Path) ->
 def test_bfloat16_keeps_weights_and_moments_in_single_precision(tmp_path: Path) -> None:
     run = whole(tmp_path, precision="bfloat16")
     assert {parameter.dtype for parameter in run.model.parameters()} == {torch.float32}
-    assert run.optimizer.state[run.model.output.weight]["exp_avg"].dtype == torch.float32
+    assert run.learner.optimizer.state[run.model.output.weight]["exp_avg"].dtype == torch.float32
     assert_same_run(run, whole(tmp_path, precision="bfloat16"))
 
 
@@ -264,8 +269,14 @@ def test_a_loss_that_is_no_number_ends_the_run_before_the_weights_change(
     tmp_path: Path, bad: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trainer(tmp_path, checkpoint={"interval_steps": 2})
-    sound = run._loss
-    monkeypatch.setattr(run, "_loss", lambda batch: sound(batch) * (bad if run.progress.step == 5 else 1.0))
+    sound = run.learner._loss
+
+    def loss_of(place: Place, batch: Batch) -> tuple[Tensor, Tensor]:
+        factor = bad if run.progress.step == 5 else 1.0
+        whole, shown = sound(place, batch)
+        return whole * factor, shown * factor
+
+    monkeypatch.setattr(run.learner, "_loss", loss_of)
     before: dict[str, Tensor] = {}
     run.monitor.on_step = lambda step: before.update(weights(run))
     with pytest.raises(
@@ -318,7 +329,7 @@ def test_the_dev_scores_are_of_the_asked_number_of_sentences(
         seen.append(len(sentences))
         return list(sentences)
 
-    monkeypatch.setattr("training.trainer.translate", counted)
+    monkeypatch.setattr("training.validation.translate", counted)
     run = Trainer(config(validation={"num_sentences": 2}), prepared(config()), tmp_path, ListeningMonitor())
     run.validate()
     assert seen == [2]

@@ -16,7 +16,7 @@ from training.config import TrainingConfig, load_recipe
 from training.monitor import Metrics, read_metrics
 from training.networks import build_network
 from training.preparation import network_config
-from training.state import average_snapshots, snapshot_paths
+from training.snapshots import average_snapshots, snapshot_paths
 
 
 @dataclass(frozen=True)
