@@ -2,11 +2,12 @@
 
     decode -> is a span lost, doubled or made up? -- no --> its events
                  ^             | yes
-                 +-- behind what has been told: what was lost is required, what must not come is banned
+                 +-- behind what is settled: what was lost is required, what must not come is banned
 
-A stream goes on from what it has told, which is right so far: nothing is told of what follows the first
-fault. Whoever asks for no stream gets the same answer. After a few rounds the last answer stands, and
-unmasking.py mends its text. Knows the engine's door and token ids; must not know text or HTTP.
+Settled is all that stands before the first fault, and while something is still to come no more than up to the
+last span that has come: what is lost must find its place behind it. So a stream never has to take back, and
+whoever asks for none gets the same answer. After a few rounds the last one stands, and unmasking.py mends its
+text. Knows the engine's door and token ids; must not know text or HTTP.
 """
 
 from __future__ import annotations
@@ -47,6 +48,18 @@ def fault_in(token_ids: Sequence[int], copied: CopiedIds, *, is_whole: bool) -> 
     return Fault(len(token_ids), is_loss=True) if is_whole and open_ones else None
 
 
+def num_settled(token_ids: Sequence[int], copied: CopiedIds) -> int:
+    """How many of the first tokens another round would keep; all where nothing is missing or wrong."""
+    open_ones, settled = set(copied.wanted), 0
+    for place, token_id in enumerate(token_ids):
+        if token_id in open_ones:
+            open_ones.remove(token_id)
+            settled = place + 1
+        elif token_id in copied.every:
+            return settled if open_ones else place
+    return settled if open_ones else len(token_ids)
+
+
 def guarded(
     options: DecodingOptions, prefix: TokenIds, copied: CopiedIds, best: TokenIds, *, requires: bool
 ) -> DecodingOptions:
@@ -85,10 +98,8 @@ class CopiedEvents:
         """Raises what `EngineHandle.submit` raises."""
         self._submit, self._request, self._copied = submit, request, copied
         self._events = submit(request)
-        self._right: list[int] = []  # tokens streamed in this round up to its first fault
-        self._is_faulty = False
-        self._num_told = 0  # of the right ones
-        self._is_silent = False  # a round of which only what it would tell is wanted
+        self._seen: list[int] = []  # tokens streamed in this round
+        self._num_told = 0  # in all rounds
         self._num_rounds, self._seconds = 1, 0.0
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -98,8 +109,7 @@ class CopiedEvents:
         while True:
             event = await anext(self._events)
             if isinstance(event, TokensEvent):
-                new = self._told(event.token_ids)
-                if new and not self._is_silent:
+                if new := self._told(event.token_ids):
                     return TokensEvent(new)
             elif isinstance(event, FinishedEvent):
                 if not self._again(event):
@@ -111,17 +121,10 @@ class CopiedEvents:
         await self._events.aclose()
 
     def _told(self, token_ids: TokenIds) -> TokenIds:
-        """What can be told now that these tokens have come. Where something is to be copied the newest waits:
-        behind a final stop it would be too late for what is lost."""
-        if not self._is_faulty:
-            self._right += token_ids
-            fault = fault_in(self._right, self._copied, is_whole=False)
-            if fault is not None:
-                self._is_faulty = True
-                del self._right[fault.place :]
-        told = self._num_told
-        self._num_told = max(told, len(self._right) - bool(self._copied.wanted))
-        return tuple(self._right[told : self._num_told])
+        """What can be told now that these tokens have come."""
+        self._seen += token_ids
+        told, self._num_told = self._num_told, max(self._num_told, num_settled(self._seen, self._copied))
+        return tuple(self._seen[told : self._num_told])
 
     def _again(self, event: FinishedEvent) -> bool:
         """Whether another round has begun, since the answer is faulty and there may be a better one."""
@@ -134,34 +137,18 @@ class CopiedEvents:
         except (OptionError, EngineError):
             return False
         self._seconds += event.timings.total_seconds
-        self._right, self._is_faulty = [], False
+        self._seen = []
         return True
 
     def _next_round(self, best: TokenIds, fault: Fault) -> None:
         """Raises OptionError, and what `EngineHandle.submit` raises."""
-        request, options = self._request, self._request.options
-        is_told = self._is_silent or (request.stream and not request.draft)
-        if fault.is_loss and options.strategy == "beam" and not is_told:
-            # The answer is to be that of a stream, which goes on from what it has told.
-            self._events = self._submit(replace(request, stream=True, draft=False))
-            self._is_silent = True
-            return
-        prefix = self._prefix(best, fault)
+        options = self._request.options
+        # Where something is doubled, its first place may be the better one, and what is lost belongs here.
+        right = num_settled(best, self._copied) if fault.is_loss else fault.place
+        prefix = best[: max(right, len(options.prefix_ids))]
         requires = fault.is_loss or options.strategy == "beam"
         options = guarded(options, prefix, self._copied, best, requires=requires)
-        self._events = self._submit(replace(request, options=options))
-        self._request = replace(request, options=options)
-        self._is_silent = False
+        request = replace(self._request, options=options)
+        self._events = self._submit(request)
+        self._request = request
         self._num_rounds += 1
-
-    def _prefix(self, best: TokenIds, fault: Fault) -> TokenIds:
-        """What the next round begins with. It is what a stream has told, or more, whether or not this is
-        one."""
-        options = self._request.options
-        if not fault.is_loss:
-            length = fault.place  # where something is doubled, its first place may be the better one
-        elif options.strategy == "beam":
-            length = self._num_told
-        else:
-            length = len(best) - 1  # each token is told once the next one is chosen
-        return best[: max(length, len(options.prefix_ids))]

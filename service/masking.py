@@ -23,13 +23,15 @@ FIRST_PRIVATE, LAST_PRIVATE = "\ue000", "\uf8ff"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A span of the source that is copied; `joins_*` where it touched a letter or digit there."""
+    """A span of the source that is copied; `joins_*` where it touched a letter or digit there, `stands_apart`
+    where white space was before it."""
 
     symbol: str
     span: Span
     text: str
     joins_before: bool
     joins_after: bool
+    stands_apart: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def mask(source: str, spans: Sequence[Span], symbols: Sequence[str]) -> Mask | N
 def _copy(source: str, span: Span, symbol: str) -> Copy:
     start, end = span
     before, after = source[start - 1 : start], source[end : end + 1]
-    return Copy(symbol, span, source[start:end], is_word(before), is_word(after))
+    return Copy(symbol, span, source[start:end], is_word(before), is_word(after), before.isspace())
 
 
 def is_word(character: str) -> bool:

@@ -61,11 +61,16 @@ class Unmasking:
             return self._leave_out()
         if copy.joins_before:
             self._held_space = ""
-        elif not self._held_space and is_word(self._last) and is_word(copy.text[0]):
-            self._held_space = " "  # forced where the model did not want it
+        elif not self._held_space and self._is_forced(copy):
+            self._held_space = " "
         shown = self._emit(copy.text)
         self._drops_space, self._behind = copy.joins_after, copy
         return shown
+
+    def _is_forced(self, copy: Copy) -> bool:
+        """Whether it comes where the model would have gone on without a space."""
+        runs_on = is_word(self._last) and is_word(copy.text[0])
+        return runs_on or (copy.stands_apart and self._last != "" and self._last in _CLOSING)
 
     def _ends_copy(self, character: str) -> bool:
         """Whether it would run on what was copied just before, and is no ending of a word."""

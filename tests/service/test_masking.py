@@ -156,3 +156,10 @@ def test_a_prefix_is_masked_as_the_source_is(prefix: str, expected: str) -> None
 def test_pieces_are_shown_as_what_they_stand_for() -> None:
     assert shown_pieces(masked("Ab {x}"), ["▁Ab", "▁", A, B]) == ["▁Ab", "▁", "{x}", ""]
     assert shown_pieces(None, ["▁Ab", A]) == ["▁Ab", A]
+
+
+def test_a_span_that_comes_behind_a_stop_is_set_apart_from_it() -> None:
+    made = masked("Ab {x} cd (12,5) e")
+    assert restored(made, f"Ab. {B}{A}") == "Ab. 12,5{x}"
+    assert restored(made, f"Ab.{A} ({B})") == "Ab. {x} (12,5)"
+    assert restored(made, f"Ab-{A}, cd.{B}") == "Ab-{x}, cd.12,5"

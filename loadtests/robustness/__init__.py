@@ -1,0 +1,1 @@
+"""What everyday text does to a model: pieces to copy, small letters, capitals, a stop that is missing."""
