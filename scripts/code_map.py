@@ -34,6 +34,7 @@ FOLDERS = (
     "loadtests/cost_model",
     "loadtests/live_load",
     "loadtests/rehearsal",
+    "loadtests/robustness",
     "loadtests/scaling",
     "loadtests/gpu",
     "loadtests/peers",

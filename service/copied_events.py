@@ -73,7 +73,8 @@ def guarded(
     banned = tuple((token_id,) for token_id in sorted(copied.every.difference(missing)))
     changes: dict[str, Any] = {"prefix_ids": prefix, "banned_ids": _united(options.banned_ids, banned)}
     if requires:
-        changes["required_ids"] = tuple((token_id,) for token_id in missing[:MAX_REQUIRED_PHRASES])
+        own = [phrase for phrase in options.required_ids if copied.every.isdisjoint(phrase)]
+        changes["required_ids"] = (*own, *((token_id,) for token_id in missing))[:MAX_REQUIRED_PHRASES]
         changes |= _as_beam(options)
     return replace(options, **changes)
 

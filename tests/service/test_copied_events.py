@@ -166,7 +166,7 @@ def test_whatever_a_search_prefers_the_answer_is_right_and_a_stream_of_it_the_sa
     preferred: list[list[int]], strategy: str, prefix: tuple[int, ...]
 ) -> None:
     begun = [[*prefix, *token_ids] for token_ids in preferred]
-    run = {"strategy": strategy, "prefix_ids": prefix}
+    run: dict[str, Any] = {"strategy": strategy, "prefix_ids": prefix}
     events = Searching(*begun).run(stream=True, **run)
     answer = answer_of(events)
     assert fault_in(answer, COPIED, is_whole=True) is None
@@ -213,6 +213,12 @@ def test_of_many_spans_those_that_were_lost_are_required_first() -> None:
     options = guarded(DecodingOptions(), (), CopiedIds(every, every), best, requires=True)
     assert len(options.required_ids) == MAX_REQUIRED_PHRASES
     assert options.required_ids[:4] == ((100,), (101,), (102,), (103,))
+
+
+def test_what_the_request_itself_requires_stays_required() -> None:
+    options = DecodingOptions(required_ids=((5, 6), (A,)))
+    made = guarded(options, (5, A), COPIED, (), requires=True)
+    assert made.required_ids == ((5, 6), (B,))
 
 
 def test_a_search_s_own_rules_stay_but_for_diversity_which_would_be_in_the_way() -> None:

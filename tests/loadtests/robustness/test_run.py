@@ -26,7 +26,6 @@ def test_the_report_has_every_case_with_its_answer(tmp_path: Path) -> None:
     assert done.exit_code == 0
     data = json.loads((results / "robustness-en-de.json").read_text(encoding="utf-8"))
     assert len(data["copies"]) == 24
-    assert all(line["translation"] for line in data["copies"] + data["behaviours"])
     page = (results / "robustness-en-de.md").read_text(encoding="utf-8")
     assert "| all | 24 |" in page
     assert "| capitals | 10 |" in page
