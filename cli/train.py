@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.data_prepare import Shown, prepare
+
 if TYPE_CHECKING:
     from model.native.library import BuildSettings
 
@@ -26,6 +28,9 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="SETTING=VALUE", help="Instead of the recipe's; may be given often."),
     ] = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="First make what is missing of the data, as `verto data prepare`.")
+    ] = False,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print every setting of the run, checked, and end.")
     ] = False,
@@ -39,6 +44,7 @@ def run(
     Examples:
       verto train training/recipes/toy.yaml
       verto train training/recipes/en-de.yaml --data ~/corpora --output runs/en-de
+      verto train training/recipes/en-de.yaml --data ~/corpora --fetch
       verto train my.yaml --set max_steps=20000 --set optimizer.warmup_steps=500 --set device=cuda
       verto train my.yaml --set data.train.0.repeat=2 --show-settings
     """
@@ -57,8 +63,12 @@ def run(
 
         typer.echo(as_yaml(config.with_all_settings()), nl=False)
         return
-    folder = output if output is not None else Path("runs") / config.name
     world = World.of_torchrun()
+    if fetch and world.size > 1:
+        raise typer.BadParameter("needs one process; run `verto data prepare` first", param_hint="--fetch")
+    if fetch:
+        prepare(config, recipe, data, Shown())
+    folder = output if output is not None else Path("runs") / config.name
     finished = train(config, data, folder, _kernels(), world)
     if finished and world.is_main:
         typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -38,7 +38,7 @@ from training.run_config import (
     OptimizerConfig,
     ValidationConfig,
 )
-from training.sources.config import Sources
+from training.sources.config import Sources, with_paths_from
 
 # What the network takes from the tokenizer, so that a recipe cannot say it.
 FROM_TOKENIZER = ("source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id")
@@ -190,8 +190,9 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> TrainingConfig:
     Raises `RecipeError` naming the file and each field with its bound and the value.
     """
     data = override(read_recipe(path), overrides)
-    if isinstance(data.get("sources"), str):
-        data = {**data, "sources": read_recipe(path.parent / data["sources"])}
+    if isinstance(named := data.get("sources"), str):
+        shared = read_recipe(path.parent / named)
+        data = {**data, "sources": with_paths_from(PurePosixPath(named).parent, shared)}
     return check_recipe(data, str(path))
 
 

@@ -47,6 +47,11 @@ class ParallelText(Section):
 
 class CorpusFile(ParallelText):
     repeat: int = Field(1, ge=1, le=100, description="times each pair is seen per epoch (1 in `dev`)")
+    tag: str | None = Field(
+        None,
+        pattern=r"^<[A-Za-z0-9_-]{1,20}>$",
+        description="such as `<BT>`: a piece that stands before each source, for what a model wrote",
+    )
 
 
 class HeldOutText(ParallelText):
@@ -108,11 +113,17 @@ class DataConfig(Section):
     augmentation: AugmentationConfig = AugmentationConfig()
 
     @model_validator(mode="after")
-    def _dev_is_seen_once(self) -> DataConfig:
+    def _dev_is_read_as_it_stands(self) -> DataConfig:
         for index, corpus in enumerate(self.dev):
             if corpus.repeat != 1:
                 raise ValueError(f"dev.{index}.repeat must be 1, got {corpus.repeat}")
+            if corpus.tag is not None:
+                raise ValueError(f"dev.{index}.tag must be left out, got {corpus.tag}")
         return self
+
+    def tags(self) -> tuple[str, ...]:
+        """Those of the training files, each once, in the order of the files."""
+        return tuple(dict.fromkeys(corpus.tag for corpus in self.train if corpus.tag is not None))
 
     @model_validator(mode="after")
     def _nothing_is_ignored(self) -> DataConfig:

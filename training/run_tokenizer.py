@@ -7,11 +7,12 @@ vocabulary is learned (tokenizer_training.py), ids.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from model.checkpoint import load_bundle
+from model.placeholders import placeholder_symbols
 from model.tokenizer import Tokenizer
 from training.config import TrainingConfig
 from training.data_config import TokenizerConfig
@@ -19,7 +20,7 @@ from training.errors import CorpusError, RecipeError
 from training.files import write_atomically
 from training.monitor import Monitor
 from training.pair_text import PairText
-from training.tokenizer_training import TokenizerTrainingError, train_tokenizer, with_placeholders
+from training.tokenizer_training import TokenizerTrainingError, train_tokenizer, with_symbols
 
 FOLDER = "tokenizer"
 
@@ -31,11 +32,12 @@ def make_tokenizer(config: TrainingConfig, text: PairText, run_folder: Path, mon
     from is not sound.
     """
     if config.start_from is not None:
-        tokenizer = extended(load_bundle(Path(config.start_from)).tokenizer, config.tokenizer.placeholders)
+        bundle = load_bundle(Path(config.start_from))
+        tokenizer = extended(bundle.tokenizer, config.tokenizer.placeholders, config.data.tags())
     else:
         settings = config.tokenizer
         monitor.say(f"training a {settings.kind} tokenizer of {settings.vocab_size:,} tokens")
-        tokenizer = Tokenizer.from_bytes(*_train_models(settings, text))
+        tokenizer = Tokenizer.from_bytes(*_train_models(settings, config.data.tags(), text))
     folder = run_folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     for name, content in tokenizer.files().items():
@@ -52,27 +54,34 @@ def has_tokenizer(run_folder: Path) -> bool:
     return (run_folder / FOLDER).is_dir()
 
 
-def extended(tokenizer: Tokenizer, placeholders: int) -> Tokenizer:
-    """The same with so many placeholder symbols; those that it lacks get ids behind all others.
+def extended(tokenizer: Tokenizer, placeholders: int, tags: Sequence[str] = ()) -> Tokenizer:
+    """The same with so many placeholder symbols, and these tags; new ones get ids behind all others.
 
     Raises `RecipeError` for a vocabulary that is not SentencePiece's own.
     """
-    if len(tokenizer.placeholders) >= placeholders:
+    if len(tokenizer.placeholders) >= placeholders and not tags:
         return tokenizer
     files = tokenizer.files()
     if not all(name.endswith(".model") for name in files):
-        bound = f"0 with start_from, whose vocabulary ({', '.join(files)}) takes no further pieces"
-        raise RecipeError(f"tokenizer.placeholders must be {bound}, got {placeholders}")
-    return Tokenizer.from_files({n: with_placeholders(model, placeholders) for n, model in files.items()})
+        fault = f"with start_from, whose vocabulary ({', '.join(files)}) takes no further pieces"
+        if tags:
+            raise RecipeError(f"data.train.tag must be left out {fault}, got {tags[0]}")
+        raise RecipeError(f"tokenizer.placeholders must be 0 {fault}, got {placeholders}")
+    symbols = (*tags, *placeholder_symbols(placeholders))
+    return Tokenizer.from_files({n: with_symbols(model, symbols) for n, model in files.items()})
 
 
-def _train_models(config: TokenizerConfig, text: PairText) -> list[bytes]:
+def _train_models(config: TokenizerConfig, tags: Sequence[str], text: PairText) -> list[bytes]:
     """One joint model, or one for each side. Raises `RecipeError` or `CorpusError`."""
     sides: list[Iterable[str]] = [(pair.source for pair in text), (pair.target for pair in text)]
     if config.joint:
         sides = [(side for pair in text for side in pair)]
     learn = partial(
-        train_tokenizer, vocab_size=config.vocab_size, kind=config.kind, placeholders=config.placeholders
+        train_tokenizer,
+        vocab_size=config.vocab_size,
+        kind=config.kind,
+        placeholders=config.placeholders,
+        tags=tags,
     )
     try:
         return [learn(side) for side in sides]

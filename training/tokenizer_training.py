@@ -62,6 +62,7 @@ def train_tokenizer(
     required_characters: str = PRINTABLE_ASCII,
     control_symbols: Sequence[str] = (),
     placeholders: int = 0,
+    tags: Sequence[str] = (),
     max_sentences: int = 1_000_000,
     seed: int = 0,
     num_threads: int = 1,
@@ -73,15 +74,17 @@ def train_tokenizer(
     bytes, so nothing is unknown. `required_characters` are pieces however rare they are: a digit that the
     text hardly has would otherwise be spelled in bytes. `control_symbols` (language tags) get ids but are
     never found in text, so a text cannot forge them. The last `placeholders` pieces are those symbols, each
-    always a piece of its own (see model/placeholders.py). Of more than `max_sentences` a uniform sample is
-    used, drawn with `seed`. Sentences above 16 KiB are left out.
+    always a piece of its own (see model/placeholders.py); before them stand the `tags`, words in angle
+    brackets that nothing cuts (Caswell et al. 2019, "Tagged Back-Translation"). Of more than `max_sentences`
+    a uniform sample is used, drawn with `seed`. Sentences above 16 KiB are left out.
 
     Raises TokenizerTrainingError naming the setting, its bound and its value.
     """
     _check_options(vocab_size, kind, character_coverage, max_sentences, num_threads)
-    _check_placeholders(placeholders, vocab_size)
+    _check_placeholders(placeholders, vocab_size - len(tags))
+    symbols = (*tags, *placeholder_symbols(placeholders))
     sample = _sample(
-        _checked_sentences(_without(sentences, placeholder_symbols(placeholders))),
+        _checked_sentences(_without(sentences, symbols)),
         max_sentences,
         random.Random(seed),
     )
@@ -89,7 +92,7 @@ def train_tokenizer(
         fault = f"needs at least 1 with text in it and at most {_MAX_SENTENCE_BYTES} bytes, got 0"
         raise TokenizerTrainingError("sentences", fault)
     options = {
-        "vocab_size": vocab_size - placeholders,
+        "vocab_size": vocab_size - len(symbols),
         "model_type": kind,
         "character_coverage": character_coverage,
         "split_digits": split_digits,
@@ -99,19 +102,19 @@ def train_tokenizer(
         "num_threads": num_threads,
     }
     try:
-        return with_placeholders(_without_rule_path(_learn(sample, options)), placeholders)
+        return with_symbols(_without_rule_path(_learn(sample, options)), symbols)
     except RuntimeError as error:
-        raise _explained(error, vocab_size, placeholders) from error
+        raise _explained(error, vocab_size, len(symbols)) from error
 
 
-def with_placeholders(serialized: bytes, count: int) -> bytes:
-    """A SentencePiece model that has the first `count` symbols as pieces: those it lacks are put at its end.
+def with_symbols(serialized: bytes, symbols: Sequence[str]) -> bytes:
+    """A SentencePiece model that has these symbols as pieces: those it lacks are put at its end.
 
     The ids of all other pieces stay.
     """
     model = ModelProto.FromString(serialized)
     known = {piece.piece for piece in model.pieces}
-    for symbol in placeholder_symbols(count):
+    for symbol in symbols:
         if symbol not in known:
             model.pieces.add(piece=symbol, score=0.0, type=ModelProto.SentencePiece.USER_DEFINED)
     model.trainer_spec.vocab_size = len(model.pieces)
@@ -168,8 +171,8 @@ def _check_placeholders(count: int, vocab_size: int) -> None:
 
 def _without(sentences: Iterable[str], symbols: Sequence[str]) -> Iterator[str]:
     """Their pieces are set, not learned, nor may they be part of other pieces."""
-    table = str.maketrans(dict.fromkeys(symbols, ""))
-    return (sentence.translate(table) for sentence in sentences) if symbols else iter(sentences)
+    every = re.compile("|".join(map(re.escape, symbols)))
+    return (every.sub("", sentence) for sentence in sentences) if symbols else iter(sentences)
 
 
 def _checked_sentences(sentences: Iterable[str]) -> Iterator[bytes]:
@@ -229,14 +232,14 @@ def _hexadecimal(text: str) -> str:
     return " ".join(f"{ord(character):X}" for character in text)
 
 
-def _explained(error: RuntimeError, vocab_size: int, placeholders: int) -> TokenizerTrainingError:
+def _explained(error: RuntimeError, vocab_size: int, num_symbols: int) -> TokenizerTrainingError:
     """SentencePiece's check failures, in the words of our settings."""
     message = str(error)
     if found := re.search(r"Vocabulary size too high \(\d+\).*<= (\d+)", message):
-        fault = f"must be at most {int(found[1]) + placeholders} for this text, got {vocab_size}"
+        fault = f"must be at most {int(found[1]) + num_symbols} for this text, got {vocab_size}"
         return TokenizerTrainingError("vocab_size", fault)
     if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
         counted = "special, control and byte pieces, required and covered characters"
-        fault = f"must be at least {int(found[1]) + placeholders} ({counted}), got {vocab_size}"
+        fault = f"must be at least {int(found[1]) + num_symbols} ({counted}), got {vocab_size}"
         return TokenizerTrainingError("vocab_size", fault)
     return TokenizerTrainingError("sentences", f"SentencePiece refuses them: {message}")

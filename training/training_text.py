@@ -43,11 +43,16 @@ def write_training_text(
         for corpus in config.data.train:
             pairs = _kept(cleaner, corpus, data_folder, done)
             copies = map(augmenter.vary, _copies(pairs, corpus.repeat, folder))
-            sizes.append(_write(writer, copies))
+            sizes.append(_write(writer, copies if corpus.tag is None else _tagged(copies, corpus.tag)))
     cleaning = cleaner.report.describe() + augmenter.describe()
     if not sum(sizes):
         raise CorpusError(f"no training pair is left after cleaning ({cleaning})")
     return TrainingText(PairText.mapped(folder, "all"), tuple(sizes), cleaning)
+
+
+def _tagged(pairs: Iterable[Pair], tag: str) -> Iterator[Pair]:
+    """The last of all changes: nothing varies a tag."""
+    return (Pair(f"{tag} {pair.source}", pair.target) for pair in pairs)
 
 
 def _kept(

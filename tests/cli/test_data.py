@@ -2,14 +2,16 @@
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.builders import tiny_sentences
 from tests.cli.conftest import Verto
 from tests.training.runs import recipe
 from training.recipe_text import as_yaml
 
-SOURCES = {
+SOURCES: dict[str, Any] = {
     "files": {"texts.txt": {"path": "texts.txt"}},
     "corpora": {
         "mine": {
@@ -64,3 +66,23 @@ def test_a_fault_of_a_raw_file_is_one_line(folder: Path, verto: Verto) -> None:
 
 def test_the_commands_of_data_are_listed(verto: Verto) -> None:
     assert "prepare" in verto("data", "--help").text
+
+
+@pytest.mark.slow
+def test_one_command_leads_from_raw_files_to_a_bundle(
+    folder: Path, verto: Verto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERTO_KERNELS", "eager")  # no compiler is needed for this
+    texts = list(tiny_sentences(130))
+    (folder / "texts.txt").write_text("".join(f"{text}\t{text.upper()}\n" for text in texts))
+    corpora = {"mine": {**SOURCES["corpora"]["mine"], "held_out": {"dev": {"choose": 5, "min_words": 2}}}}
+    settings = recipe(
+        max_steps=2,
+        data={"train": [{"tsv": "mine/train.tsv.gz"}], "dev": [{"tsv": "mine/dev.tsv.gz"}]},
+        sources={**SOURCES, "corpora": corpora},
+    )
+    (folder / "r.yaml").write_text(as_yaml(settings))
+    ended = verto("train", "r.yaml", "--fetch", "--set", "device=cpu")
+    assert (ended.code, ended.text) == (0, "runs/tiny/bundle\n"), ended.err
+    assert "mine/dev: 130 read, 5 kept" in ended.err
+    assert "sources:" in (folder / "runs/tiny/bundle/training.yaml").read_text()

@@ -117,6 +117,21 @@ def test_placeholders_that_a_vocabulary_has_are_not_added_again() -> None:
     assert len(extended(grown, 4).placeholders) == 4
 
 
+def test_tags_that_a_vocabulary_lacks_are_put_behind_its_other_pieces() -> None:
+    tokenizer = tiny_tokenizer()
+    grown = extended(tokenizer, 0, ("<BT>",))
+    assert grown.source_vocab_size == tokenizer.source_vocab_size + 1
+    assert extended(grown, 0, ("<BT>",)).files() == grown.files()
+    ids = grown.encode_source("<BT> ba de")
+    assert grown.source_vocab_size - 1 in ids
+    assert grown.encode_source("ba de") == tokenizer.encode_source("ba de")
+
+
+def test_a_dictionary_takes_no_tags() -> None:
+    with pytest.raises(RecipeError, match=r"data.train.tag must be left out with start_from.*got <BT>"):
+        extended(dictionary_tokenizer(), 0, ("<BT>",))
+
+
 def test_a_dictionary_takes_no_placeholders() -> None:
     with pytest.raises(RecipeError, match=r"tokenizer.placeholders must be 0 with start_from.*got 2"):
         extended(dictionary_tokenizer(), 2)

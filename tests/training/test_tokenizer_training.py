@@ -237,3 +237,17 @@ def test_the_largest_vocabulary_counts_the_placeholders() -> None:
         trained(vocab_size=10**5, placeholders=8)
     sizes = [int(str(fault.value).split()[5]) for fault in (plain, extended)]
     assert sizes[1] == sizes[0] + 8
+
+
+def test_tags_are_pieces_that_nothing_cuts() -> None:
+    sentences = [f"<BT> {text}" for text in tiny_sentences(200)]
+    model = train_tokenizer(sentences, vocab_size=400, kind="bpe", tags=("<BT>",), placeholders=2)
+    tokenizer = Tokenizer.from_bytes(model)
+    ids = tokenizer.encode_source("<BT> Ba de.")
+    assert tokenizer.source_vocab_size == 400
+    pieces = tokenizer.source_pieces(ids)
+    assert pieces[pieces.index("<BT>") :] == [
+        "<BT>",
+        *tokenizer.source_pieces(tokenizer.encode_source("Ba de.")),
+    ]
+    assert len(tokenizer.placeholders) == 2

@@ -86,6 +86,15 @@ def test_each_copy_of_a_pair_is_varied_with_its_own_draw(data_folder: Path) -> N
     assert "varied:" in found.cleaning
 
 
+def test_a_tag_is_one_piece_before_every_source_of_its_file_and_nothing_varies_it(data_folder: Path) -> None:
+    tagged = {"tsv": "more.tsv", "repeat": 2, "tag": "<BT>"}
+    settings = recipe(train=[{"tsv": "train.tsv"}, tagged], augmentation={"lower_case": 0.5})
+    found = Prepared(data_folder, settings)
+    pieces = [found.tokenizer.source_pieces(source) for source, _ in lists(found.corpus)]
+    assert [one.count("<BT>") for one in pieces] == [0] * SOME + [1] * 2 * MORE
+    assert {tuple(one[:2]) for one in pieces[SOME:]} == {("▁", "<BT>")}
+
+
 def test_a_second_call_only_opens_what_the_first_one_made(data_folder: Path) -> None:
     first, second = Prepared(data_folder), Prepared(data_folder)
     assert first.was_made

@@ -9,7 +9,9 @@ A *text* below is a raw file (`deu.txt`), or members of one that is an archive, 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import posixpath
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -56,7 +58,9 @@ class ParallelLines(Section):
 
     format: Literal["lines"] = Field(description="two files of equally many lines")
     texts: tuple[Text, Text] = Field(description="raw files or members of the first and the second language")
-    detokenize: bool = Field(False, description="join what Moses' tokenizer has cut, on both sides")
+    detokenize: tuple[str, str] | None = Field(
+        None, description="join what Moses' tokenizer has cut; the language codes of both sides"
+    )
 
 
 class Catalogues(Section):
@@ -204,3 +208,16 @@ def file_of(text: str) -> str:
 def members_of(text: str) -> str | None:
     """The pattern of a text that is inside an archive; None where the raw file is the text."""
     return text.partition("/")[2] or None
+
+
+def with_paths_from(folder: PurePosixPath, section: dict[str, Any]) -> dict[str, Any]:
+    """A `sources` section of a file in `folder`, as the recipe itself would have it."""
+    files = section.get("files")
+    if not isinstance(files, dict):  # a fault that is told with all others
+        return section
+    moved = {
+        name: {**raw, "path": posixpath.normpath(folder / raw["path"])}
+        for name, raw in files.items()
+        if isinstance(raw, dict) and isinstance(raw.get("path"), str)
+    }
+    return {**section, "files": {**files, **moved}}

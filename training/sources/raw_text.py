@@ -19,7 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
 from training.errors import SourceError
@@ -133,4 +133,6 @@ def _of_package(path: Path, pattern: str) -> Iterator[Member]:
 
 
 def _fits(name: str, pattern: str) -> bool:
-    return fnmatchcase(name.removeprefix("./"), pattern)
+    """Not what a Mac puts beside each file of an archive ("._name")."""
+    path = PurePosixPath(name)
+    return fnmatchcase(str(path), pattern) and not path.name.startswith("._")

@@ -51,7 +51,7 @@ def _tab_separated(part: TabSeparated, folder: Path) -> Iterator[Pair]:
 def _parallel_lines(part: ParallelLines, folder: Path) -> Iterator[Pair]:
     both = [_lines(read_text(text, folder)) for text in part.texts]
     pairs = _aligned(both[0], both[1], part.texts)
-    return _detokenized(pairs) if part.detokenize else pairs
+    return pairs if part.detokenize is None else _detokenized(pairs, part.detokenize)
 
 
 def _aligned(left: Iterable[str], right: Iterable[str], names: tuple[str, str]) -> Iterator[Pair]:
@@ -62,13 +62,13 @@ def _aligned(left: Iterable[str], right: Iterable[str], names: tuple[str, str]) 
         yield Pair(source, target)
 
 
-def _detokenized(pairs: Iterable[Pair]) -> Iterator[Pair]:
+def _detokenized(pairs: Iterable[Pair], languages: tuple[str, str]) -> Iterator[Pair]:
     # Slow to import, and few corpora need it.
     from sacremoses import MosesDetokenizer  # type: ignore[import-untyped]
 
-    detokenizer = MosesDetokenizer()
+    source, target = (MosesDetokenizer(language) for language in languages)
     for pair in pairs:
-        yield Pair(*(detokenizer.detokenize(side.split()) for side in pair))
+        yield Pair(source.detokenize(pair.source.split()), target.detokenize(pair.target.split()))
 
 
 def _catalogues(part: Catalogues, folder: Path) -> Iterator[Pair]:

@@ -1,5 +1,6 @@
 """The `sources` section: what contradicts itself is refused with its place; a shared file is read in."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from training.errors import RecipeError
 from training.recipe_text import as_yaml
 from training.release import published
 
+RECIPES = Path(__file__).parents[3] / "training" / "recipes"
 TSV = {"format": "tsv", "text": "a.txt"}
 CORPUS = {"languages": ["en", "de"], "licence": "CC0", "attribution": "nobody", "train": [TSV]}
 
@@ -58,8 +60,15 @@ def test_a_recipe_may_name_a_file_with_its_sources(tmp_path: Path) -> None:
     config = checked()
     assert config.sources is not None
     (tmp_path / "shared" / "s.yaml").write_text(as_yaml(config.sources.model_dump(mode="json")))
+    (tmp_path / "shared" / "local.yaml").write_text(
+        "files: {a.txt: {path: ../texts/a.txt}}\ncorpora: {one: {languages: [en, de], licence: CC0, "
+        "attribution: me, train: [{format: tsv, text: a.txt}]}}\n"
+    )
     (tmp_path / "r.yaml").write_text(as_yaml(recipe(sources="shared/s.yaml")))
     assert load_recipe(tmp_path / "r.yaml").sources == config.sources
+    local = load_recipe(tmp_path / "r.yaml", ["sources=shared/local.yaml"]).sources
+    assert local is not None
+    assert local.files["a.txt"].path == "texts/a.txt"
 
 
 def test_a_missing_file_of_sources_is_named(tmp_path: Path) -> None:
@@ -71,3 +80,30 @@ def test_a_missing_file_of_sources_is_named(tmp_path: Path) -> None:
 def test_a_bundle_tells_no_folder_of_one_machine() -> None:
     config = checked({"a.txt": {"path": "/home/you/a.txt"}})
     assert published(config)["sources"]["files"]["a.txt"]["path"] == "a.txt"
+
+
+SHIPPED = sorted(
+    path for path in RECIPES.rglob("*.yaml") if path.parent.name != "sources" and path.stem != "toy"
+)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_file_that_a_shipped_recipe_reads_is_one_that_its_sources_make(path: Path) -> None:
+    config = load_recipe(path)
+    assert config.sources is not None
+    made = {
+        f"{name}/{corpus.file(one)}"
+        for name, corpus in config.sources.corpora.items()
+        for one in corpus.file_names()
+    }
+    texts = (*config.data.train, *config.data.dev, *config.test)
+    assert {file for text in texts for file in text.paths()} <= made
+
+
+def test_local_raw_files_of_shipped_recipes_are_shipped_with_them_unchanged() -> None:
+    for path in SHIPPED:
+        sources = load_recipe(path).sources
+        assert sources is not None
+        for raw in (raw for raw in sources.files.values() if raw.path is not None):
+            content = (path.parent / str(raw.path)).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == raw.sha256

@@ -11,7 +11,7 @@ from tests.training.sources.raw import package_of, put, tar_of, zip_of
 from training.errors import SourceError
 from training.sources.raw_text import open_text, read_text
 
-MEMBERS = {"top/po/b.po": "b", "top/po/a.po": "a", "top/other.txt": "x"}
+MEMBERS = {"top/po/._a.po": "", "top/po/b.po": "b", "top/po/a.po": "a", "top/other.txt": "x"}
 
 
 PLAIN = {

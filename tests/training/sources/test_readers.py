@@ -63,7 +63,7 @@ def read(folder: Path, **part: Any) -> list[tuple[str, str]]:
         ),
         ({"format": "lines", "texts": ("long.txt", "long.txt")}, [("eins", "eins"), ("zwei", "zwei")]),
         (
-            {"format": "lines", "texts": ("two.tar.gz/*.src", "two.tar.gz/*.pe"), "detokenize": True},
+            {"format": "lines", "texts": ("two.tar.gz/*.src", "two.tar.gz/*.pe"), "detokenize": ("en", "de")},
             [("It's mine.", "Es ist meins.")],
         ),
         (
