@@ -25,15 +25,17 @@ MOST_KEPT = 1000
 PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Loss", "nats per target token", ("loss", "dev_loss")),
     ("Dev score", "points", ("dev_bleu", "dev_chrf")),
+    ("Gradient", "norm before clipping", ("gradient_norm",)),
     ("Learning rate", "", ("learning_rate",)),
     ("Speed", "target tokens per second", ("tokens_per_second",)),
+    ("Seen", "target tokens", ("target_tokens",)),
 )
 LABELS = {"loss": "training (label-smoothed)", "dev_loss": "dev", "dev_bleu": "BLEU", "dev_chrf": "chrF"}
 _DASHES = ("-", "--")  # of the names of a panel, where colours tell runs apart
 
 
 def draw_curves(metrics: Sequence[Metrics], title: str) -> bytes:
-    """A PNG of four panels."""
+    """A PNG of all panels."""
     figure, axes = _panels()
     for axis, (_, _, names) in zip(axes, PANELS, strict=True):
         for name in names:
@@ -68,7 +70,7 @@ def kept_metrics(metrics: Sequence[Metrics], most: int = MOST_KEPT) -> bytes:
 
 
 def _panels() -> tuple[Any, list[Any]]:
-    figure, axes = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained")
+    figure, axes = pyplot.subplots(2, 3, figsize=(15, 7), layout="constrained")
     for axis, (name, unit, _) in zip(axes.flat, PANELS, strict=True):
         axis.set(title=name, xlabel="step", ylabel=unit)
         axis.grid(alpha=0.3)

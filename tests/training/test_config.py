@@ -96,6 +96,13 @@ def test_an_unknown_setting_is_named_with_the_nearest_known_one(changes: dict[st
         ({"optimizer": 5}, "optimizer", "valid dictionary", "5"),
         ({"tokenizer": {"vocab_size": 299}}, "tokenizer.vocab_size", "equal to 300", "299"),
         ({"tokenizer": {"kind": "word"}}, "tokenizer.kind", "'unigram' or 'bpe'", "'word'"),
+        ({"optimizer": {"r_drop": 5}, "model": {"dropout": 0}}, "optimizer.r_drop", "0 without any", "5"),
+        ({"optimizer": {"r_drop": -1}}, "optimizer.r_drop", "equal to 0", "-1"),
+        ({"batch": {"batches_per_update": 0}}, "batch.batches_per_update", "equal to 1", "0"),
+        ({"checkpoint": {"ema_decay": 1}}, "checkpoint.ema_decay", "less than 1", "1"),
+        ({"checkpoint": {"choose": "first"}}, "checkpoint.choose", "'last' or 'best'", "'first'"),
+        ({"validation": {"metric": "ter"}}, "validation.metric", "'chrf', 'bleu' or 'loss'", "'ter'"),
+        ({"validation": {"patience": 0}}, "validation.patience", "equal to 1", "0"),
         ({"data": {"max_tokens": 65}}, "data.max_tokens", "at most model.max_source_length", "65"),
         ({"data": {"dev": []}}, "data.dev", "at least 1 item", "[]"),
         (

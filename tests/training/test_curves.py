@@ -35,7 +35,7 @@ def test_a_run_too_short_for_any_record_is_drawn_too() -> None:
 def test_several_runs_share_the_panels_and_are_told_apart() -> None:
     runs = {"new": [{"step": 1, "loss": 5.0, "dev_bleu": 2.0}], "old": [{"step": 1, "loss": 6.0}]}
     figure = draw_runs(runs, ("red", "blue"))
-    loss, score, rate, _ = figure.axes
+    loss, score, _, rate, *_ = figure.axes
     assert [line.get_label() for line in loss.lines] == [
         "new: training (label-smoothed)",
         "old: training (label-smoothed)",

@@ -1,0 +1,77 @@
+"""One update: a step of several batches is the step of all their pairs, whatever computes it."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.training.runs import trainer
+from training.batching import make_batch
+from training.stream import Place, Share
+from training.trainer import Trainer
+
+# Twice the pairs 0..7, as one batch and as three of unequal size.
+GROUPS = [[0, 1, 2, 3, 4, 5, 6, 7]], [[0, 1, 2], [3], [4, 5, 6, 7]]
+
+
+def share_of(run: Trainer, groups: list[list[int]]) -> Share:
+    corpus, network = run.data.train, run.data.network
+    batches = [
+        make_batch(corpus, torch.tensor(group).numpy(), network.pad_id, network.decoder_start_id)
+        for group in groups
+    ]
+    return Share(tuple((Place(0, n), batch) for n, batch in enumerate(batches)), Place(0, len(groups)))
+
+
+def gradients(run: Trainer) -> dict[str, Tensor]:
+    return {name: one.grad.clone() for name, one in run.model.named_parameters() if one.grad is not None}
+
+
+def test_a_step_of_several_batches_is_the_step_of_all_their_pairs(tmp_path: Path) -> None:
+    sections: dict[str, Any] = {"model": {"dropout": 0.0}, "optimizer": {"clip_norm": 1e9}}
+    whole, parts = (trainer(tmp_path / name, **sections) for name in ("whole", "parts"))
+    one = whole.learner.update(1, share_of(whole, GROUPS[0]))
+    many = parts.learner.update(1, share_of(parts, GROUPS[1]))
+    assert many.tokens == one.tokens
+    assert many.loss == pytest.approx(one.loss, rel=1e-6)
+    assert many.norm == pytest.approx(one.norm, rel=1e-5)
+    mine, theirs = gradients(whole), gradients(parts)
+    assert mine.keys() == theirs.keys()
+    for name, gradient in mine.items():
+        torch.testing.assert_close(theirs[name], gradient, rtol=1e-4, atol=1e-7)
+
+
+def test_each_batch_of_a_step_draws_its_own_dropout(tmp_path: Path) -> None:
+    run = trainer(tmp_path, model={"dropout": 0.5})
+    (_, batch), *_ = share_of(run, [[0, 1, 2]]).batches
+    losses = [float(run.learner._loss(Place(0, number), batch)[0].detach()) for number in (0, 1, 0)]
+    assert losses[0] == losses[2] != losses[1]
+
+
+def test_r_drop_needs_the_passes_to_differ_and_the_log_shows_the_cross_entropy(tmp_path: Path) -> None:
+    run = trainer(tmp_path, model={"dropout": 0.3}, optimizer={"r_drop": 5.0})
+    (place, batch), *_ = share_of(run, [[0, 1, 2]]).batches
+    loss, shown = (float(one.detach()) for one in run.learner._loss(place, batch))
+    assert loss > shown > 0
+    update = run.learner.update(1, share_of(run, [[0, 1, 2]]))
+    assert update.loss == pytest.approx(shown)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_what_the_plain_one_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that torch.compile does but the machine code, which alone would take minutes here."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    sections: dict[str, Any] = {"model": {"dropout": 0.0}, "max_steps": 3}
+    plain = trainer(tmp_path / "plain", **sections)
+    compiled = trainer(tmp_path / "compiled", compile=True, **sections)
+    assert compiled.model is not compiled.learner._computed
+    for step in range(1, 3):
+        share = share_of(plain, [[step, step + 1, step + 2]])
+        one, other = plain.learner.update(step, share), compiled.learner.update(step, share)
+        assert other.loss == pytest.approx(one.loss, rel=1e-4)
+    assert set(compiled.model.state_dict()) == set(plain.model.state_dict())

@@ -1,0 +1,60 @@
+"""Looks at the dev text: which was better, which snapshots are worth keeping, when waiting ends."""
+
+from typing import Any
+
+import pytest
+
+from training.evaluation import Scores
+from training.run_config import CheckpointConfig, ValidationConfig
+from training.state import Progress
+from training.validation import Look, remember, waited_enough
+
+BEST = CheckpointConfig(choose="best", keep=3, average=2)
+NEWEST = CheckpointConfig(keep=3, average=2)
+
+
+def after(values: list[float], keeps: CheckpointConfig = BEST) -> Progress:
+    """What is remembered of looks after steps 10, 20, ..."""
+    progress = Progress()
+    for value in values:
+        progress.step += 10
+        remember(progress, value, keeps)
+    return progress
+
+
+@pytest.mark.parametrize(("metric", "value"), [("chrf", 30.0), ("bleu", 20.0), ("loss", -4.0)])
+def test_a_look_is_worth_what_the_recipe_measures(metric: Any, value: float) -> None:
+    look = Look(4.0, Scores(20.0, 30.0, "", ""))
+    assert look.value(ValidationConfig(metric=metric)) == value
+
+
+def test_the_best_steps_are_kept_best_first() -> None:
+    assert after([1.0, 5.0, 3.0, 2.0, 4.0]).best_steps == [(5.0, 20), (4.0, 50), (3.0, 30)]
+
+
+def test_of_equal_looks_the_later_is_the_better_snapshot_but_no_progress() -> None:
+    progress = after([2.0, 2.0])
+    assert progress.best_steps == [(2.0, 20), (2.0, 10)]
+    assert progress.looks_since_best == 1
+
+
+def test_only_weights_among_the_best_are_worth_keeping() -> None:
+    progress = after([5.0, 4.0, 3.0])
+    progress.step = 40
+    assert not remember(progress, 2.0, BEST)
+    progress.step = 50
+    assert remember(progress, 4.5, BEST)
+
+
+def test_where_the_newest_are_kept_no_look_decides() -> None:
+    progress = after([1.0, 2.0, 1.5], NEWEST)
+    assert progress.best_steps == []
+    assert (progress.best_value, progress.looks_since_best) == (2.0, 1)
+
+
+def test_waiting_ends_after_as_many_looks_without_a_better_one() -> None:
+    patient = ValidationConfig(patience=2)
+    assert not waited_enough(after([1.0, 3.0, 2.0]), patient)
+    assert waited_enough(after([1.0, 3.0, 2.0, 3.0]), patient)
+    assert not waited_enough(after([1.0, 3.0, 2.0, 3.1]), patient)
+    assert not waited_enough(after([3.0] + [1.0] * 50), ValidationConfig())
