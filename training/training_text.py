@@ -15,7 +15,7 @@ from training.augmentation import Augmenter
 from training.cleaning import Cleaner
 from training.config import TrainingConfig
 from training.corpus import Pair, read_pairs
-from training.data_config import CorpusFile
+from training.data_config import AugmentationConfig, CorpusFile
 from training.errors import CorpusError
 from training.monitor import Monitor
 from training.pair_text import PairText, PairTextWriter, in_chunks
@@ -38,11 +38,14 @@ def write_training_text(
     cleaner = Cleaner(config.data, languages, folder)
     symbols = placeholder_symbols(config.tokenizer.placeholders)
     augmenter = Augmenter(config.data.augmentation, symbols, config.seed)
+    varies = config.data.augmentation != AugmentationConfig()
     sizes = list[int]()
     with PairTextWriter(folder, "all") as writer, monitor.counting("cleaning", None) as done:
         for corpus in config.data.train:
             pairs = _kept(cleaner, corpus, data_folder, done)
-            copies = map(augmenter.vary, _copies(pairs, corpus.repeat, folder))
+            copies: Iterator[Pair] = _copies(pairs, corpus.repeat, folder)
+            if varies:
+                copies = map(augmenter.vary, copies)
             sizes.append(_write(writer, copies if corpus.tag is None else _tagged(copies, corpus.tag)))
     cleaning = cleaner.report.describe() + augmenter.describe()
     if not sum(sizes):
