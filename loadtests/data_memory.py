@@ -38,6 +38,7 @@ SAMPLE_SECONDS = 0.02
 MEGABYTE = 1e6
 BATCHES = 300
 WORDS, BLOCK = 20_000, 10_000
+VOCABULARY = 4000
 
 
 @dataclass
@@ -155,7 +156,7 @@ def measure(way: Way, path: Path, run_folder: Path, pairs: int) -> Measured:
 
 def recipe(path: Path) -> TrainingConfig:
     data = {"train": [{"tsv": path.name}], "dev": [{"tsv": path.name}]}
-    tokenizer = {"kind": "bpe", "vocab_size": 4000}
+    tokenizer = {"kind": "bpe", "vocab_size": VOCABULARY}
     return check_recipe(
         {"name": "memory", "directions": [["en", "de"]], "data": data, "tokenizer": tokenizer}
     )
@@ -236,8 +237,8 @@ def main(
         if count <= most_in_lists:
             found.append(measured_alone("lists", path, run_folder, count))
     notes = [
-        "Anonymous memory of the process above what it holds after its imports; pages of mapped files, which the "
-        "system may drop at any time, are not counted. `lists` is how it was done before 2026-11-28."
+        "Anonymous memory of the process above what it holds after its imports; pages of mapped files, which "
+        "the system may drop at any time, are not counted. `lists` is how it was done before 2026-11-28."
     ]
     name, title = "data-memory", "Memory of training data"
     lines = [asdict(one) | {"peak": one.peak} for one in found]
