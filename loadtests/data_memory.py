@@ -7,6 +7,7 @@ Linux tells it. Must not know: networks, HTTP.
 from __future__ import annotations
 
 import io
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -180,9 +181,13 @@ def _in_lists(
 
 
 def measured_alone(way: Way, path: Path, run_folder: Path, pairs: int) -> Measured:
-    """In a process that has nothing else in memory."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure, way, path, run_folder, pairs).result()
+    """In a process that has nothing else in memory; or what an earlier start found."""
+    found = run_folder / f"{way}.json"
+    if not found.exists():
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            measured = pool.submit(measure, way, path, run_folder, pairs).result()
+        found.write_text(json.dumps(asdict(measured)), encoding="utf-8")
+    return Measured(**json.loads(found.read_text(encoding="utf-8")))
 
 
 def figures(found: list[Measured]) -> Figures:

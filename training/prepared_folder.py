@@ -41,19 +41,32 @@ class Index(BaseModel):
     source_dtype: str
     target_dtype: str
     cleaning: str  # what was read, kept and dropped, in words
+    stored_bytes: dict[str, int] = {}  # of each file beside this one
 
 
 def read_index(folder: Path) -> Index | None:
-    """None when there is none. Raises `ResumeError` when it is not what was written."""
+    """None when there is none. Raises `ResumeError` when it, or a file's size, is not what was written."""
     path = folder / _INDEX_FILE
     if not path.is_file():
         return None
     try:
-        return Index.model_validate_json(path.read_bytes())
+        index = Index.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ResumeError(
-            f"{path}: is not what was written; delete {folder} to prepare the data anew"
-        ) from error
+        raise ResumeError(_damage(path)) from error
+    there = stored_bytes(folder)
+    for name, size in index.stored_bytes.items():
+        if there.get(name) != size:
+            raise ResumeError(_damage(folder / name))
+    return index
+
+
+def stored_bytes(folder: Path) -> dict[str, int]:
+    """The size of each file of prepared pairs, by its name."""
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.name != _INDEX_FILE}
+
+
+def _damage(path: Path) -> str:
+    return f"{path}: is not what was written; delete {path.parent} to prepare the data anew"
 
 
 def write_index(folder: Path, index: Index) -> None:

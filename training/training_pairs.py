@@ -28,6 +28,7 @@ from training.prepared_folder import (
     Index,
     read_index,
     replace_folder,
+    stored_bytes,
     what_changed,
     write_index,
 )
@@ -146,7 +147,13 @@ def _prepare(
         tokenizer = make_tokenizer(config, written.text, run_folder, monitor)
     stored = _encode(config, written, tokenizer, folder, monitor)
     shutil.rmtree(texts)
-    index = Index(settings=_settings(config), files=files, cleaning=written.cleaning, **stored._asdict())
+    index = Index(
+        settings=_settings(config),
+        files=files,
+        cleaning=written.cleaning,
+        stored_bytes=stored_bytes(folder),
+        **stored._asdict(),
+    )
     write_index(folder, index)
     return index
 

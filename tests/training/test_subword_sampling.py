@@ -1,6 +1,8 @@
 """Texts in new pieces each time: the same text, decided by seed, epoch and choice, never too long."""
 
+import dataclasses
 import functools
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -8,12 +10,14 @@ import pytest
 
 from model.tokenizer import Tokenizer
 from tests.builders import dictionary_tokenizer, tiny_sentences, tiny_tokenizer
-from tests.training.runs import pairs
+from tests.training.runs import config, pairs, prepared
 from training.batching import EncodedCorpus, make_batch
 from training.data_config import SubwordSamplingConfig
+from training.distributed import World
 from training.encoding import encode_pairs
 from training.errors import RecipeError
 from training.ragged import Ragged
+from training.stream import BatchStream, Place
 from training.subword_sampling import SubwordSampler, sampled_sides
 from training.tokenizer_training import TokenizerKind, train_tokenizer
 
@@ -26,11 +30,13 @@ def tokenizer_of(kind: TokenizerKind) -> Tokenizer:
     return Tokenizer.from_bytes(train_tokenizer(tiny_sentences(300), vocab_size=420, kind=kind))
 
 
-def corpus(tokenizer: Tokenizer, max_tokens: int = 64, seed: int = 1, **settings: Any) -> EncodedCorpus:
+def corpus(
+    tokenizer: Tokenizer, max_tokens: int = 64, seed: int = 1, count: int = COUNT, **settings: Any
+) -> EncodedCorpus:
     config = SubwordSamplingConfig(**{"alpha": 0.3, **settings})
-    plain = encode_pairs(tokenizer, pairs(COUNT), max_tokens)
+    plain = encode_pairs(tokenizer, pairs(count), max_tokens)
     texts = {
-        side: Ragged.from_lists([getattr(pair, side).encode() for pair in pairs(COUNT)], np.uint8)
+        side: Ragged.from_lists([getattr(pair, side).encode() for pair in pairs(count)], np.uint8)
         for side in sampled_sides(config)
     }
     sampler = SubwordSampler(tokenizer, config, texts, max_tokens, seed)
@@ -97,3 +103,31 @@ def test_without_alpha_nothing_is_sampled() -> None:
 def test_a_dictionary_vocabulary_cannot_be_sampled() -> None:
     with pytest.raises(RecipeError, match=r"data\.subword_sampling\.alpha must be left out"):
         SubwordSampler(dictionary_tokenizer(), SubwordSamplingConfig(alpha=0.1), {}, 64, 1)
+
+
+def streamed(
+    max_tokens: int, start: Place, world: World, steps: int, count: int = COUNT
+) -> dict[Place, list[list[int]]]:
+    """The sources of a process's batches by their place, without padding."""
+    settings = config(batch={"max_tokens": max_tokens, "batches_per_update": 2})
+    data = dataclasses.replace(prepared(settings), train=corpus(tiny_tokenizer(), count=count))
+    shares = islice(BatchStream(settings, data, world).shares(start), steps)
+    batches = {place: batch.source_ids for share in shares for place, batch in share.batches}
+    return {place: [row[row != 0].tolist() for row in rows] for place, rows in batches.items()}
+
+
+def test_a_run_sees_new_pieces_in_each_epoch() -> None:
+    """Of one pair, so that nothing but the epoch is another."""
+    seen = [ids for (ids,) in streamed(100, Place(0, 0), World(), 5, count=1).values()]
+    assert len(seen) == 10
+    assert len(set(map(tuple, seen))) > 3
+    assert {tiny_tokenizer().decode_target(ids) for ids in seen} == {pairs(1)[0].source}
+
+
+def test_a_resumed_run_and_one_of_several_processes_see_the_same_pieces() -> None:
+    alone = streamed(100, Place(0, 0), World(), 12)
+    resumed = streamed(100, Place(0, 2), World(), 3)
+    assert resumed == {place: alone[place] for place in resumed}
+    for rank in (0, 1):
+        shared = streamed(100, Place(0, 0), World(rank, 2), 6)
+        assert shared == {place: alone[place] for place in shared}

@@ -217,6 +217,17 @@ def test_a_damaged_index_is_named_with_what_to_do(data_folder: Path) -> None:
         Prepared(data_folder)
 
 
+@pytest.mark.parametrize("name", ["source.values", "target.offsets"])
+def test_a_file_that_was_cut_off_is_named(data_folder: Path, name: str) -> None:
+    path = Prepared(data_folder).run / "prepared" / name
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(ResumeError, match=rf"{name}: is not what was written; delete .*prepared to"):
+        Prepared(data_folder)
+    path.unlink()
+    with pytest.raises(ResumeError, match=rf"{name}: is not what was written"):
+        Prepared(data_folder)
+
+
 def test_a_temperature_mixes_the_corpora_of_an_epoch(data_folder: Path) -> None:
     corpora = [{"tsv": "train.tsv"}, {"tsv": "more.tsv"}]
     corpus = Prepared(data_folder, recipe(train=corpora, temperature=100.0)).corpus
