@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, RESULTS = ROOT / "docs", ROOT / "loadtests" / "results"
-PAGES = ("rolling-restart.md", "scaling.md")
+PAGES = ("multi30k.md", "rolling-restart.md", "scaling.md", "why-transformers.md")
 _TABLE = re.compile(r"(<!-- table ([\w-]+), (.+?): begin -->\n).*?(<!-- table \2, \3: end -->)", re.DOTALL)
 
 

@@ -20,8 +20,8 @@ from loadtests.why_transformers import gradients, speed
 from loadtests.why_transformers.lengths import CAPTION_BOUNDS, TOY_BOUNDS, by_length
 from loadtests.why_transformers.report import report as report_of
 from loadtests.why_transformers.shapes import FIRST_TOKEN, RECURRENT, TRANSFORMER, shapes
-from loadtests.why_transformers.training_runs import test_pairs, trained, translations
-from loadtests.why_transformers.variants import ABLATIONS, BY_LENGTH, LONG, SHORT
+from loadtests.why_transformers.training_runs import run_name, test_pairs, trained, translations
+from loadtests.why_transformers.variants import BY_LENGTH, LONG, TASKS, TOY, ablations
 from training.baselines.trained import load_run
 from training.files import write_atomically
 from training.toy import DIGITS
@@ -74,12 +74,17 @@ def train_ablations(
     runs: Runs = RUNS,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each variant.")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="Only these variants.")] = None,
+    task: Annotated[str, typer.Option(help="toy, or captions (of docs/multi30k.md).")] = TOY.name,
+    data: Annotated[Path | None, typer.Option(help="The folder with the captions.")] = None,
 ) -> None:
-    """Train each variant on the toy for the same few steps."""
-    for variant in [one for one in ABLATIONS if not only or one.name in only]:
+    """Train each variant of a task for the same few steps."""
+    if task not in TASKS or (task != TOY.name and data is None):
+        raise typer.BadParameter(f"--task is one of {', '.join(TASKS)}, and all but toy need --data")
+    chosen = TASKS[task]
+    for variant in [one for one in ablations(chosen) if not only or one.name in only]:
         for seed in range(1, seeds + 1):
-            found = trained(variant, SHORT, seed, runs)
-            _keep(runs, f"ablation-{variant.name}-{seed}", found)
+            found = trained(variant, chosen, chosen.settings, seed, runs, data)
+            _keep(runs, f"ablation-{run_name(chosen, variant, seed)}", found)
             typer.echo(f"{variant.name} {seed}: {found['outcome']}, BLEU {found.get('bleu', 0):.1f}")
 
 
@@ -89,7 +94,7 @@ def train_by_length(
 ) -> None:
     """Train both networks on long sequences of the toy; scores by length."""
     for variant in [one for one in BY_LENGTH if not only or one.name in only]:
-        found = trained(variant, LONG, 1, runs)
+        found = trained(variant, TOY, LONG, 1, runs)
         if found["outcome"] == "finished":
             folder = runs / f"{variant.name}-1"
             found["lengths"] = _by_length(folder, folder / "generated", TOY_BOUNDS)

@@ -42,12 +42,12 @@ def draw_speed(lines: Sequence[Line]) -> bytes:
 def draw_gradients(lines: Sequence[Line], weights: str) -> bytes:
     """PNG: norms over the distance, of the encoder's last state and of the last target token's loss."""
     figure, panels = _panels(2)
-    titles = {"encoder": "from the encoder's last position", "loss": "from the last target token's loss"}
+    titles = {"encoder": "from the encoder's end", "loss": "from the last target's loss"}
     for panel, (of, title) in zip(panels, titles.items(), strict=True):
         for name in NETWORKS:
             _curve(panel, name, [(x["distance"], x[of]) for x in _named(lines, name)])
         panel.set(
-            title=f"Gradient at the first source token, {weights},\n{title}", yscale="log", ylabel="norm"
+            title=f"Gradient at the first source token\n{title}, {weights}", yscale="log", ylabel="norm"
         )
         _lengths_axis(panel, "distance in tokens", [x["distance"] for x in _named(lines, TRANSFORMER)])
     panels[0].legend()
@@ -63,24 +63,22 @@ def draw_lengths(tasks: Mapping[str, Sequence[Line]]) -> bytes:
             points = [(line["mean_words"], line["bleu"]) for line in part["lengths"]]
             _curve(panel, part["network"], points)
         panel.set(
-            title=f"BLEU by length: {title}", xlabel="words of the source", ylabel="BLEU", ylim=(0, None)
+            title=f"BLEU by length: {title}", xlabel="words of the source", ylabel="BLEU", ylim=(0, 105)
         )
         panel.legend()
     return _png(figure)
 
 
-def draw_ablations(parts: Sequence[Line]) -> bytes:
-    """PNG: the dev loss on the way, and the share of sentences that are right at the end."""
+def draw_ablations(parts: Sequence[Line], task: str) -> bytes:
+    """PNG: the dev loss on the way, and, in the same colours, the share of sentences right at the end."""
     figure, (left, right) = _panels(2, height=5.2)
     finished = [part for part in parts if part["outcome"] == "finished" and part["seed"] == 1]
     for index, part in enumerate(finished):
-        colour = f"C{index % 10}"
-        style = "-" if index < 10 else "--"
-        left.plot(*zip(*part["dev_losses"], strict=True), style, color=colour, label=part["says"])
-        right.barh(index, 100 * part["right_share"], color=colour)
-    left.set(title="Dev loss of the toy", xlabel="step", ylabel="nats per target token", ylim=(0, None))
+        colour, again = f"C{index % 10}", index >= 10
+        left.plot(*zip(*part["dev_losses"], strict=True), "--" if again else "-", color=colour)
+        right.barh(index, 100 * part["right_share"], color=colour, hatch="//" if again else None)
+    left.set(title=f"Dev loss: {task}", xlabel="step", ylabel="nats per target token", ylim=(0, None))
     left.grid(alpha=0.3)
-    left.legend(fontsize=7)
     right.set_yticks(range(len(finished)), [part["says"].partition(":")[0] for part in finished], fontsize=8)
     right.invert_yaxis()
     right.set(title="After the last step", xlabel="% of the test sentences right", xlim=(0, 100))

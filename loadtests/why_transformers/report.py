@@ -6,6 +6,7 @@ Knows: the numbers of each part. Must not know: how they were measured, files.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from loadtests.report import Figures, Report
@@ -16,7 +17,7 @@ from loadtests.why_transformers.pictures import (
     draw_speed,
 )
 from loadtests.why_transformers.shapes import RECURRENT, TRANSFORMER
-from loadtests.why_transformers.variants import ABLATIONS
+from loadtests.why_transformers.variants import TASKS, Task, ablations
 
 Part = Mapping[str, Any]
 NAME = "why-transformers"
@@ -26,7 +27,7 @@ def report(parts: Mapping[str, Part], facts: Mapping[str, str]) -> Report:
     """Raises `ValueError` when nothing has been measured."""
     if not parts:
         raise ValueError("no part has been measured; begin with: python -m loadtests.why_transformers speed")
-    ablated, toy, captions = _ablations(parts), _scored(parts, "toy-"), _scored(parts, "captions-")
+    toy, captions = _scored(parts, "toy-"), _scored(parts, "captions-")
     tables, pictures = list[Figures](), dict[str, bytes]()
     if "speed" in parts:
         tables.append(speed_table(parts["speed"]))
@@ -39,10 +40,12 @@ def report(parts: Mapping[str, Part], facts: Mapping[str, str]) -> Report:
     tables += [lengths_table(title, lines) for title, lines in by_length.items() if lines]
     if toy or captions:
         pictures[f"{NAME}-lengths.png"] = draw_lengths(by_length)
-    if ablated:
-        tables.append(ablations_table(ablated))
-        pictures[f"{NAME}-ablations.png"] = draw_ablations(ablated)
-    return Report(NAME, "Why Transformers", facts, tables, {"parts": dict(parts)}, pictures=pictures)
+    for task in TASKS.values():
+        if ablated := _ablations(parts, task):
+            tables.append(ablations_table(ablated, task))
+            pictures[f"{NAME}-ablations-{task.name}.png"] = draw_ablations(ablated, task.name)
+    data = {"parts": dict(parts), "tables": [asdict(table) for table in tables]}
+    return Report(NAME, "Why Transformers", facts, tables, data, pictures=pictures)
 
 
 def _scored(parts: Mapping[str, Part], prefix: str) -> list[Part]:
@@ -52,10 +55,11 @@ def _scored(parts: Mapping[str, Part], prefix: str) -> list[Part]:
     return sorted(named, key=lambda part: [TRANSFORMER, RECURRENT].index(part["network"]))
 
 
-def _ablations(parts: Mapping[str, Part]) -> list[Part]:
+def _ablations(parts: Mapping[str, Part], task: Task) -> list[Part]:
     """In the order of the variants, then of the seeds."""
-    order = [variant.name for variant in ABLATIONS]
-    found = [part for name, part in parts.items() if name.startswith("ablation-")]
+    order = [variant.name for variant in ablations(task)]
+    ablated = [part for name, part in parts.items() if name.startswith("ablation-")]
+    found = [part for part in ablated if part["task"] == task.name]
     return sorted(found, key=lambda part: (order.index(part["variant"]), part["seed"]))
 
 
@@ -104,7 +108,7 @@ def lengths_table(title: str, parts: Sequence[Part]) -> Figures:
     return Figures(f"By length: {title}", columns, rows)
 
 
-def ablations_table(parts: Sequence[Part]) -> Figures:
+def ablations_table(parts: Sequence[Part], task: Task) -> Figures:
     rows = [
         [
             part["says"], str(part["seed"]),
@@ -117,4 +121,4 @@ def ablations_table(parts: Sequence[Part]) -> Figures:
         for part in parts
     ]  # fmt: skip
     columns = ["network", "seed", "parameters", "dev loss", "test BLEU", "sentences right"]
-    return Figures("Less a part: the toy after the same steps", columns, rows)
+    return Figures(f"Less a part: {task.name}, after the same steps", columns, rows)

@@ -1,6 +1,7 @@
 """The comparison's parts on tiny networks: what is measured is what is said, and the report holds it all."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,19 @@ from loadtests.why_transformers.lengths import by_length
 from loadtests.why_transformers.report import report
 from loadtests.why_transformers.shapes import RECURRENT, TRANSFORMER, shapes
 from loadtests.why_transformers.training_runs import trained
-from loadtests.why_transformers.variants import ABLATIONS, BY_LENGTH, GRU, LONG, SHORT, Variant
+from loadtests.why_transformers.variants import (
+    BY_LENGTH,
+    CAPTIONS,
+    LONG,
+    SHORT,
+    TASKS,
+    TOY,
+    Task,
+    Variant,
+    ablations,
+    gru,
+)
+from tests.contracts.project import ROOT
 from training.baselines.config import GruBaseline
 from training.corpus import Pair
 from training.errors import TrainingDiverged
@@ -75,23 +88,30 @@ def test_each_sentence_counts_in_the_bucket_of_its_length() -> None:
     assert lines[1]["bleu"] < 100
 
 
-@pytest.mark.parametrize("variant", ABLATIONS, ids=lambda variant: variant.name)
-def test_every_variant_is_a_recipe_that_holds(variant: Variant) -> None:
-    config = variant.recipe(*SHORT, "seed=3")
-    assert (config.name, config.seed, config.max_steps) == (variant.name, 3, 400)
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_every_variant_is_a_recipe_that_holds(task: Task) -> None:
+    for variant in ablations(task):
+        config = variant.recipe(task, *task.settings, "seed=3")
+        assert (config.name, config.seed) == (variant.name, 3)
+
+
+def test_runs_of_two_tasks_do_not_share_a_folder() -> None:
+    whole = ablations(TOY)[0]
+    assert training_runs.run_name(TOY, whole, 1) == "whole-1"
+    assert training_runs.run_name(CAPTIONS, whole, 1) == "captions-whole-1"
 
 
 def test_both_networks_learn_the_same_long_sequences() -> None:
-    transformer, gru = (variant.recipe(*LONG) for variant in BY_LENGTH)
+    transformer, recurrent = (variant.recipe(TOY, *LONG) for variant in BY_LENGTH)
     assert transformer.baseline is None
-    assert isinstance(gru.baseline, GruBaseline)
+    assert isinstance(recurrent.baseline, GruBaseline)
     for part in ("generate", "data", "batch", "optimizer", "max_steps", "tokenizer"):
-        assert getattr(transformer, part) == getattr(gru, part)
+        assert getattr(transformer, part) == getattr(recurrent, part)
 
 
 def test_a_variant_is_trained_scored_and_not_trained_again(tmp_path: Path) -> None:
-    variant = Variant("gru", "a GRU", (GRU[0], "baseline={kind: gru, embedding_size: 8, hidden_size: 8}"))
-    found = [trained(variant, (*TINY, *QUICK), 1, tmp_path) for _ in range(2)]
+    variant = Variant("gru", "a GRU", gru(32, 8, 8))
+    found = [trained(variant, TOY, (*TINY, *QUICK), 1, tmp_path) for _ in range(2)]
     first, again = ({**one, "processor_seconds": None} for one in found)
     assert first == again
     assert first["outcome"] == "finished"
@@ -104,13 +124,20 @@ def test_a_variant_that_diverges_is_told_as_such(tmp_path: Path, monkeypatch: py
         raise TrainingDiverged("step 7: loss nan")
 
     monkeypatch.setattr(training_runs, "train", diverge)
-    found = trained(ABLATIONS[0], SHORT, 2, tmp_path)
+    found = trained(ablations(TOY)[0], TOY, SHORT, 2, tmp_path)
     assert (found["outcome"], found["seed"]) == ("diverged: step 7: loss nan", 2)
 
 
 def parts() -> dict[str, Any]:
     points = [{"words": [3, 5], "mean_words": 4.0, "sentences": 9, "bleu": 50.0, "right_share": 0.5}]
-    ablation = {"seed": 1, "parameters": 10, "bleu": 9.0, "right_share": 0.4, "dev_losses": [[5, 1.0]]}
+    ablation = {
+        "task": "toy",
+        "seed": 1,
+        "parameters": 10,
+        "bleu": 9.0,
+        "right_share": 0.4,
+        "dev_losses": [[5, 1.0]],
+    }
     return {
         "speed": {
             "lines": [
@@ -127,7 +154,13 @@ def parts() -> dict[str, Any]:
         "captions-one": {"network": TRANSFORMER, "lengths": points},
         "ablation-gru-1": {"variant": "gru", "says": "a GRU", "outcome": "finished", **ablation},
         "ablation-whole-1": {"variant": "whole", "says": "whole", "outcome": "finished", **ablation},
-        "ablation-heads-1-1": {"variant": "heads-1", "says": "1", "outcome": "diverged: step 3", "seed": 1},
+        "ablation-heads-1-1": {
+            "variant": "heads-1",
+            "says": "1",
+            "outcome": "diverged: step 3",
+            "seed": 1,
+            "task": "toy",
+        },
     }
 
 
@@ -136,7 +169,7 @@ def test_the_report_holds_every_part_and_the_transformer_first() -> None:
     titles = [table.title.partition(",")[0] for table in made.tables]
     assert titles == [
         "Training speed", "Norm of the gradient at the first source token", "By length: toy",
-        "By length: captions", "Less a part: the toy after the same steps",
+        "By length: captions", "Less a part: toy",
     ]  # fmt: skip
     assert [row[0] for row in made.tables[-1].rows] == ["whole", "1", "a GRU"]
     assert made.tables[-1].rows[1][-1] == "diverged"
@@ -162,3 +195,16 @@ def test_the_command_keeps_each_part_for_the_report(tmp_path: Path, monkeypatch:
     kept = json.loads((tmp_path / "why-transformers.json").read_text())["parts"]["gradients"]["lines"]
     assert [line["distance"] for line in kept] == [1, 1, 2, 2]
     assert (tmp_path / "why-transformers-gradients.png").exists()
+
+
+@pytest.mark.parametrize("words", [["--task", "captions"], ["--task", "news"]], ids=lambda words: words[1])
+def test_a_task_without_its_texts_is_refused(words: list[str]) -> None:
+    done = CliRunner().invoke(command.app, ["ablations", *words])
+    assert done.exit_code == 2
+    assert "toy, captions" in done.output
+
+
+def test_the_pages_commands_are_those_that_there_are() -> None:
+    page = (ROOT / "docs" / "why-transformers.md").read_text(encoding="utf-8")
+    parts = re.findall(r"python -m loadtests\.why_transformers ([a-z]+)", page)
+    assert {*parts} == {one.name for one in command.app.registered_commands} - {"captions"}

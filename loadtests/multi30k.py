@@ -1,0 +1,107 @@
+"""`python -m loadtests.multi30k RUN --data DATA`: a run's scores on image captions, beside figures of papers.
+
+Knows: runs as training leaves them, sacreBLEU, what papers say and how they scored. Must not know: training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from loadtests.machine import run_facts
+from loadtests.progress import progress_bar
+from loadtests.report import RESULTS, Figures, Report, publish
+from training.baselines.trained import TrainedRun, load_run
+from training.corpus import read_pairs
+from training.evaluation import score
+from training.networks import num_parameters, translate
+
+NAME = "multi30k"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a paper says of test2016, English to German, from text alone; the papers score tokenised text."""
+
+    source: str
+    system: str
+    bleu: float
+
+
+PAPERS = (
+    Published(
+        "Caglayan et al. 2017 (LIUM-CVC, arXiv 1707.04481)", "GRU encoder-decoder with attention", 38.1
+    ),
+    Published(
+        "Wu et al. 2021 (arXiv 2105.14462)", "Transformer, 4 + 4 layers of width 128, 2.6 million", 41.02
+    ),
+)
+
+
+def scores(run: TrainedRun, data: Path) -> list[dict[str, Any]]:
+    """A line for each test text of the run's recipe, decoded as the recipe says."""
+    lines = []
+    with progress_bar("test texts", len(run.config.test)) as done:
+        for text in run.config.test:
+            pairs = list(read_pairs(text, data))
+            options = run.config.decoding_options()
+            found = translate(run.network, run.tokenizer, [pair.source for pair in pairs], options)
+            measured = score(found, [pair.target for pair in pairs])
+            lines.append({"test": text.name, "sentences": len(pairs), **asdict(measured)})
+            done()
+    return lines
+
+
+def report(run: TrainedRun, lines: Sequence[dict[str, Any]], facts: dict[str, str]) -> Report:
+    """Tables and JSON: this run's scores, and those of papers."""
+    ours = Figures(
+        "Scores of this run",
+        ["test", "sentences", "BLEU", "chrF"],
+        [[x["test"], f"{x['sentences']:,}", f"{x['bleu']:.2f}", f"{x['chrf']:.2f}"] for x in lines],
+    )
+    theirs = Figures(
+        "Published, test2016",
+        ["source", "system", "BLEU"],
+        [[paper.source, paper.system, f"{paper.bleu:.1f}"] for paper in PAPERS],
+    )
+    how = Figures("How it was trained", ["", ""], _training(run))
+    data = {
+        "scores": list(lines),
+        "papers": [asdict(paper) for paper in PAPERS],
+        "recipe": run.config.to_dict(),
+        **run.progress,
+        "tables": [asdict(table) for table in (ours, theirs, how)],
+    }
+    return Report(NAME, "Multi30k, English to German", facts, [ours, theirs, how], data)
+
+
+def _training(run: TrainedRun) -> list[list[str]]:
+    progress, config = run.progress, run.config
+    seconds = [line["seconds"] for line in run.metrics if "seconds" in line][-1:]
+    return [
+        ["parameters", f"{num_parameters(run.network):,}"],
+        ["steps", f"{progress['step']:,}"],
+        ["target tokens", f"{progress['target_tokens']:,}"],
+        ["seconds of steps, by the clock", f"{seconds[0]:,.0f}" if seconds else "-"],
+        ["precision", config.precision],
+        ["pieces", f"{config.tokenizer.vocab_size:,}"],
+    ]
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    data: Annotated[Path, typer.Option(help="The folder with its texts.")],
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
+) -> None:
+    """Score a run of training/recipes/research/ and write multi30k.json and .md."""
+    trained = load_run(run)
+    publish(report(trained, scores(trained, data), run_facts(torch.get_num_threads())), output)
+
+
+if __name__ == "__main__":
+    typer.run(main)

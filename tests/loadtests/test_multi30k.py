@@ -1,0 +1,27 @@
+"""A run's scores on its own test texts, beside what papers say."""
+
+import json
+from pathlib import Path
+
+from loadtests import multi30k
+from loadtests.why_transformers.variants import TOY, Variant, gru
+from training.run import train
+
+SMALL = (
+    "generate.train_pairs=200", "generate.held_out_pairs=5", "max_steps=2", "optimizer.final_decay_steps=1",
+    "validation.num_sentences=2",
+)  # fmt: skip
+
+
+def test_a_run_is_scored_on_its_test_texts_beside_papers(tmp_path: Path) -> None:
+    config = Variant("tiny", "tiny", (*gru(32, 8, 8), *SMALL)).recipe(TOY)
+    assert train(config, tmp_path / "run", tmp_path / "run")
+    multi30k.main(tmp_path / "run", tmp_path / "run" / "generated", tmp_path)
+    found = json.loads((tmp_path / "multi30k.json").read_text())
+    kept = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert [(line["test"], line["sentences"]) for line in found["scores"]] == [("test", 5)]
+    assert abs(found["scores"][0]["chrf"] - kept["scores"]["test"]["chrf"]) < 5  # unrounded weights here
+    assert found["step"] == 2
+    assert found["recipe"]["name"] == "tiny"
+    assert [paper["bleu"] for paper in found["papers"]] == [38.1, 41.02]
+    assert "41.0" in (tmp_path / "multi30k.md").read_text()
