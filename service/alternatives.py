@@ -29,7 +29,7 @@ from service.protection import CopiedIds
 from service.registry import Route
 from service.segment_text import final_text
 from service.signalled_engine import engine_of
-from service.unmasking import shown_pieces
+from service.unmasking import shown_pieces, shown_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Continuations:
         (token,) = shown_pieces(mask, tokenizer.target_pieces(one.token_ids or [tokenizer.eos_id]))
         text = segment.before + final_text(tokenizer, mask, best) + segment.after
         candidate = Candidate(text, best.score, best.finish_reason)
-        return Alternative("".join(shown_pieces(mask, spell(one.token_ids))), token, one.log_prob, candidate)
+        return Alternative(shown_text(mask, spell(one.token_ids)), token, one.log_prob, candidate)
 
     def _submitted(
         self, stack: AsyncExitStack, request: SegmentRequest, demands: Demands, copied: CopiedIds | None

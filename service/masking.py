@@ -12,12 +12,16 @@ offers; must not know token ids, the engine or requests.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.protected_spans import joined
 from service.segmentation import Span, has_letter
 
+MIN_CAPITAL_WORDS = 2  # of two letters or more
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+_ENGLISH_I = re.compile(r"\bi\b")
 FIRST_PRIVATE, LAST_PRIVATE = "\ue000", "\uf8ff"
 
 
@@ -36,11 +40,13 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Mask:
-    """A segment's source and what the model reads in its stead; `copies` in order of their places."""
+    """A segment's source and what the model reads in its stead; `copies` in order of their places.
+    `in_capitals`: it reads small letters for capitals, and its translation is put in capitals again."""
 
     source: str
     text: str
     copies: tuple[Copy, ...]
+    in_capitals: bool = False
 
     @property
     def is_only_copies(self) -> bool:
@@ -63,6 +69,25 @@ class Mask:
                 places.append((place, place + 1))
                 place += 1
         return places
+
+
+def without_capitals(made: Mask) -> Mask:
+    """The same in small letters where all of it is in capitals, whose pieces a model has hardly seen; its
+    first letter and an English "I" stay. Single words may be abbreviations, and stay too."""
+    if not (made.text.replace("ß", "").isupper() and len(_WORDS.findall(made.text)) >= MIN_CAPITAL_WORDS):
+        return made
+    lowered = "".join(map(_lowered, made.text))
+    if lowered == made.text:  # letters whose small form is two characters
+        return made
+    first = next(place for place, character in enumerate(lowered) if character != made.text[place])
+    text = _ENGLISH_I.sub("I", lowered[:first] + made.text[first] + lowered[first + 1 :])
+    return replace(made, text=text, in_capitals=True)
+
+
+def _lowered(character: str) -> str:
+    """One character for one, so that places stay."""
+    small = character.lower()
+    return small if len(small) == 1 else character
 
 
 def has_private(text: str) -> bool:

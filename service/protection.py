@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from service.masking import Mask, has_private, is_word, mask
+from service.masking import Mask, has_private, is_word, mask, without_capitals
 from service.protected_spans import joined
 from service.segmentation import Span
 from service.unicode_words import clusters, words_with_marks
@@ -88,6 +88,8 @@ class Protector:
         masked = mask(source, left, self.symbols)
         if masked is None:
             return None
+        if target == ANY_TARGET:  # what else is said of it is said in capitals
+            masked = without_capitals(masked)
         wanted = frozenset(self._id_of[copy.symbol] for copy in masked.copies)
         return MaskedSource(masked, CopiedIds(wanted, self._every))
 
@@ -118,7 +120,8 @@ class Protector:
             return True
         known = self._is_known.get(cluster)
         if known is None:
-            known = self._tokenizer.knows_source(cluster)
+            # A capital that texts hardly have is still a letter of the language ("Ö").
+            known = any(map(self._tokenizer.knows_source, (cluster, cluster.lower())))
             if len(self._is_known) < MAX_REMEMBERED:
                 self._is_known[cluster] = known
         return known

@@ -19,6 +19,7 @@ class Unmasking:
     """One translation of a masked segment. What `push` and `finish` answer, joined, is its text."""
 
     def __init__(self, mask: Mask) -> None:
+        self._in_capitals = mask.in_capitals
         self._copies = {copy.symbol: copy for copy in mask.copies}
         self._held_space = ""  # white space whose next word is not known yet
         self._drops_space = False
@@ -55,7 +56,7 @@ class Unmasking:
             if self._has_left_out and character in _CLOSING:
                 self._held_space = ""
             self._behind = None
-            return self._emit(character)
+            return self._emit(character.upper() if self._in_capitals else character)
         copy = self._copies.pop(character, None)
         if copy is None:
             return self._leave_out()
@@ -99,7 +100,7 @@ class Unmasking:
 
 def restored(mask: Mask | None, text: str, *, is_complete: bool = True) -> str:
     """A whole translation of the segment; an incomplete one may lack spans."""
-    if mask is None or not (mask.copies or has_private(text)):
+    if mask is None or not (mask.copies or mask.in_capitals or has_private(text)):
         return text
     unmasking = Unmasking(mask)
     shown = unmasking.push(text)
@@ -112,6 +113,12 @@ def shown_pieces(mask: Mask | None, pieces: Sequence[str]) -> list[str]:
         return list(pieces)
     texts = {copy.symbol: copy.text for copy in mask.copies}
     return [texts.get(piece, "") if has_private(piece) else piece for piece in pieces]
+
+
+def shown_text(mask: Mask | None, text: str) -> str:
+    """A piece of a translation by itself, what was masked in the place of its characters."""
+    shown = "".join(shown_pieces(mask, text))
+    return shown.upper() if mask is not None and mask.in_capitals else shown
 
 
 def masked_prefix(mask: Mask, prefix: str) -> str:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.masking import Mask, has_private, mask
+from service.masking import Mask, has_private, mask, without_capitals
 from service.protected_spans import protected_spans
-from service.unmasking import Unmasking, masked_prefix, restored, shown_pieces
+from service.unmasking import Unmasking, masked_prefix, restored, shown_pieces, shown_text
 
 SYMBOLS = tuple(map(chr, range(0xE000, 0xE006)))
 A, B, C = SYMBOLS[:3]
@@ -163,3 +163,33 @@ def test_a_span_that_comes_behind_a_stop_is_set_apart_from_it() -> None:
     assert restored(made, f"Ab. {B}{A}") == "Ab. 12,5{x}"
     assert restored(made, f"Ab.{A} ({B})") == "Ab. {x} (12,5)"
     assert restored(made, f"Ab-{A}, cd.{B}") == "Ab-{x}, cd.12,5"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("DO I LIKE {name}? YES", f"Do I like {A}? yes"),
+        ("1) DIE STRAßE", "1) Die straße"),
+        ("USA", "USA"),
+        ("A B C", "A B C"),
+        ("İİ İİ", "İİ İİ"),
+        ("THE iPhone", f"THE {A}"),
+        ("Not ALL of it", "Not ALL of it"),
+    ],
+)
+def test_capitals_are_read_as_small_letters_and_shown_as_capitals(text: str, expected: str) -> None:
+    made = without_capitals(masked(text))
+    assert made.text == expected
+    if made.in_capitals:
+        assert restored(made, f"Straße {A} ja") == "STRASSE " + (
+            made.copies[0].text + " JA" if made.copies else "JA"
+        )
+        assert shown_text(made, " ja") == " JA"
+
+
+@given(st.text(st.sampled_from("ABI İÄß.1"), max_size=12))
+def test_small_letters_for_capitals_stand_in_the_same_places(text: str) -> None:
+    made = masked(text)
+    small = without_capitals(made)
+    assert len(small.text) == len(made.text)
+    assert small.places() == made.places()

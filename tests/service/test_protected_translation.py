@@ -104,6 +104,17 @@ def test_places_of_words_are_those_of_the_texts_that_are_seen(client: TestClient
     assert not any(has_private(token["token"]) for token in found["tokens"])
 
 
+def test_a_text_in_capitals_is_answered_in_capitals_streamed_or_not(client: TestClient) -> None:
+    text = "BA DE {name} GO HU. Ka le."
+    (found,) = translated(client, text, **{"return": ["segments"]})
+    first, second = (segment["text"] for segment in found["segments"])
+    assert first.replace("{name}", "").isupper() or not any(map(str.isalpha, first.replace("{name}", "")))
+    assert "{name}" in first
+    assert not second.isupper()
+    told = read_events(ask(client, text, stream=True).text)
+    assert streamed_texts(told, 1) == [found["text"]]
+
+
 def test_characters_are_counted_as_they_were_sent(client: TestClient) -> None:
     text = "Ba https://example.org/a/long/address de."
     assert ask(client, text).json()["usage"]["characters"] == len(text)

@@ -40,6 +40,7 @@ def test_a_model_without_placeholders_has_no_protector() -> None:
         ("Ba → de ∑x", ["→", "∑"]),
         ("Sä tö wü: a\u0308, de…", []),  # composed, the tokenizer has them; the last is punctuation
         ("Ba\u200b de\u00a0go", []),
+        ("Ba Ätö WÜ", []),
         ("Ba Привет {x}мир", ["Привет", "{x}мир"]),
     ],
 )
@@ -54,6 +55,15 @@ def test_each_span_has_an_id_of_its_own_among_those_of_all_symbols(protector: Pr
     assert made is not None
     assert made.ids.wanted == {TOKENIZER.placeholder_id("\ue000"), TOKENIZER.placeholder_id("\ue001")}
     assert made.ids.every == set(map(TOKENIZER.placeholder_id, TOKENIZER.placeholders))
+
+
+def test_capitals_are_read_as_small_letters_unless_something_is_said_of_the_target(
+    protector: Protector,
+) -> None:
+    made, said = (protector.masked("BA WÜ {X}", [(6, 9)], one) for one in (Target(), Target(prefix="KA")))
+    assert made is not None
+    assert said is not None
+    assert (made.mask.text, said.mask.text) == ("Ba wü \ue000", "BA WÜ \ue000")
 
 
 @pytest.mark.parametrize(
