@@ -126,6 +126,8 @@ def run(
         inputs = Inputs.chosen(test or [], columns or [], source_file or [], reference_file or [])
         measure = _measure(given)
         test_sets = inputs.read(limit)
+        if baseline is not None:
+            _check_draws(measure.num_samples, max(map(len, test_sets)))
         places = (save_translations, translations_dir, report)
         with opened(inputs, test_sets, baseline is not None, *places) as outputs:
             evaluation = Evaluating(given, test_sets, measure, outputs).evaluate()
@@ -154,6 +156,18 @@ def _measure(given: dict[str, Any]) -> "Measure":
         raise typer.BadParameter(fault, param_hint="--length-buckets") from None
     scorer = Scorer(metrics, given["bleu_tokenizer"])
     return Measure(scorer, checked, given["length_unit"], given["bootstrap_samples"] or SAMPLES)
+
+
+def _check_draws(samples: int, sentences: int) -> None:
+    """Before hours of translation, not behind them: the bootstrap holds all draws in memory."""
+    from training.significance import BYTES_PER_DRAW, MOST_DRAWS
+
+    if samples * sentences > MOST_DRAWS:
+        fault = (
+            f"at most {MOST_DRAWS // sentences:,} for {sentences:,} sentences "
+            f"({MOST_DRAWS * BYTES_PER_DRAW / 1e9:g} GB), got {samples:,}; fewer, or --limit"
+        )
+        raise typer.BadParameter(fault, param_hint="--bootstrap-samples")
 
 
 def _is_terminal() -> bool:

@@ -262,7 +262,7 @@ def test_several_test_sets_are_scored_one_by_one(verto: Verto, engine: FakeEngin
     assert "bleu" not in said
 
 
-TEXTS = [(["one", "two"], ["ein", "zwo"]), (["Ab", "Zu"], ["up", "to"]), (["x y", "z"], ["x", "z"])]
+TEXTS = [(["one", "two"], ["ein a b", "zwo"]), (["Ab", "Zu"], ["up", "to"]), (["x y", "z"], ["x", "z"])]
 
 
 def write_texts(folder: Path) -> None:
@@ -290,6 +290,19 @@ def test_a_baseline_is_translated_and_compared(
     assert said["baseline"]["model"] == "old"
     ended = evaluate(verto, "--test", test_file, *asked)
     assert "against old 1, decoded likewise" in ended.text
+
+
+def test_a_bootstrap_that_memory_would_not_hold_is_refused_before_anything_is_translated(
+    verto: Verto, engine: FakeEngine, test_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.significance.MOST_DRAWS", 3_000)
+    monkeypatch.setenv("COLUMNS", "200")
+    asked = ("--test", test_file, "--baseline", "x", "--bootstrap-samples")
+    assert evaluate(verto, *asked, 1_000).code == 0
+    engine.requests.clear()
+    ended = evaluate(verto, *asked, 1_001)
+    assert (ended.code, engine.requests) == (2, [])
+    assert "at most 1,000 for 3 sentences (0.00024 GB), got 1,001; fewer, or --limit" in ended.err
 
 
 def test_a_baseline_that_is_called_alike_is_told_apart_by_its_folder(
