@@ -106,11 +106,27 @@ def served_tables(data: Data) -> str:
     return markdown(f"verto serve, {data['precision']}, {data['max_rows']} rows", columns, rows)
 
 
+def training_tables(data: Data) -> str:
+    rows = [
+        [
+            line["shape"], "compiled" if line["compiled"] else "eager", f"{1000 * line['step_seconds']:.1f}",
+            f"{line['tokens_per_second']:,.0f}", f"{line['operations_per_second'] / 1e12:.0f}",
+            f"{100 * line['share_of_rate']:.0f} %",
+        ]
+        for line in data["lines"]
+    ]  # fmt: skip
+    columns = ["shape", "steps", "ms a step", "target tokens/s", "TFLOP/s", "of the rate of products"]
+    failed = "\n".join(f"- not measured: {name}: {why}" for name, why in data["failed"].items())
+    found = f"Measured in the same run: {data['ceiling']['rate'] / 1e12:.0f} TFLOP/s in bf16."
+    return "\n\n".join((markdown("Training steps, bf16", columns, rows), found, failed)).strip() + "\n"
+
+
 TABLES: Mapping[str, Callable[[Data], str]] = {
     "correctness": correctness_tables,
     "steps": steps_tables,
     "speed": speed_tables,
     "served": served_tables,
+    "training": training_tables,
 }
 
 

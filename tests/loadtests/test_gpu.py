@@ -14,6 +14,8 @@ from loadtests.gpu.floor import Ceiling, batch_floor, decoder_weights, step_floo
 from loadtests.gpu.peers import generate, verto
 from loadtests.gpu.setting import FORCED_TOKENS, Setting
 from loadtests.gpu.speed import _cell, _sources
+from loadtests.gpu.tables import training_tables
+from loadtests.gpu.training import training, training_operations
 from loadtests.workload import made_up
 from tests.builders import tiny_config, tiny_model
 
@@ -54,7 +56,7 @@ def test_a_leg_that_failed_is_run_again_and_one_that_is_there_is_not(
     assert "MemoryError: too large" in told.err
     assert "steps: not measured yet." in told.out
     assert run(tmp_path, "--tiny") == 0
-    assert legs == ["correctness", "steps", "speed", "served", "steps"]
+    assert legs == ["correctness", "steps", "speed", "served", "training", "steps"]
     assert "table of steps" in (tmp_path / "gpu.md").read_text()
     facts = json.loads((tmp_path / "gpu-steps.json").read_text())["facts"]
     assert (facts["tiny"], facts["device"]) == ("True", "a processor (dry run)")
@@ -114,3 +116,27 @@ def test_sources_are_of_one_length_and_end() -> None:
         assert len(source) == FORCED_TOKENS
         assert source[-1] == config.eos_id
         assert config.pad_id not in source
+
+
+def test_operations_of_a_training_step_are_thrice_those_of_its_products() -> None:
+    """Six for each weight and token, and those of attention."""
+    config = tiny_config()
+    layer_weights = 4 * 32**2 + 2 * 32 * 64
+    cross = 4 * 32**2
+    weights = 2 * layer_weights + 2 * (layer_weights + cross) + 32 * 24
+    attention = (2 + 2 + 2) * 2 * 32 * 7 * 7  # layers, and two products of each
+    assert training_operations(config, 5, 7, 7) == 6 * 5 * (7 * weights + attention)
+
+
+def test_a_cell_of_training_that_fails_leaves_the_others_their_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*arguments: object, **more: object) -> None:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    found = training(SETTING)
+    assert [(line["shape"], line["compiled"]) for line in found["lines"]] == [("base", False), ("big", False)]
+    assert found["failed"]["big, compiled"] == "RuntimeError: no compiler"
+    assert "no compiler" in training_tables(found)
+    assert all(line["share_of_rate"] > 0 for line in found["lines"])
