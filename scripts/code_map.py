@@ -38,6 +38,7 @@ FOLDERS = (
     "loadtests/scaling",
     "loadtests/gpu",
     "loadtests/peers",
+    "loadtests/training_speed",
     "loadtests/why_transformers",
 )
 

@@ -66,3 +66,10 @@ def test_nothing_is_dropped_and_nothing_drawn_in_inference_or_at_a_share_of_zero
     assert Dropout(0.0)(x) is x
     assert torch.equal(torch.get_rng_state(), state)
     assert (Dropout(0.9)(ones(100)) == 0).any()
+
+
+def test_it_can_be_compiled() -> None:
+    torch.manual_seed(5)
+    found = torch.compile(drop, backend="aot_eager", fullgraph=True)(ones(100, 100), 0.5)
+    assert 0.45 < float((found == 0).float().mean()) < 0.55
+    torch.compiler.reset()
