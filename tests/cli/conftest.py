@@ -16,6 +16,13 @@ from cli.offline import OfflineTranslator, assemble
 from service.registry import ModelRegistry, Route
 from tests.fakes import FakeEngine, served_model
 
+# Of a test set.
+SENTENCES = [
+    "The cat sat on the mat.",
+    "Where is the nearest station? It is late.",
+    "It is raining today, and it was raining yesterday.",
+]
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -78,3 +85,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     monkeypatch.setattr("cli.offline.offline_translator", fake_translator)
     monkeypatch.setattr("cli.model_choice.choose", fake_choice)
     return engine
+
+
+@pytest.fixture
+def test_file(tmp_path: Path) -> Path:
+    """Source and reference are equal, so that the identity is a perfect model."""
+    path = tmp_path / "test.tsv"
+    path.write_text("".join(f"{text}\t{text}\n" for text in SENTENCES))
+    return path
