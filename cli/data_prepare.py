@@ -4,12 +4,14 @@ Knows: how recipe and folders are named on the command line, and how progress is
 formats.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
     from training.config import TrainingConfig
@@ -43,11 +45,15 @@ def run(
     Examples:
       verto data prepare training/recipes/en-de.yaml --data ~/corpora
       verto data prepare my.yaml --raw ~/downloads --offline --only tatoeba-en-de
+
+    \b
+    Exit codes: 0 done, 2 a fault of the recipe, a raw file or the disk, 130 Ctrl-C.
     """
     config = _load(recipe)
-    for folder in prepare(
-        config, recipe, data, Shown(quiet), raw, only or (), offline=offline, rebuild=rebuild
-    ):
+    how = {"offline": offline, "rebuild": rebuild}
+    with orderly_end():
+        folders = prepare(config, recipe, data, Shown(quiet), raw, only or (), **how)
+    for folder in folders:
         typer.echo(folder)
 
 
@@ -57,7 +63,7 @@ def prepare(
     data: Path,
     listener: "Shown",
     raw: Path | None = None,
-    only: "list[str] | tuple[()]" = (),
+    only: Sequence[str] = (),
     *,
     offline: bool = False,
     rebuild: bool = False,
@@ -98,7 +104,9 @@ class Shown:
             TimeRemainingColumn(),
         )
         console = Console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=self._quiet) as bars:
+        with Progress(
+            *columns, console=console, transient=True, disable=self._quiet or not console.is_terminal
+        ) as bars:
             task = bars.add_task(name, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 

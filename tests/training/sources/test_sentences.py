@@ -17,6 +17,7 @@ def test_equally_many_sentences_are_paired_one_by_one() -> None:
     ("source", "target"),
     [
         ("It rains. It pours.", "Es regnet und es gießt."),
+        ("It rains. It pours. Really.", "Es regnet. Es gießt."),
         ("Yes indeed it does. A word.", "Ja. Ein Wort, und noch viele mehr, die hier stehen."),
         ("See e.g. Berlin.", "Siehe z. B. Berlin."),
         ("On 3. May it rained.", "Am 3. Mai regnete es."),
