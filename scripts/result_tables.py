@@ -142,6 +142,20 @@ def cost_model(report: Report) -> list[str]:
     return [*lines, "", _source(report, "cost-model")]
 
 
+def training_speed(report: Report) -> list[str]:
+    """A line for each side of each network and precision, Verto's first."""
+    lines = ["| network | precision | side | target tokens a second | Verto over it | most memory |"]
+    lines.append("|---" * 6 + "|")
+    for cell in report["cells"]:
+        for side, found in cell["sides"].items():
+            over = "" if side == "Verto" else f"{found['ratio']:.2f}"
+            peak = max(one["peak_bytes"] for one in cell["rounds"][side]) / 2**20
+            network = _SHAPES.get(cell["shape"], cell["shape"])
+            shown = f"{found['rate']:,.0f} | {over} | {peak:,.0f} MiB"
+            lines.append(f"| {network} | {cell['precision']} | {side} | {shown} |")
+    return [*lines, "", _source(report, "training-speed")]
+
+
 def server_start(report: Report) -> list[str]:
     """Medians of the starts of each way, in the order in which ways first come."""
     lines = [
@@ -171,6 +185,7 @@ TABLES: Mapping[str, Callable[[Report], list[str]]] = {
     "bench": bench,
     "live-load": live_load,
     "cost-model": cost_model,
+    "training-speed": training_speed,
     "server-start": server_start,
 }
 

@@ -16,7 +16,7 @@ from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Report, publish
 from loadtests.training_speed.pace import Took
-from loadtests.training_speed.sides import MODULES, SideFailed, sides
+from loadtests.training_speed.sides import MODULES, VERTO, SideFailed, sides
 from loadtests.training_speed.table import Cell, speed_table
 from loadtests.training_speed.task import SHAPES, make_task
 
@@ -45,8 +45,11 @@ def main(
     results: Annotated[Path, typer.Option(help="folder of the results")] = RESULTS,
 ) -> None:
     """The packages: pip install --no-deps --target FOLDER -r loadtests/training_speed/peers.txt"""
-    pairs = [(shape, precision) for shape in shapes.split(",") for precision in precisions.split(",")]
-    asked = _known(names.split(","))
+    asked = known("--sides", names, list(MODULES))
+    if VERTO not in asked:
+        raise typer.BadParameter(f"--sides must have {VERTO}, which the others are compared with: {names!r}")
+    precisions_asked = known("--precisions", precisions, ["float32", "bfloat16"])
+    pairs = [(shape, one) for shape in known("--shapes", shapes, list(SHAPES)) for one in precisions_asked]
     cells = []
     with progress_bar("rounds", len(pairs) * (rounds + 1)) as done:
         for shape, precision in pairs:
@@ -64,10 +67,12 @@ def main(
     publish(Report("training-speed", title, facts, [speed_table(cells)], data, NOTES), results)
 
 
-def _known(names: Sequence[str]) -> list[str]:
-    if wrong := [name for name in names if name not in MODULES]:
-        raise typer.BadParameter(f"sides are {', '.join(MODULES)}, got {wrong[0]!r}")
-    return list(names)
+def known(option: str, names: str, allowed: Sequence[str]) -> list[str]:
+    """Names with commas between them. Raises `BadParameter` for one that is not allowed."""
+    asked = names.split(",")
+    if wrong := [name for name in asked if name not in allowed]:
+        raise typer.BadParameter(f"{option} takes {', '.join(allowed)}, got {wrong[0]!r}")
+    return asked
 
 
 def time_rounds(

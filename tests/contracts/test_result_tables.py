@@ -72,3 +72,12 @@ def test_scores_are_told_with_their_difference_from_float32() -> None:
     text = "\n".join(SCRIPT["precision"]({"facts": FACTS, "lines": [line]}))
     assert "| beam 4 | int8 | 93.4 % | 92.2 % | 28.06 (+0.07) | - |" in text
     assert "2,000 sentences." in text
+
+
+def test_training_steps_are_told_by_side_with_what_verto_gains() -> None:
+    sides = {"Verto": {"rate": 1824.2, "ratio": 1.0}, "Joey NMT": {"rate": 1031.0, "ratio": 1.754}}
+    rounds = {name: [{"peak_bytes": 2**20}, {"peak_bytes": 3 * 2**20}] for name in sides}
+    cell = {"shape": "shipped", "precision": "bfloat16", "sides": sides, "rounds": rounds}
+    lines = SCRIPT["training_speed"]({"facts": FACTS, "cells": [cell]})
+    assert "| shipped | bfloat16 | Verto | 1,824 |  | 3 MiB |" in lines
+    assert "| shipped | bfloat16 | Joey NMT | 1,031 | 1.75 | 3 MiB |" in lines

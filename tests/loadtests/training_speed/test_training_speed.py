@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 
+from loadtests.training_speed.__main__ import main
 from loadtests.training_speed.pace import Took
 from loadtests.training_speed.sides import JOEY, VERTO, SideFailed, sides
 from loadtests.training_speed.table import Cell, speed_table
@@ -76,3 +78,18 @@ def test_rates_are_medians_and_a_ratio_is_one_of_neighbours_in_time() -> None:
     first, second = speed_table([cell]).rows
     assert first == ["tiny", "float32", "Verto", "50", "25", "", "1 MiB"]
     assert second[5] == "2.00 times"
+
+
+@pytest.mark.parametrize(
+    ("asked", "fault"),
+    [
+        ({"shapes": "shipped,larger"}, "--shapes takes tiny, shipped, base, got 'larger'"),
+        ({"precisions": "float16"}, "--precisions takes float32, bfloat16, got 'float16'"),
+        ({"names": "Verto,fairseq"}, "--sides takes Verto, Joey NMT, Trainer, got 'fairseq'"),
+        ({"names": "Joey NMT"}, "--sides must have Verto"),
+    ],
+)
+def test_what_it_does_not_know_is_refused_before_anything_starts(asked: dict[str, str], fault: str) -> None:
+    given = {"shapes": "tiny", "precisions": "float32", "names": "Verto"}
+    with pytest.raises(typer.BadParameter, match=fault):
+        main(**{**given, **asked})
