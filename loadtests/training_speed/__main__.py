@@ -5,8 +5,10 @@ Knows how tasks, sides, rounds and the report are put together. Must not know ho
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Annotated
 
@@ -58,7 +60,8 @@ def main(
                 make_task(Path(folder), shape, precision, max_tokens, num_batches, threads)
                 took = time_rounds(asked, Path(folder), peers, steps, rounds, done)
                 cells.append(Cell(shape, precision, took))
-    facts = run_facts(threads) | {
+    facts = run_facts(threads) | peer_versions(peers)
+    facts |= {
         "tokens of a batch": str(max_tokens),
         "rounds": f"{rounds} of {steps} steps",
     }
@@ -73,6 +76,13 @@ def known(option: str, names: str, allowed: Sequence[str]) -> list[str]:
     if wrong := [name for name in asked if name not in allowed]:
         raise typer.BadParameter(f"{option} takes {', '.join(allowed)}, got {wrong[0]!r}")
     return asked
+
+
+def peer_versions(peers: Path | None) -> dict[str, str]:
+    """Of the programs that are compared with, where they are."""
+    folders = [str(peers)] if peers else []
+    found = {one.name: one.version for one in distributions(path=[*sys.path, *folders])}
+    return {name: found[name] for name in ("joeynmt", "transformers", "accelerate") if name in found}
 
 
 def time_rounds(

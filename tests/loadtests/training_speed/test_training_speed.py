@@ -10,7 +10,7 @@ import pytest
 import torch
 import typer
 
-from loadtests.training_speed.__main__ import main
+from loadtests.training_speed.__main__ import main, peer_versions
 from loadtests.training_speed.pace import Took
 from loadtests.training_speed.sides import JOEY, VERTO, SideFailed, sides
 from loadtests.training_speed.table import Cell, speed_table
@@ -93,3 +93,10 @@ def test_what_it_does_not_know_is_refused_before_anything_starts(asked: dict[str
     given = {"shapes": "tiny", "precisions": "float32", "names": "Verto"}
     with pytest.raises(typer.BadParameter, match=fault):
         main(**{**given, **asked})
+
+
+def test_versions_of_peers_are_told_wherever_they_are_installed(tmp_path: Path) -> None:
+    (tmp_path / "joeynmt-2.3.0.dist-info").mkdir()
+    (tmp_path / "joeynmt-2.3.0.dist-info" / "METADATA").write_text("Name: joeynmt\nVersion: 2.3.0\n")
+    assert peer_versions(tmp_path)["joeynmt"] == "2.3.0"
+    assert "transformers" in peer_versions(None)
