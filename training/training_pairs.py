@@ -58,6 +58,8 @@ def training_pairs(
             "or use another run folder"
         )
     if index is None or change is not None:
+        if change is not None:
+            monitor.say(f"pairs are prepared anew: {change}")
         with _new_folder(run_folder / PARTIAL_FOLDER) as partial:
             index = _prepare(config, data_folder, run_folder, partial, monitor)
             replace_folder(partial, folder)
