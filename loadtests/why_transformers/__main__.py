@@ -62,7 +62,7 @@ def measure_gradients(
         token_ids = found[0].tokenizer.encode_source(" ".join(DIGITS))[:-1]
         distances = [distance for distance in DISTANCES if distance < TOY_BOUNDS[-1]]
     else:
-        networks = shapes(WIDTH, HIDDEN, VOCABULARY, 128)
+        networks = shapes(WIDTH, HIDDEN, VOCABULARY, 2 * DISTANCES[-1])
         token_ids, distances = list(range(FIRST_TOKEN, VOCABULARY)), list(DISTANCES)
     with progress_bar("gradients", len(distances)) as done:
         lines = gradients.measure(networks, distances, token_ids, done)

@@ -1,7 +1,7 @@
 """How much of a gradient reaches the first source token, by distance.
 
 Knows: networks, embeddings, gradients. Must not know: training, pictures.
-Two questions. Of the encoder alone: what stands at its last position, by how far the first token is from it
+Two questions. Of the encoder alone: what stands at its last word, by how far the first token is from it
 (the maximum path length of section 4 of Vaswani et al. 2017: all positions for a recurrent network, one for
 self-attention). Of the whole network: the loss of the last target token, which reversal makes of the first
 source token, by the length of the sentence; there the decoder's attention is a short way for both.
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from model.transformer import Transformer
 from training.baselines.recurrent import RecurrentNetwork
 
+EncoderDecoder = Transformer | RecurrentNetwork
 SENTENCES = 16
 
 
@@ -35,42 +36,56 @@ def measure(
         torch.manual_seed(distance)
         ids = tokens[torch.randint(len(tokens), (SENTENCES, distance + 1))]
         for name, network in networks.items():
-            encoder, whole = of_encoder(network, ids), of_loss(network, ids)
+            known = encoder_decoder(network)
+            encoder, whole = of_encoder(known, ids), of_loss(known, ids)
             lines.append({"network": name, "distance": distance, "encoder": encoder, "loss": whole})
         done()
     return lines
 
 
-def of_encoder(network: nn.Module, ids: Tensor) -> float:
-    """The gradient of what the encoder says at the last position, in a random direction of length 1."""
+def of_encoder(network: EncoderDecoder, ids: Tensor) -> float:
+    """The gradient of what the encoder says at the last word, in a random direction of length 1."""
 
-    def said(network: nn.Module) -> Tensor:
-        states = _encoded(network, ids)[:, -1]
+    def said() -> Tensor:
+        states = _encoded(network, _with_end(network, ids))[:, -2]
         return (states * F.normalize(torch.randn_like(states), dim=-1)).sum()
 
     return at_first_token(network, source_table(network), said)
 
 
-def of_loss(network: nn.Module, ids: Tensor) -> float:
-    """The gradient of the last target token's loss, where the target is the source backwards."""
+def of_loss(network: EncoderDecoder, ids: Tensor) -> float:
+    """The gradient of the last target word's loss, where the target is the source backwards."""
     target = ids.flip(1)
+    start = torch.full_like(target[:, :1], network.config.decoder_start_id)
 
-    def said(network: nn.Module) -> Tensor:
-        logits = network(ids, torch.ones_like(ids, dtype=torch.bool), target.roll(1, 1))
+    def said() -> Tensor:
+        source = _with_end(network, ids)
+        shifted = torch.cat((start, target[:, :-1]), 1)
+        logits = network(source, torch.ones_like(source, dtype=torch.bool), shifted)
         return F.cross_entropy(logits[:, -1], target[:, -1], reduction="sum")
 
     return at_first_token(network, source_table(network), said)
 
 
-def _encoded(network: nn.Module, ids: Tensor) -> Tensor:
+def _with_end(network: EncoderDecoder, ids: Tensor) -> Tensor:
+    """Words and `</s>`, as networks are given them in training."""
+    return torch.cat((ids, torch.full_like(ids[:, :1], network.config.eos_id)), 1)
+
+
+def _encoded(network: EncoderDecoder, ids: Tensor) -> Tensor:
     mask = torch.ones_like(ids, dtype=torch.bool)
-    if isinstance(network, Transformer):
-        return network.encode(ids, mask)
-    assert isinstance(network, RecurrentNetwork)
-    return network.encode(ids, mask).states
+    memory = network.encode(ids, mask)
+    return memory if isinstance(memory, Tensor) else memory.states
 
 
-def at_first_token(network: nn.Module, table: nn.Embedding, said: Callable[[nn.Module], Tensor]) -> float:
+def encoder_decoder(network: nn.Module) -> EncoderDecoder:
+    """Raises `TypeError` for a network of an unknown kind."""
+    if isinstance(network, EncoderDecoder):
+        return network
+    raise TypeError(f"an encoder-decoder is wanted, not {type(network).__name__}")
+
+
+def at_first_token(network: nn.Module, table: nn.Embedding, said: Callable[[], Tensor]) -> float:
     """Mean over sentences of the norm of d `said` / d what `table` gives first for the first token."""
     vectors: list[Tensor] = []
 
@@ -78,9 +93,10 @@ def at_first_token(network: nn.Module, table: nn.Embedding, said: Callable[[nn.M
         out.retain_grad()
         vectors.append(out)
 
+    network.eval()
     handle = table.register_forward_hook(keep)
     try:
-        torch.autograd.backward(said(network.eval()))
+        torch.autograd.backward(said())
     finally:
         handle.remove()
         network.zero_grad(set_to_none=True)
@@ -89,10 +105,6 @@ def at_first_token(network: nn.Module, table: nn.Embedding, said: Callable[[nn.M
     return float(gradient[:, 0].norm(dim=-1).mean())
 
 
-def source_table(network: nn.Module) -> nn.Embedding:
-    """The table of the source's token vectors. Raises `TypeError` for a network of an unknown kind."""
-    if isinstance(network, Transformer):
-        return network.source_embedding.tokens
-    if isinstance(network, RecurrentNetwork):
-        return network.source_tokens
-    raise TypeError(f"an encoder-decoder is wanted, not {type(network).__name__}")
+def source_table(network: EncoderDecoder) -> nn.Embedding:
+    """The table of the source's token vectors."""
+    return network.source_embedding.tokens if isinstance(network, Transformer) else network.source_tokens

@@ -42,7 +42,7 @@ def draw_speed(lines: Sequence[Line]) -> bytes:
 def draw_gradients(lines: Sequence[Line], weights: str) -> bytes:
     """PNG: norms over the distance, of the encoder's last state and of the last target token's loss."""
     figure, panels = _panels(2)
-    titles = {"encoder": "from the encoder's end", "loss": "from the last target's loss"}
+    titles = {"encoder": "from the encoder's end", "loss": "from the last word's loss"}
     for panel, (of, title) in zip(panels, titles.items(), strict=True):
         for name in NETWORKS:
             _curve(panel, name, [(x["distance"], x[of]) for x in _named(lines, name)])

@@ -54,7 +54,7 @@ def test_both_networks_are_timed_at_each_length_with_as_many_tokens() -> None:
 def test_the_gradient_is_that_of_the_first_source_token() -> None:
     table, ids = nn.Embedding(10, 4), torch.tensor([[5, 6], [7, 8]])
 
-    def said(network: nn.Module) -> torch.Tensor:
+    def said() -> torch.Tensor:
         """3 times the first token's first number; of other tokens, and when asked again, more."""
         vectors = table(ids)
         return 3 * vectors[:, 0, 0].sum() + 100 * vectors[:, 1].sum() + 50 * table(ids).sum()
@@ -73,7 +73,7 @@ def test_a_recurrent_encoders_gradient_shrinks_faster_with_the_distance() -> Non
 
 def test_a_network_of_another_kind_has_no_gradient_to_tell() -> None:
     with pytest.raises(TypeError, match="not Linear"):
-        gradients.of_encoder(nn.Linear(1, 1), torch.tensor([[5, 6]]))
+        gradients.measure({"line": nn.Linear(1, 1)}, (1,), (5, 6))
 
 
 def test_each_sentence_counts_in_the_bucket_of_its_length() -> None:
