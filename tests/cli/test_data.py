@@ -86,3 +86,19 @@ def test_one_command_leads_from_raw_files_to_a_bundle(
     assert (ended.code, ended.text) == (0, "runs/tiny/bundle\n"), ended.err
     assert "mine/dev: 130 read, 5 kept" in ended.err
     assert "sources:" in (folder / "runs/tiny/bundle/training.yaml").read_text()
+
+
+def test_of_several_processes_none_fetches(
+    folder: Path, verto: Verto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "TORCHELASTIC_RUN_ID": "1",
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "LOCAL_RANK": "0",
+    }.items():
+        monkeypatch.setenv(name, value)
+    ended = verto("train", "r.yaml", "--fetch")
+    assert ended.code == 2
+    assert "--fetch: needs one process; run `verto data prepare` first" in ended.err
+    assert not (folder / "data").exists()

@@ -83,7 +83,7 @@ def test_the_kernels_that_score_a_run_are_those_that_the_server_keeps(
 ) -> None:
     asked: list[BuildSettings | None] = []
 
-    def train(config: object, data: Path, folder: Path, kernels: BuildSettings | None) -> bool:
+    def train(config: object, data: Path, folder: Path, kernels: BuildSettings | None, world: object) -> bool:
         asked.append(kernels)
         return True
 
