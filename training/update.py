@@ -52,11 +52,11 @@ class Learner:
         """Make step 1, 2, ... Raises `TrainingDiverged` before the weights are touched."""
         tokens = self.world.total(share.num_target_tokens)
         self._start(step)
-        loss = self.world.sum(self._backward(share, tokens))
-        norm = self._clip()
-        self._check_finite(step, float(loss), float(norm))
+        part = self.world.sum(self._backward(share, tokens))
+        loss, norm = torch.stack((part, self._clip())).tolist()  # the one time that a step waits for a GPU
+        self._check_finite(step, loss, norm)
         self.optimizer.step()
-        return Update(float(loss), float(norm), self.optimizer.param_groups[0]["lr"], tokens)
+        return Update(loss, norm, self.optimizer.param_groups[0]["lr"], tokens)
 
     def _start(self, step: int) -> None:
         rate = learning_rate(step, self.config.optimizer, self.config.max_steps)

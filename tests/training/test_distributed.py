@@ -5,6 +5,8 @@ The processes are torchrun's, on this machine, over gloo; `shared_runs` is what 
 
 import json
 import math
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +17,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from torch.distributed.run import get_args_parser
 
+from cli.main import main as verto
 from model.checkpoint import load_bundle
 from tests.contracts.project import ROOT
 from tests.training.runs import ListeningMonitor, config
@@ -165,3 +169,19 @@ def test_each_process_takes_the_gpu_of_its_number() -> None:
 
 def test_the_recipe_of_a_shared_run_is_one_of_one_process_too() -> None:
     assert config(**SHARED).batch.batches_per_update == 4
+
+
+def test_torchrun_and_verto_understand_the_command_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"```sh\n(torchrun .*)\n```", page)
+    arguments = get_args_parser().parse_args(shlex.split(command)[1:])
+    assert (arguments.nproc_per_node, arguments.no_python, arguments.training_script) == ("2", True, "verto")
+    monkeypatch.chdir(tmp_path)
+    Path("my.yaml").write_text(re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)[0], encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["verto", *arguments.training_script_args, "--show-settings"])
+    with pytest.raises(SystemExit) as ended:
+        verto()
+    assert not ended.value.code
+    assert "batches_per_update: 2" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.training.runs import trainer
 from training.batching import make_batch
+from training.loss import smoothed_cross_entropy
 from training.stream import Place, Share
 from training.trainer import Trainer
 
@@ -33,7 +34,11 @@ def gradients(run: Trainer) -> dict[str, Tensor]:
 def test_a_step_of_several_batches_is_the_step_of_all_their_pairs(tmp_path: Path) -> None:
     sections: dict[str, Any] = {"model": {"dropout": 0.0}, "optimizer": {"clip_norm": 1e9}}
     whole, parts = (trainer(tmp_path / name, **sections) for name in ("whole", "parts"))
+    ((_, batch),) = share_of(whole, GROUPS[0]).batches
+    logits = whole.model(batch.source_ids, batch.source_mask, batch.target_input)
+    loss = smoothed_cross_entropy(logits, batch.target_output, whole.data.network.pad_id, 0.1)
     one = whole.learner.update(1, share_of(whole, GROUPS[0]))
+    assert one.loss == pytest.approx(float(loss.detach()), rel=1e-6)
     many = parts.learner.update(1, share_of(parts, GROUPS[1]))
     assert many.tokens == one.tokens
     assert many.loss == pytest.approx(one.loss, rel=1e-6)
