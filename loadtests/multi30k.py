@@ -18,6 +18,7 @@ from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Figures, Report, publish
 from training.baselines.trained import TrainedRun, load_run
 from training.corpus import read_pairs
+from training.errors import TrainingError
 from training.evaluation import score
 from training.networks import num_parameters, translate
 
@@ -99,7 +100,10 @@ def main(
     output: Annotated[Path, typer.Option(help="Folder for the results.")] = RESULTS,
 ) -> None:
     """Score a run of training/recipes/research/ and write multi30k.json and .md."""
-    trained = load_run(run)
+    try:
+        trained = load_run(run)
+    except (TrainingError, OSError) as error:
+        raise typer.BadParameter(f"{run} holds no run: {error}") from error
     publish(report(trained, scores(trained, data), run_facts(torch.get_num_threads())), output)
 
 

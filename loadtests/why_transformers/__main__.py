@@ -22,7 +22,8 @@ from loadtests.why_transformers.report import report as report_of
 from loadtests.why_transformers.shapes import FIRST_TOKEN, RECURRENT, TRANSFORMER, shapes
 from loadtests.why_transformers.training_runs import run_name, test_pairs, trained, translations
 from loadtests.why_transformers.variants import BY_LENGTH, LONG, TASKS, TOY, ablations
-from training.baselines.trained import load_run
+from training.baselines.trained import TrainedRun, load_run
+from training.errors import TrainingError
 from training.files import write_atomically
 from training.toy import DIGITS
 
@@ -57,7 +58,7 @@ def measure_gradients(
 ) -> None:
     """What of a gradient reaches the first source token, by distance."""
     if trained:
-        found = [load_run(runs / f"{variant.name}-1") for variant in BY_LENGTH]
+        found = [_run_in(runs / f"{variant.name}-1") for variant in BY_LENGTH]
         networks = {variant.says: run.network for variant, run in zip(BY_LENGTH, found, strict=True)}
         token_ids = found[0].tokenizer.encode_source(" ".join(DIGITS))[:-1]
         distances = [distance for distance in DISTANCES if distance < TOY_BOUNDS[-1]]
@@ -111,7 +112,7 @@ def compare_captions(
     """Scores by length of two runs on real text (see docs/multi30k.md)."""
     for name, folder in ((TRANSFORMER, transformer), (RECURRENT, gru)):
         found = {"network": name, "lengths": _by_length(folder, data, CAPTION_BOUNDS)}
-        _keep(runs, f"captions-{folder.name}", found | load_run(folder).progress)
+        _keep(runs, f"captions-{folder.name}", found | _run_in(folder).progress)
 
 
 @app.command("report")
@@ -120,13 +121,25 @@ def write_report(
 ) -> None:
     """Table, JSON and pictures of every part that has been measured."""
     parts = {path.stem: json.loads(path.read_text()) for path in sorted((runs / "parts").glob("*.json"))}
-    publish(report_of(parts, run_facts(torch.get_num_threads())), output)
+    try:
+        made = report_of(parts, run_facts(torch.get_num_threads()))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    publish(made, output)
 
 
 def _by_length(folder: Path, data: Path, bounds: tuple[int, ...]) -> list[dict[str, Any]]:
-    run = load_run(folder)
+    run = _run_in(folder)
     pairs = test_pairs(run.config, data)
     return by_length(pairs, translations(run, pairs), bounds)
+
+
+def _run_in(folder: Path) -> TrainedRun:
+    """Raises `BadParameter` where no run is."""
+    try:
+        return load_run(folder)
+    except (TrainingError, OSError) as error:
+        raise typer.BadParameter(f"{folder} holds no run: {error}") from error
 
 
 def _keep(runs: Path, name: str, values: dict[str, Any]) -> None:

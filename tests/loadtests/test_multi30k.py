@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+import typer
+
 from loadtests import multi30k
 from loadtests.why_transformers.variants import TOY, Variant, gru
 from training.run import train
@@ -11,6 +14,11 @@ SMALL = (
     "generate.train_pairs=200", "generate.held_out_pairs=5", "max_steps=2", "optimizer.final_decay_steps=1",
     "validation.num_sentences=2",
 )  # fmt: skip
+
+
+def test_a_folder_without_a_run_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match=r"nothing holds no run: .*config\.yaml"):
+        multi30k.main(tmp_path / "nothing", tmp_path, tmp_path)
 
 
 def test_a_run_is_scored_on_its_test_texts_beside_papers(tmp_path: Path) -> None:

@@ -208,3 +208,16 @@ def test_the_pages_commands_are_those_that_there_are() -> None:
     page = (ROOT / "docs" / "why-transformers.md").read_text(encoding="utf-8")
     parts = re.findall(r"python -m loadtests\.why_transformers ([a-z]+)", page)
     assert {*parts} == {one.name for one in command.app.registered_commands} - {"captions"}
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [(["report"], "no part has been measured"), (["gradients", "--trained"], "holds no run")],
+    ids=["report", "gradients"],
+)
+def test_what_has_not_been_made_yet_is_told_without_a_traceback(
+    words: list[str], fault: str, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(command.app, [*words, "--runs", str(tmp_path)])
+    assert done.exit_code == 2
+    assert fault in " ".join(done.output.replace("│", " ").split())
