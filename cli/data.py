@@ -8,10 +8,13 @@ import typer
 from cli import data_pairs, data_prepare, data_split
 
 group = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-group.command("prepare")(data_prepare.run)
-group.command("split")(data_split.run)
-group.command("back-translate")(data_pairs.back_translate)
-group.command("distill")(data_pairs.distill)
+for _name, _command, _line in (
+    ("prepare", data_prepare.run, "Make a recipe's corpora from raw files."),
+    ("split", data_split.run, "Set dev and test pairs of two texts aside."),
+    ("back-translate", data_pairs.back_translate, "Give text of the target language a source."),
+    ("distill", data_pairs.distill, "Translate training text with a teacher."),
+):
+    group.command(_name, short_help=_line)(_command)
 
 
 @group.callback(no_args_is_help=True)

@@ -64,8 +64,10 @@ def test_a_fault_of_a_raw_file_is_one_line(folder: Path, verto: Verto) -> None:
     assert not (folder / "data" / "mine").exists()
 
 
-def test_the_commands_of_data_are_listed(verto: Verto) -> None:
-    assert "prepare" in verto("data", "--help").text
+def test_the_commands_of_data_are_listed_with_a_line_each(verto: Verto) -> None:
+    lines = verto("data", "--help").text.partition("Commands:")[2].strip().splitlines()
+    assert [line.split()[0] for line in lines] == ["prepare", "split", "back-translate", "distill"]
+    assert not any(line.endswith("...") for line in lines)
 
 
 @pytest.mark.slow
