@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import signal
 import statistics
 import time
@@ -159,9 +160,9 @@ async def scenario(server: Server, url: str) -> tuple[Load, list[int]]:
         return load, engines
 
 
-def test_no_answer_is_lost_and_no_stream_is_changed() -> None:
-    models = Path(ROOT, "checkpoints")
-    with serve("--models-dir", str(models), "--num-threads", "1") as server:
+def test_no_answer_is_lost_and_no_stream_is_changed(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "checkpoints" / "en-de", tmp_path / "en-de")  # one model, one engine
+    with serve("--models-dir", str(tmp_path), "--num-threads", "1") as server:
         url = str(server.wait_for_line("ready")["url"])
         load, engines = asyncio.run(scenario(server, url))
         server.process.send_signal(signal.SIGTERM)
