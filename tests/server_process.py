@@ -6,6 +6,7 @@ Knows the command, its log lines and /proc; must not know what a test does with 
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -66,6 +67,12 @@ def serve(*arguments: str) -> Iterator[Server]:
             yield Server(process)
         finally:
             process.kill()
+
+
+def one_bundle(folder: Path) -> Path:
+    """A folder of bundles that holds one of those that are shipped: one model, one engine."""
+    shutil.copytree(ROOT / "checkpoints" / "en-de", folder / "en-de")
+    return folder
 
 
 def children_of(pid: int) -> list[int]:

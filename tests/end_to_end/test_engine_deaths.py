@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import random
-import shutil
 import signal
 import statistics
 import time
@@ -19,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server_process import PATIENCE, PROC, ROOT, Server, children_of, is_alive, serve
+from tests.server_process import PATIENCE, PROC, Server, children_of, is_alive, one_bundle, serve
 from tests.service.http_client import read_events, streamed_texts
 
 logger = logging.getLogger(__name__)
@@ -161,8 +160,7 @@ async def scenario(server: Server, url: str) -> tuple[Load, list[int]]:
 
 
 def test_no_answer_is_lost_and_no_stream_is_changed(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "checkpoints" / "en-de", tmp_path / "en-de")  # one model, one engine
-    with serve("--models-dir", str(tmp_path), "--num-threads", "1") as server:
+    with serve("--models-dir", str(one_bundle(tmp_path)), "--num-threads", "1") as server:
         url = str(server.wait_for_line("ready")["url"])
         load, engines = asyncio.run(scenario(server, url))
         server.process.send_signal(signal.SIGTERM)

@@ -9,12 +9,13 @@ import signal
 import socket
 import time
 import urllib.parse
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.server_process import PATIENCE, PROC, Server, children_of, serve
+from tests.server_process import PATIENCE, PROC, Server, children_of, one_bundle, serve
 
 SECRET = "Geheimnis"
 KEY = "Schluessel4711"
@@ -48,8 +49,8 @@ def kill_the_engine(server: Server) -> None:
     server.wait_for_line("the engine's process is ready")
 
 
-def test_every_line_is_json_and_holds_nothing_that_a_client_sent() -> None:
-    with serve("--num-threads", "1") as server:
+def test_every_line_is_json_and_holds_nothing_that_a_client_sent(tmp_path: Path) -> None:
+    with serve("--models-dir", str(one_bundle(tmp_path)), "--num-threads", "1") as server:
         url = str(server.wait_for_line("ready")["url"])
         assert ask(url, text=f"{SECRET} is here.") == 200
         assert ask(url, text=f"{SECRET} is here.", stream=True) == 200

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.server_process import PROC, Server, children_of, serve
+from tests.server_process import PROC, Server, children_of, one_bundle, serve
 
 MODEL = (("model", "en-de"),)
 Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -42,9 +42,10 @@ def resident_bytes(pid: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def started() -> Iterator[tuple[Server, str]]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
     """A server and its address."""
-    with serve("--num-threads", "1") as one:
+    models = one_bundle(tmp_path_factory.mktemp("models"))
+    with serve("--models-dir", str(models), "--num-threads", "1") as one:
         yield one, str(one.wait_for_line("ready")["url"])
 
 
