@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from numpy.typing import DTypeLike
+
 from model.tokenizer import Tokenizer
 from training.batching import EncodedCorpus
 from training.corpus import Pair
@@ -64,28 +66,38 @@ def encode_into(
     The text of `kept_sides` is kept beside them. `done` hears how many more pairs were gone through.
     """
     sizes, first = list[int](), 0
-    dtypes = [smallest_dtype(size) for size in (tokenizer.source_vocab_size, tokenizer.target_vocab_size)]
     with ExitStack() as stack:
-        source, target = (
-            stack.enter_context(RaggedWriter(folder, side, dtype))
-            for side, dtype in zip(Pair._fields, dtypes, strict=True)
-        )
-        texts = {
-            side: stack.enter_context(RaggedWriter(folder, text_name(side), TEXT_DTYPE))
-            for side in kept_sides
-        }
+        writer = _EncodedWriter(stack, folder, tokenizer, kept_sides)
         for size in written.sizes:
-            before = len(source)
+            before = len(writer)
             for chunk in written.text.chunks(first, first + size):
-                fitting = _fitting(tokenizer, chunk, max_tokens)
-                source.append([one.source for one in fitting])
-                target.append([one.target for one in fitting])
-                for side, writer in texts.items():
-                    writer.append([getattr(one.pair, side).encode() for one in fitting])
+                writer.append(_fitting(tokenizer, chunk, max_tokens))
                 done(len(chunk))
-            sizes.append(len(source) - before)
+            sizes.append(len(writer) - before)
             first += size
-    return StoredPairs(tuple(sizes), target.num_values, *(dtype.str for dtype in dtypes))
+    return StoredPairs(tuple(sizes), writer.target.num_values, *writer.dtypes)
+
+
+class _EncodedWriter:
+    """The files of encoded pairs, closed with the stack."""
+
+    def __init__(self, stack: ExitStack, folder: Path, tokenizer: Tokenizer, sides: Iterable[Side]) -> None:
+        def opened(name: str, dtype: DTypeLike) -> RaggedWriter:
+            return stack.enter_context(RaggedWriter(folder, name, dtype))
+
+        source, target = map(smallest_dtype, (tokenizer.source_vocab_size, tokenizer.target_vocab_size))
+        self.dtypes = (source.str, target.str)
+        self.source, self.target = opened("source", source), opened("target", target)
+        self._texts = {side: opened(text_name(side), TEXT_DTYPE) for side in sides}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def append(self, pairs: Sequence[EncodedPair]) -> None:
+        self.source.append([one.source for one in pairs])
+        self.target.append([one.target for one in pairs])
+        for side, writer in self._texts.items():
+            writer.append([getattr(one.pair, side).encode() for one in pairs])
 
 
 def text_name(side: Side) -> str:
