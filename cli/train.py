@@ -31,14 +31,18 @@ def run(
     fetch: Annotated[
         bool, typer.Option("--fetch", help="First make what is missing of the data, as `verto data prepare`.")
     ] = False,
+    leg_seconds: Annotated[
+        float | None, typer.Option(min=1, help="Stop, resumably, so long after this start.")
+    ] = None,
     show_settings: Annotated[
         bool, typer.Option("--show-settings", help="Print every setting of the run, checked, and end.")
     ] = False,
 ) -> None:
     """Train a model from a recipe and write a bundle to RUN/bundle, whose path is printed.
 
-    Ctrl-C stops after the current step with exit code 3; the same command resumes, and ends with the same
-    weights. docs/training.md leads from two text files to a served model, and explains every setting.
+    Ctrl-C stops after the current step with exit code 3, as --leg-seconds does on borrowed machines; the
+    same command resumes, and ends with the same weights. docs/training.md leads from two text files to a
+    served model, and explains every setting.
 
     \b
     Examples:
@@ -69,7 +73,7 @@ def run(
     if fetch:
         prepare(config, recipe, data, Shown())
     folder = output if output is not None else Path("runs") / config.name
-    finished = train(config, data, folder, _kernels(), world)
+    finished = train(config, data, folder, _kernels(), world, leg_seconds)
     if finished and world.is_main:
         typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
     if not finished:

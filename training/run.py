@@ -5,6 +5,8 @@ Knows: the order of the stages and what lies where in a run folder. Must not kno
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,13 +34,15 @@ def train(
     run_folder: Path,
     kernels: BuildSettings | None = None,
     world: World | None = None,
+    leg_seconds: float | None = None,
 ) -> bool:
     """Train in `run_folder`, resuming what is there. True when the run is complete and its bundle is written.
 
     The bundle lies in `run_folder`/bundle. `kernels` says where the native ones are that score it. Every
     process of a run that torchrun started calls this with its own `world`; only the first locks the folder,
-    writes and speaks. Raises a `TrainingError`.
+    writes and speaks. `leg_seconds` after the call no further step is begun, and the run can be resumed; of a run that ends before, the scoring comes on top. Raises a `TrainingError`.
     """
+    leg_ends = math.inf if leg_seconds is None else time.monotonic() + leg_seconds
     world = world or World()
     device = _device(config, world)
     keep_freed_memory()
@@ -49,7 +53,7 @@ def train(
         if world.is_main:
             write_atomically(run_folder / "config.yaml", as_yaml(config.to_dict()).encode())
         monitor.say(_introduction(trainer))
-        finished = trainer.run()
+        finished = trainer.run(leg_ends)
         if finished and world.is_main:
             release(trainer, monitor, open_kernels(kernels, monitor.say))
     return finished

@@ -5,6 +5,7 @@ Knows: the order of these, and where a run's files lie. Must not know: how an up
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -102,16 +103,17 @@ class Trainer:
 
     # The loop -----------------------------------------------------------------------------------------------
 
-    def run(self) -> bool:
-        """Train to the end (True), or until `max_seconds` or a signal, with the state saved (False).
+    def run(self, leg_ends: float = math.inf) -> bool:
+        """Train to the end (True), or until time is up or a signal comes, with the state saved (False).
 
-        The end is `max_steps`, or `validation.patience` looks without a better one. Raises
-        `TrainingDiverged`; the state that was saved last stays as it is.
+        The end is `max_steps`, or `validation.patience` looks without a better one. Time is up with
+        `max_seconds` of steps, or at `leg_ends` (a time of `time.monotonic`). Raises `TrainingDiverged`; the
+        state that was saved last stays as it is.
         """
         window = Window()
         with self.stop_wish.heard():
             shares = self.stream.shares(Place(self.progress.epoch, self.progress.batch))
-            while not self._should_stop():
+            while not self._should_stop(leg_ends):
                 self._step(shares, window)
                 if self.world.is_main:
                     window = self._after_step(window)
@@ -124,10 +126,11 @@ class Trainer:
         done = self.progress.step >= self.config.max_steps
         return done or waited_enough(self.progress, self.config.validation)
 
-    def _should_stop(self) -> bool:
+    def _should_stop(self, leg_ends: float) -> bool:
         """Whether any process wants to: all stop at the same step."""
         limit = self.config.max_seconds
         out_of_time = limit is not None and self.progress.seconds >= limit
+        out_of_time = out_of_time or time.monotonic() >= leg_ends
         return self.world.total(int(self.stop_wish.asked or out_of_time or self.finished)) > 0
 
     def _step(self, shares: Iterator[Share], window: Window) -> None:

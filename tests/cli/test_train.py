@@ -83,7 +83,9 @@ def test_the_kernels_that_score_a_run_are_those_that_the_server_keeps(
 ) -> None:
     asked: list[BuildSettings | None] = []
 
-    def train(config: object, data: Path, folder: Path, kernels: BuildSettings | None, world: object) -> bool:
+    def train(
+        config: object, data: Path, folder: Path, kernels: BuildSettings | None, *others: object
+    ) -> bool:
         asked.append(kernels)
         return True
 
@@ -222,3 +224,19 @@ def test_without_the_training_packages_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "training.config", None)
     assert verto(["train", "my.yaml"], monkeypatch) == 2
     assert "training needs: pip install 'verto[training]'" in capsys.readouterr().err
+
+
+def test_a_leg_ends_in_time_and_the_same_command_goes_on(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recipe(generate=GENERATE, max_steps=100_000)
+    assert verto(["train", "my.yaml", "--leg-seconds", "1"], monkeypatch) == 3
+    assert "stopped; the same command goes on from runs/tiny" in capsys.readouterr().err
+    assert (here / "runs" / "tiny" / "state.pt").is_file()
+
+
+def test_a_leg_of_no_time_is_refused(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verto(["train", "my.yaml", "--leg-seconds", "0"], monkeypatch) == 2
+    assert "--leg-seconds" in capsys.readouterr().err

@@ -60,7 +60,10 @@ def test_a_refused_run_leaves_the_recipe_of_the_one_in_the_folder(tmp_path: Path
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
-    with only_user(tmp_path / "run"), pytest.raises(ResumeError, match="another process trains"):
+    with (
+        only_user(tmp_path / "run"),
+        pytest.raises(ResumeError, match="another process works in this folder"),
+    ):
         train(generated(), tmp_path, tmp_path / "run")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,14 @@ def test_a_run_out_of_time_is_resumed_with_more(tmp_path: Path) -> None:
     assert not short.run()
     assert short.progress.step == 1
     assert_same_run(straight, whole(tmp_path / "b", max_seconds=1e6))
+
+
+def test_a_run_whose_leg_ends_is_resumed(tmp_path: Path) -> None:
+    straight = whole(tmp_path / "a")
+    run = trainer(tmp_path / "b", **LIVELY)
+    assert not run.run(leg_ends=time.monotonic())
+    assert run.progress.step == 0
+    assert_same_run(straight, whole(tmp_path / "b"))
 
 
 def test_a_finished_run_makes_no_further_step(tmp_path: Path) -> None:
