@@ -40,7 +40,8 @@ def train(
 
     The bundle lies in `run_folder`/bundle. `kernels` says where the native ones are that score it. Every
     process of a run that torchrun started calls this with its own `world`; only the first locks the folder,
-    writes and speaks. `leg_seconds` after the call no further step is begun, and the run can be resumed; of a run that ends before, the scoring comes on top. Raises a `TrainingError`.
+    writes and speaks. `leg_seconds` after the call no further step is begun, and the run can be resumed; of a
+    run that ends before, the scoring comes on top. Raises a `TrainingError`.
     """
     leg_ends = math.inf if leg_seconds is None else time.monotonic() + leg_seconds
     world = world or World()
