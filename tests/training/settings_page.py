@@ -80,7 +80,7 @@ DECODING_MEANINGS = {
 def settings_tables() -> str:
     """Markdown: one table for the top level and one for each section, in the order of the classes."""
     parts = [_table("Top level", _rows(TrainingConfig))]
-    parts += [_table(f"`{place}`", _rows(section)) for place, section in _distinct_sections()]
+    parts += [_table(title, _rows(section)) for title, section in _distinct_sections()]
     parts.append(_table("`model`", _dataclass_rows(ModelConfig, MODEL_MEANINGS)))
     parts.append(_table("`decoding`", _dataclass_rows(DecodingOptions, DECODING_MEANINGS)))
     return "\n\n".join(parts)
@@ -101,7 +101,18 @@ def _distinct_sections() -> Iterator[tuple[str, type[BaseModel]]]:
     for place, section in sections():
         places.setdefault(section, []).append(place)
     for section, where in places.items():
-        yield "`, `".join(where), section
+        yield f"`{'`, `'.join(where)}`{_form(section)}", section
+
+
+def _form(section: type[BaseModel]) -> str:
+    """Which of several forms of one section this is, where a field with one value says so."""
+    choices = ((name, get_args(field.annotation)) for name, field in section.model_fields.items())
+    named = [
+        f"`{name}: {values[0]}`"
+        for name, values in choices
+        if len(values) == 1 and isinstance(values[0], str)
+    ]
+    return f", {named[0]}" if named else ""
 
 
 def _table(title: str, rows: list[str]) -> str:
