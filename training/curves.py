@@ -10,16 +10,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 Metrics = Mapping[str, float]
 
 # What a bundle keeps of its run: the picture, and the numbers for pictures of several.
 CURVES_FILE, METRICS_FILE = "curves.png", "metrics.jsonl"
 MOST_KEPT = 1000
+LONGEST_LABEL = 28
 
 # (title, unit, the recorded names drawn in it)
 PANELS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
@@ -45,21 +43,25 @@ def draw_curves(metrics: Sequence[Metrics], title: str) -> bytes:
     figure.suptitle(title)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    pyplot.close(figure)
     return buffer.getvalue()
 
 
 def draw_runs(runs: Mapping[str, Sequence[Metrics]], colours: Sequence[str]) -> Any:
-    """A figure of the same panels with all runs in each, by name; whoever asked saves and closes it."""
+    """A figure of the same panels with all runs in each, by name; whoever asked saves it."""
     figure, axes = _panels()
     for axis, (_, _, names) in zip(axes, PANELS, strict=True):
         for (run, metrics), colour in zip(runs.items(), colours, strict=False):
             for name, dash in zip(names, _DASHES, strict=False):
-                label = f"{run}: {LABELS.get(name, name)}" if len(names) > 1 else run
+                label = f"{legible(run)}: {LABELS.get(name, name)}" if len(names) > 1 else legible(run)
                 _draw(axis, metrics, name, label=label, color=colour, linestyle=dash)
         if axis.lines:
             axis.legend(fontsize="small")
     return figure
+
+
+def legible(name: str) -> str:
+    """The end of a long name, which may be a path: a legend of all of it would leave the picture no room."""
+    return name if len(name) <= LONGEST_LABEL else f"…{name[1 - LONGEST_LABEL :]}"
 
 
 def kept_metrics(metrics: Sequence[Metrics], most: int = MOST_KEPT) -> bytes:
@@ -70,7 +72,8 @@ def kept_metrics(metrics: Sequence[Metrics], most: int = MOST_KEPT) -> bytes:
 
 
 def _panels() -> tuple[Any, list[Any]]:
-    figure, axes = pyplot.subplots(2, 3, figsize=(15, 7), layout="constrained")
+    figure = Figure(figsize=(15, 7), layout="constrained")  # not pyplot's, which keeps it for all to see
+    axes = figure.subplots(2, 3)
     for axis, (name, unit, _) in zip(axes.flat, PANELS, strict=True):
         axis.set(title=name, xlabel="step", ylabel=unit)
         axis.grid(alpha=0.3)

@@ -15,6 +15,7 @@ from loadtests.rehearsal.balancer import Balancer, ServerState, running_balancer
 from loadtests.rehearsal.replica import Replica
 from loadtests.rehearsal.waiting import wait_until
 from loadtests.servers import free_port
+from loadtests.subject import SHIPPED
 
 NAMES = ("r1", "r2")
 UP_SECONDS = 60.0  # for a balancer to see what is so
@@ -79,7 +80,8 @@ def open_stage(
 ) -> Iterator[Stage]:
     """Two servers with these options, ready, behind HAProxy; all ended when the block is left."""
     ports = {name: free_port() for name in NAMES}
-    options = [*options, "--drain-delay-seconds", str(drain_delay_seconds)]
+    # One model each, so that a replica has one engine to lose.
+    options = [*options, "--models-dir", str(SHIPPED), "--drain-delay-seconds", str(drain_delay_seconds)]
     replicas = {name: Replica(name, port, options, folder) for name, port in ports.items()}
     with contextlib.ExitStack() as stack:
         for one in replicas.values():

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")
-from matplotlib import pyplot
-
+from training.curves import legible
 from training.evaluation_scores import BucketScores, Evaluation, SystemScores, TestScores
 from training.report.as_text import metric_label
 
@@ -27,9 +26,8 @@ MARKERS = ("o", "s")
 def score_by_length(evaluation: Evaluation, test: TestScores) -> str:
     """One panel for each metric, a line for each system; below each length how many sentences it counts."""
     metrics = list(test.system.scores)
-    figure, axes = pyplot.subplots(
-        1, len(metrics), figsize=(4.2 * len(metrics), 3.4), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(4.2 * len(metrics), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(metrics), squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
         for number, (label, system) in enumerate(_systems(evaluation, test)):
             _draw(axis, system.by_length, metric, label, number)
@@ -37,25 +35,24 @@ def score_by_length(evaluation: Evaluation, test: TestScores) -> str:
         axis.set_ylim(0, 1.1 * max(axis.get_ylim()[1], 1))
         axis.grid(alpha=0.3)
     if evaluation.baseline is not None:
-        axes[0][0].legend()
+        axes[0][0].legend(fontsize="small")
     return picture_uri(figure)
 
 
 def picture_uri(figure: Any) -> str:
-    """The figure as an address that holds it: nothing else is asked for. It is closed."""
+    """The figure as an address that holds it: nothing else is asked for."""
     buffer = io.BytesIO()
     # Text stays text, in the reader's own fonts, which know more scripts than matplotlib's.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "verto"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    pyplot.close(figure)
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _systems(evaluation: Evaluation, test: TestScores) -> list[tuple[str, SystemScores]]:
-    found = [(str(evaluation.system), test.system)]
+    found = [(legible(str(evaluation.system)), test.system)]
     if test.baseline is not None:
-        found.append((f"{evaluation.baseline} (baseline)", test.baseline))
+        found.append((f"{legible(str(evaluation.baseline))} (baseline)", test.baseline))
     return found
 
 

@@ -93,7 +93,8 @@ def test_the_kernels_of_every_level_are_there_and_agree_with_pytorch(
     assert done.returncode == 0, done.stderr
     assert re.findall(r"^kernels (\w+): was there", done.stdout, re.MULTILINE)[-1] == "generic"
     assert "built in" not in done.stdout
-    assert done.stdout.count("agrees with PyTorch") == 3  # float32, bfloat16, int8
+    shipped = len(list((ROOT / "checkpoints").iterdir()))
+    assert done.stdout.count("agrees with PyTorch") == 3 * shipped  # float32, bfloat16, int8
 
 
 def test_its_other_commands_are_there_but_for_those_that_train(containers: Containers, image: str) -> None:

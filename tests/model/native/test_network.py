@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -15,8 +16,7 @@ from model.decoding.options import DecodingOptions
 from model.decoding.search import decode_batch, target_limit
 from model.int8 import int8_copy
 from model.native.binding import Library
-from model.native.network import NativeNetwork
-from model.network import EagerNetwork
+from model.network import EagerNetwork, Network
 from model.transformer import Transformer
 from tests.builders import TINY_VOCABULARY, tiny_model
 from tests.model.closeness import distance
@@ -40,7 +40,7 @@ def _inference() -> Any:
         yield
 
 
-def largest_difference(truth: Transformer, network: NativeNetwork, seed: int, steps: int = 18) -> float:
+def largest_difference(truth: Transformer, network: Network, seed: int, steps: int = 18) -> float:
     """Between log-probabilities after random tokens and reorders; attention is compared as well."""
     config, eager = truth.config, EagerNetwork(truth)
     sources = random_sources(seed, LENGTHS, config.source_vocab_size)
@@ -54,7 +54,7 @@ def largest_difference(truth: Transformer, network: NativeNetwork, seed: int, st
         )
         assert theirs.attention is not None
         assert ours.attention is not None
-        seen = distance(theirs.attention[:, : max(LENGTHS)], ours.attention)
+        seen = distance(theirs.attention[:, : max(LENGTHS)], ours.attention[:, : max(LENGTHS)])
         worst = max(worst, seen, distance(ours.log_probs(), theirs.log_probs()))
         parents = torch.tensor([0, *random_tokens(step, 4, 4) + 1, 5, 5, *random_tokens(step, 3, 3) + 7])
         expected.reorder(parents)
@@ -70,7 +70,10 @@ def test_every_variant_answers_what_the_module_answers(
 ) -> None:
     model = any_model(seed, shape)
     network = native(model, library_of(level), num_threads=num_threads)
-    assert largest_difference(model, network, seed) < 3e-4  # narrow norms magnify the last bits
+    # Narrow norms magnify the last bits: how far, the module's own distance from double precision says.
+    exact = copy.deepcopy(model).double()
+    module_is_off = largest_difference(exact, EagerNetwork(model), seed)
+    assert largest_difference(exact, network, seed) < 4 * module_is_off + 5e-5
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])

@@ -3,6 +3,7 @@
 import base64
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,12 @@ def test_a_browser_shows_the_page_wide_and_narrow_without_a_complaint(
         assert visited.locator("svg.small").first.is_visible()
         assert (set(asked), said) == ({"file"}, [])
         browser.close()
+
+
+def test_names_as_long_as_paths_leave_room_for_the_pictures(tmp_path: Path) -> None:
+    """What does not fit is a warning of matplotlib's, and warnings are errors here."""
+    long = "/a/folder/of/some/depth/" * 5 + "en-de"
+    evaluated = evaluation(with_baseline=True)
+    named = replace(evaluated, system=replace(evaluated.system, label=long))
+    assert "svg" in score_by_length(named, named.tests[0])
+    assert len(bundle_curves({long: bundles(tmp_path)["new"], f"{long}-2": tmp_path / "newer"})) == 1
