@@ -16,6 +16,7 @@ from training.errors import RecipeError
 
 # A vocabulary may have grown at its end.
 _SIZES = ("source_vocab_size", "target_vocab_size")
+_NO_SHAPE = ("alignment_layer",)  # decides which attention is shown, no weight
 # How far a new piece's row is from the mean row, in parts of what a freshly made row would be.
 _SPREAD = 0.5
 
@@ -30,7 +31,7 @@ def load_first_weights(model: Transformer, bundle: Path) -> None:
     trained = load_bundle(bundle).model
     theirs = trained.config.to_dict()
     for name, value in model.config.to_dict().items():
-        if "dropout" in name or (name in _SIZES and value >= theirs[name]):
+        if "dropout" in name or name in _NO_SHAPE or (name in _SIZES and value >= theirs[name]):
             continue
         if theirs[name] != value:
             raise RecipeError(f"model.{name} must be {theirs[name]!r} as in {bundle}, got {value!r}")

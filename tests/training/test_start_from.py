@@ -64,9 +64,10 @@ def test_another_shape_is_refused_by_name(tmp_path: Path) -> None:
         trainer.resume()
 
 
-def test_another_dropout_is_no_other_shape(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"dropout": 0.3}, {"alignment_layer": 0}], ids=["dropout", "alignment"])
+def test_what_decides_no_weight_is_no_other_shape(tmp_path: Path, change: dict[str, float]) -> None:
     bundle = tiny_bundle(tmp_path / "one")
-    settings = fine_tuning(bundle.path, dropout=0.3)
+    settings = fine_tuning(bundle.path, **change)
     Trainer(settings, prepared(settings), tmp_path / "run", ListeningMonitor(tmp_path)).resume()
 
 
