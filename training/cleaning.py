@@ -7,13 +7,12 @@ batches.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from training.cleaning_report import CleaningReport
 from training.corpus import Pair, tidy
 from training.data_config import DataConfig
 from training.language_check import Identifier, LanguageCheck, load_identifier
@@ -26,19 +25,6 @@ RATIO_EXEMPT_CHARACTERS = 20
 IDENTICAL_EXEMPT_WORDS = 3
 
 Rule = Callable[[Pair], bool]
-
-
-@dataclass
-class CleaningReport:
-    """How many pairs were read and kept, and how many fell to each rule."""
-
-    read: int = 0
-    kept: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def describe(self) -> str:
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.dropped.items()))
-        return f"{self.read:,} pairs read, {self.kept:,} kept" + (f" (dropped: {reasons})" if reasons else "")
 
 
 class Cleaner:

@@ -79,7 +79,7 @@ def mean_loss(model: nn.Module, config: ModelConfig, corpus: EncodedCorpus, max_
     """Cross-entropy without smoothing per target token, in nats, over a whole corpus, without dropout."""
     device = next(model.parameters()).device
     total, tokens = 0.0, 0
-    with _without_dropout(model):
+    with without_dropout(model):
         for indices in plan_epoch(corpus, max_tokens, pool_batches=1_000_000, seed=0, epoch=0):
             batch = make_batch(corpus, indices, config.pad_id, config.decoder_start_id).to(device)
             logits = model(batch.source_ids, batch.source_mask, batch.target_input)
@@ -90,7 +90,8 @@ def mean_loss(model: nn.Module, config: ModelConfig, corpus: EncodedCorpus, max_
 
 
 @contextmanager
-def _without_dropout(model: nn.Module) -> Iterator[None]:
+def without_dropout(model: nn.Module) -> Iterator[None]:
+    """Inside, the model is in eval mode; the mode it was in comes back."""
     was_training = model.training
     model.eval()
     try:

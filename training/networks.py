@@ -7,8 +7,7 @@ they are trained. Of a network the trainer wants `network(source_ids [B, S], sou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
@@ -22,7 +21,7 @@ from training.baselines.recurrent import RecurrentNetwork
 from training.baselines.recurrent_search import RecurrentSearchNetwork
 from training.baselines.reduced import ReducedTransformerNetwork
 from training.config import TrainingConfig
-from training.evaluation import translate_sentences
+from training.evaluation import translate_sentences, without_dropout
 from training.kernels import on_kernels
 
 
@@ -62,7 +61,7 @@ def translate(
     `on_done` hears how many more are finished. With `kernels` a Transformer on a CPU runs on them, in float32
     whatever its own type (see kernels.py). Raises `TypeError` for a network of an unknown kind.
     """
-    with _in_eval_mode(network):
+    with without_dropout(network):
         searched = on_kernels(network, kernels) or _searchable(network)
         return translate_sentences(searched, tokenizer, sentences, options, on_done=on_done)
 
@@ -74,16 +73,6 @@ def _searchable(network: nn.Module) -> Transformer | RecurrentSearchNetwork:
     if isinstance(network, RecurrentNetwork):
         return RecurrentSearchNetwork(network)
     raise TypeError(f"a network that can be translated with is wanted, not {type(network).__name__}")
-
-
-@contextmanager
-def _in_eval_mode(network: nn.Module) -> Iterator[None]:
-    was_training = network.training
-    network.eval()
-    try:
-        yield
-    finally:
-        network.train(was_training)
 
 
 def num_parameters(network: nn.Module) -> int:

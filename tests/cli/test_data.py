@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_prepare_makes_the_corpora_and_prints_their_folders(folder: Path, verto: Verto) -> None:
     ended = verto("data", "prepare", "r.yaml", "--data", "corpora")
     assert (ended.code, ended.text) == (0, "corpora/mine\n")
-    assert ended.err == "mine/train: 2 read, 2 kept (held out 0)\n"
+    assert ended.err == "mine/train: 2 pairs read, 2 kept (dropped: held out 0)\n"
     content = (folder / "corpora" / "mine" / "train.tsv.gz").read_bytes()
     assert sorted(gzip.decompress(content).decode().splitlines()) == ["one\teins", "two\tzwei"]
     assert (folder / "corpora" / "raw" / "texts.txt").exists()
@@ -86,7 +86,7 @@ def test_one_command_leads_from_raw_files_to_a_bundle(
     (folder / "r.yaml").write_text(as_yaml(settings))
     ended = verto("train", "r.yaml", "--fetch", "--set", "device=cpu")
     assert (ended.code, ended.text) == (0, "runs/tiny/bundle\n"), ended.err
-    assert "mine/dev: 130 read, 5 kept" in ended.err
+    assert "mine/dev: 130 pairs read, 5 kept" in ended.err
     assert "sources:" in (folder / "runs/tiny/bundle/training.yaml").read_text()
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.cleaning import Cleaner, CleaningReport, pair_keys
+from training.cleaning import Cleaner, pair_keys
+from training.cleaning_report import CleaningReport
 from training.corpus import Pair
 from training.data_config import DataConfig
 

@@ -10,11 +10,10 @@ A corpus is in memory while it is made: about a kilobyte a pair.
 from __future__ import annotations
 
 import gzip
-from collections import Counter
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from training.cleaning_report import CleaningReport
 from training.corpus import Pair
 from training.files import write_atomically
 from training.sources.config import Corpus, HeldOutFile
@@ -32,28 +31,14 @@ MIN_HELD_OUT_WORDS = 3
 _ORDER, _CHOICE = "order-v1", "dev-v1"
 
 
-@dataclass
-class Counts:
-    """How many pairs were read and kept, and how many fell to each rule."""
-
-    read: int = 0
-    kept: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
-
-    def describe(self) -> str:
-        """`1,000 read, 990 kept (blank 1, repeated 9)`."""
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(self.dropped.items()))
-        return f"{self.read:,} read, {self.kept:,} kept" + (f" ({reasons})" if reasons else "")
-
-
-def training_pairs(corpus: Corpus, raw_folder: Path, counts: Counts) -> list[Pair]:
+def training_pairs(corpus: Corpus, raw_folder: Path, counts: CleaningReport) -> list[Pair]:
     """Every distinct pair of a corpus, in the order of its files. Raises `SourceError`."""
     found = (pair for part in corpus.train for pair in read_part(part, raw_folder))
     return list(_distinct((normalised(pair) for pair in found), counts))
 
 
 def held_out_pairs(
-    wanted: HeldOutFile, train: Iterable[Pair], raw_folder: Path, counts: Counts
+    wanted: HeldOutFile, train: Iterable[Pair], raw_folder: Path, counts: CleaningReport
 ) -> list[Pair]:
     """The pairs of one dev or test text. `train` are those to choose from. Raises `SourceError`."""
     if wanted.choose is not None:
@@ -66,7 +51,7 @@ def held_out_pairs(
     return list(_long_enough(pairs, wanted.min_words, counts))
 
 
-def chosen(pairs: Iterable[Pair], count: int, min_words: int, counts: Counts) -> list[Pair]:
+def chosen(pairs: Iterable[Pair], count: int, min_words: int, counts: CleaningReport) -> list[Pair]:
     """So many pairs that look drawn at random, and are the same in every run; no side is in two of them."""
     long_enough = list(_long_enough(_counted(pairs, counts), min_words, counts))
     taken, sides = list[Pair](), set[str]()
@@ -79,7 +64,7 @@ def chosen(pairs: Iterable[Pair], count: int, min_words: int, counts: Counts) ->
     return taken
 
 
-def without_held_out(pairs: Iterable[Pair], held_out: Set[str], counts: Counts) -> list[Pair]:
+def without_held_out(pairs: Iterable[Pair], held_out: Set[str], counts: CleaningReport) -> list[Pair]:
     """The pairs no side of which, by its key, stands in a dev or test text; in an order that looks random.
 
     So that any beginning of the file is a sample of the whole.
@@ -102,14 +87,14 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
-def _counted(pairs: Iterable[Pair], counts: Counts) -> Iterator[Pair]:
+def _counted(pairs: Iterable[Pair], counts: CleaningReport) -> Iterator[Pair]:
     for pair in pairs:
         counts.read += 1
         counts.kept += 1
         yield pair
 
 
-def _distinct(pairs: Iterable[Pair], counts: Counts) -> Iterator[Pair]:
+def _distinct(pairs: Iterable[Pair], counts: CleaningReport) -> Iterator[Pair]:
     seen = set[Pair]()
     for pair in _counted(pairs, counts):
         fault = "blank" if not all(pair) else "repeated" if pair in seen else None
@@ -120,7 +105,7 @@ def _distinct(pairs: Iterable[Pair], counts: Counts) -> Iterator[Pair]:
             _drop(fault, counts)
 
 
-def _long_enough(pairs: Iterable[Pair], min_words: int, counts: Counts) -> Iterator[Pair]:
+def _long_enough(pairs: Iterable[Pair], min_words: int, counts: CleaningReport) -> Iterator[Pair]:
     for pair in pairs:
         if min(map(num_words, pair)) >= min_words:
             yield pair
@@ -128,6 +113,6 @@ def _long_enough(pairs: Iterable[Pair], min_words: int, counts: Counts) -> Itera
             _drop("short", counts)
 
 
-def _drop(fault: str, counts: Counts) -> None:
+def _drop(fault: str, counts: CleaningReport) -> None:
     counts.dropped[fault] += 1
     counts.kept -= 1

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from training.cleaning_report import CleaningReport
 from training.corpus import Pair, read_pairs
 from training.data_config import ParallelText
 from training.errors import SourceError
 from training.files import held, write_atomically
 from training.sources.config import TRAIN, Corpus, Sources, file_of, texts_of
 from training.sources.corpus_files import (
-    Counts,
     held_out_keys,
     held_out_pairs,
     training_pairs,
@@ -43,7 +43,7 @@ class _Work:
     folder: Path
     key: str  # of everything that its files depend on
     pairs: list[Pair] | None = None  # those of `train`, once they have been read
-    counts: dict[str, Counts] = field(default_factory=dict)
+    counts: dict[str, CleaningReport] = field(default_factory=dict)
 
 
 def prepare_sources(
@@ -128,7 +128,7 @@ def _make(works: list[_Work], sources: Sources, places: Places, listener: Listen
 
 def _pairs(work: _Work, raw_folder: Path) -> list[Pair]:
     if work.pairs is None:
-        work.counts[TRAIN] = Counts()
+        work.counts[TRAIN] = CleaningReport()
         work.pairs = training_pairs(work.corpus, raw_folder, work.counts[TRAIN])
     return work.pairs
 
@@ -136,7 +136,7 @@ def _pairs(work: _Work, raw_folder: Path) -> list[Pair]:
 def _make_held_out(work: _Work, raw_folder: Path, listener: Listener) -> None:
     for name, wanted in work.corpus.held_out.items():
         candidates = _pairs(work, raw_folder) if wanted.choose is not None else []
-        counts = work.counts[name] = Counts()
+        counts = work.counts[name] = CleaningReport()
         pairs = held_out_pairs(wanted, candidates, raw_folder, counts)
         write_pairs(work.folder / work.corpus.file(name), pairs)
         _tell(work, name, listener)

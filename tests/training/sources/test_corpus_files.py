@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.training.sources.raw import put
+from training.cleaning_report import CleaningReport
 from training.corpus import Pair
 from training.sources.config import Corpus, HeldOutFile, TabSeparated
 from training.sources.corpus_files import (
-    Counts,
     chosen,
     held_out_keys,
     held_out_pairs,
@@ -26,15 +26,15 @@ def corpus() -> Corpus:
     return Corpus(languages=("en", "de"), licence="CC0", attribution="none", train=(TEXT,))
 
 
-def counted(pairs: int) -> Counts:
-    return Counts(read=pairs, kept=pairs)
+def counted(pairs: int) -> CleaningReport:
+    return CleaningReport(read=pairs, kept=pairs)
 
 
 def test_blank_and_repeated_pairs_are_dropped_and_counted(tmp_path: Path) -> None:
     put(tmp_path, {"a.txt": "one\teins\n\u00a0one \teins\n \tzwei\ntwo\tzwei\n"})
-    counts = Counts()
+    counts = CleaningReport()
     assert training_pairs(corpus(), tmp_path, counts) == [Pair("one", "eins"), Pair("two", "zwei")]
-    assert counts.describe() == "4 read, 2 kept (blank 1, repeated 1)"
+    assert counts.describe() == "4 pairs read, 2 kept (dropped: blank 1, repeated 1)"
 
 
 def test_a_side_that_stands_in_a_test_text_is_left_out_whatever_its_case_and_marks() -> None:
@@ -46,7 +46,7 @@ def test_a_side_that_stands_in_a_test_text_is_left_out_whatever_its_case_and_mar
     ]
     counts = counted(3)
     assert without_held_out(pairs, keys, counts) == pairs[2:]
-    assert counts.describe() == "3 read, 1 kept (held out 2)"
+    assert counts.describe() == "3 pairs read, 1 kept (dropped: held out 2)"
 
 
 def test_short_sides_may_stand_in_both() -> None:
@@ -61,7 +61,7 @@ def test_the_order_looks_random_and_depends_on_the_pairs_alone() -> None:
 
 def test_chosen_pairs_are_distinct_on_both_sides_and_long_enough() -> None:
     twice = [Pair(pair.source, "eine ganz andere Übersetzung") for pair in MANY]
-    counts = Counts()
+    counts = CleaningReport()
     found = chosen([*MANY, *twice, Pair("too short", "zu kurz")], 20, 3, counts)
     assert len(found) == 20
     assert len({pair.source for pair in found}) == len({pair.target for pair in found}) == 20
@@ -74,14 +74,14 @@ def test_chosen_pairs_are_distinct_on_both_sides_and_long_enough() -> None:
 
 
 def test_a_choice_depends_on_the_pairs_alone() -> None:
-    assert chosen(MANY, 5, 0, Counts()) == chosen(MANY[::-1], 5, 0, Counts())
+    assert chosen(MANY, 5, 0, CleaningReport()) == chosen(MANY[::-1], 5, 0, CleaningReport())
 
 
 @pytest.mark.parametrize(("as_published", "kept"), [(True, 3), (False, 2)])
 def test_a_published_text_keeps_its_repeated_pairs(tmp_path: Path, as_published: bool, kept: int) -> None:
     put(tmp_path, {"a.txt": "one\teins\none\teins\ntwo\tzwei\n"})
     wanted = HeldOutFile(parts=(TEXT,), as_published=as_published)
-    assert len(held_out_pairs(wanted, [], tmp_path, Counts())) == kept
+    assert len(held_out_pairs(wanted, [], tmp_path, CleaningReport())) == kept
 
 
 def test_equal_pairs_make_equal_files(tmp_path: Path) -> None:

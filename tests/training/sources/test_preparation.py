@@ -86,9 +86,9 @@ def test_training_text_holds_nothing_of_any_dev_or_test_text(kitchen: Kitchen) -
 
 def test_what_was_counted_is_told_and_noted_with_licence_and_attribution(kitchen: Kitchen) -> None:
     lines = kitchen.cook()
-    assert "one/train: 30 read, 25 kept (held out 5)" in lines
+    assert "one/train: 30 pairs read, 25 kept (dropped: held out 5)" in lines
     page = (kitchen.data / "one" / "ORIGIN.md").read_text()
-    assert all(word in page for word in ("en, de", "CC0", "nobody", "train: 30 read, 25 kept"))
+    assert all(word in page for word in ("en, de", "CC0", "nobody", "train: 30 pairs read, 25 kept"))
 
 
 def test_a_second_time_nothing_is_fetched_or_written(kitchen: Kitchen) -> None:
@@ -102,14 +102,14 @@ def test_a_second_time_nothing_is_fetched_or_written(kitchen: Kitchen) -> None:
 def test_a_changed_recipe_makes_only_the_changed_corpus_again(kitchen: Kitchen) -> None:
     kitchen.cook()
     kitchen.corpora["two"]["attribution"] = "somebody"
-    assert kitchen.cook() == ["two/test: 1 read, 1 kept"]
+    assert kitchen.cook() == ["two/test: 1 pairs read, 1 kept"]
 
 
 def test_a_test_text_that_grew_is_kept_out_of_training_text_at_once(kitchen: Kitchen) -> None:
     kitchen.cook()
     put(kitchen.places.raw, {"test.txt": TEST + "sentence number 5\tx\n"})
-    assert "one/train: 30 read, 24 kept (held out 6)" in kitchen.cook()
-    assert "dev: 30 read, 4 kept" in (kitchen.data / "one" / "ORIGIN.md").read_text()
+    assert "one/train: 30 pairs read, 24 kept (dropped: held out 6)" in kitchen.cook()
+    assert "dev: 30 pairs read, 4 kept" in (kitchen.data / "one" / "ORIGIN.md").read_text()
 
 
 def test_a_half_made_corpus_is_made_again(kitchen: Kitchen) -> None:
