@@ -64,7 +64,9 @@ class TrainingConfig(Section):
     num_threads: int | None = Field(None, ge=1, description="CPU threads; default: what torch takes")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="`cpu`, `cuda` or `cuda:N`")
     start_from: str | None = Field(
-        None, description="a bundle's folder: its weights and vocabulary are the first ones (fine-tuning)"
+        None,
+        description="a bundle's folder: its weights are the first ones, and so is its vocabulary, unless "
+        "`tokenizer` asks for a new one",
     )
     sources: Sources | None = Field(
         None, description="where the corpora come from; or a file with that section, named from the recipe"
@@ -126,10 +128,6 @@ class TrainingConfig(Section):
                 raise ConfigError("test.name", "unlike the others, and not dev", name)
 
     def _check_vocabulary(self) -> None:
-        learned = self.tokenizer.model_fields_set - {"placeholders"}
-        if self.start_from is not None and learned:
-            bound = "left out with start_from, whose vocabulary is used"
-            raise ConfigError(f"tokenizer.{min(learned)}", bound, getattr(self.tokenizer, min(learned)))
         share = self.data.augmentation.placeholders
         if share and self.tokenizer.placeholders < MAX_REPLACED_WORDS + 1:
             bound = f"0 with tokenizer.placeholders under {MAX_REPLACED_WORDS + 1}"
@@ -144,10 +142,16 @@ class TrainingConfig(Section):
                 bound = f"left out with baseline gru, which heeds {', '.join(OF_EVERY_NETWORK)}"
                 raise ConfigError(f"model.{name}", bound, self.model[name])
 
+    @property
+    def learns_vocabulary(self) -> bool:
+        """Whether a vocabulary is learned from the training text, and not the one of `start_from` used."""
+        asked = self.tokenizer.model_fields_set - {"placeholders"}
+        return self.start_from is None or bool(asked)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `check_recipe` makes this configuration of again."""
         learned = {"tokenizer": {name for name in TokenizerConfig.model_fields if name != "placeholders"}}
-        return self.model_dump(mode="json", exclude=learned if self.start_from is not None else None)
+        return self.model_dump(mode="json", exclude=None if self.learns_vocabulary else learned)
 
     def with_all_settings(self) -> dict[str, Any]:
         """As `to_dict`, and in `model` and `decoding` what the recipe leaves to its default as well."""

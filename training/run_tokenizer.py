@@ -31,7 +31,7 @@ def make_tokenizer(config: TrainingConfig, text: PairText, run_folder: Path, mon
     Raises `RecipeError` when the text does not support the vocabulary, `BundleError` when the bundle to start
     from is not sound.
     """
-    if config.start_from is not None:
+    if config.start_from is not None and not config.learns_vocabulary:
         bundle = load_bundle(Path(config.start_from))
         tokenizer = extended(bundle.tokenizer, config.tokenizer.placeholders, config.data.tags())
     else:

@@ -86,7 +86,7 @@ class Trainer:
     def _begin(self) -> None:
         """First weights that are a bundle's, where the recipe says so."""
         if self.config.start_from is not None:
-            load_first_weights(as_transformer(self.model), Path(self.config.start_from))
+            load_first_weights(as_transformer(self.model), self.data.tokenizer, Path(self.config.start_from))
             self.monitor.say(f"first weights: those of {self.config.start_from}")
         if self.average is not None:
             self.average.restart()

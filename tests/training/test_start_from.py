@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from model.checkpoint import BundleError, load_bundle
-from tests.builders import dictionary_tokenizer, tiny_bundle, tiny_config, tiny_tokenizer
-from tests.training.runs import ListeningMonitor, config, pairs, prepared, recipe
+from model.tokenizer import Tokenizer
+from tests.builders import dictionary_tokenizer, tiny_bundle, tiny_config, tiny_sentences, tiny_tokenizer
+from tests.training.runs import ListeningMonitor, config, pairs, prepared
 from training.config import TrainingConfig, check_recipe
 from training.errors import RecipeError
 from training.preparation import prepare
 from training.release import published
 from training.run import train
 from training.run_tokenizer import extended
+from training.tokenizer_training import train_tokenizer
 from training.trainer import Trainer
 
 # What a recipe may say of the tiny bundle's network; the rest comes from its tokenizer.
@@ -143,7 +145,44 @@ def test_placeholders_need_pieces_that_stand_for_them() -> None:
         config(data={"augmentation": {"placeholders": 0.5}})
 
 
-def test_a_learned_setting_of_the_tokenizer_is_refused_by_name(tmp_path: Path) -> None:
-    values = recipe(start_from=str(tmp_path), tokenizer={"placeholders": 4, "vocab_size": 500})
-    with pytest.raises(RecipeError, match=r"tokenizer\.(kind|vocab_size) must be left out with start_from"):
-        check_recipe(values)
+def another_vocabulary(bundle: Path) -> TrainingConfig:
+    """The bundle's shape with a vocabulary of its own."""
+    shape = {name: value for name, value in tiny_config().to_dict().items() if name not in FROM_BUNDLE}
+    return config(start_from=str(bundle), model=shape, data={"max_tokens": 16})
+
+
+def test_pieces_that_both_vocabularies_have_keep_their_rows(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "one")
+    settings = another_vocabulary(bundle.path)
+    other = Tokenizer.from_bytes(train_tokenizer([*tiny_sentences(60, seed=9), "Zx qy!"], vocab_size=400))
+    data = prepared(settings, tokenizer=other)
+    assert data.tokenizer.files() != bundle.tokenizer.files()
+    trainer = Trainer(settings, data, tmp_path / "run", ListeningMonitor())
+    trainer.resume()
+    known = bundle.tokenizer.target_pieces(range(bundle.tokenizer.target_vocab_size))
+    for name in ("source_embedding.tokens.weight", "target_embedding.tokens.weight", "output.weight"):
+        ours, theirs = (model.state_dict()[name] for model in (trainer.model, bundle.model))
+        others = 0
+        for row, piece in enumerate(other.target_pieces(range(len(ours)))):
+            if piece in known:
+                assert torch.equal(ours[row], theirs[known.index(piece)]), (name, piece)
+                others += row != known.index(piece)
+        assert others > 0, "no shared piece has another id, so that nothing was seen"
+
+
+def test_a_vocabulary_that_is_asked_for_is_learned(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "one")
+    for name in ("train.tsv", "dev.tsv"):
+        lines = (f"{pair.source}\t{pair.target}\n" for pair in pairs(12))
+        (tmp_path / name).write_text("".join(lines), encoding="utf-8")
+    settings = another_vocabulary(bundle.path)
+    data = prepare(settings, tmp_path, tmp_path / "run", ListeningMonitor())
+    assert data.tokenizer.source_vocab_size == settings.tokenizer.vocab_size
+    assert data.tokenizer.files() != load_bundle(bundle.path).tokenizer.files()
+
+
+def test_a_recipe_with_a_vocabulary_to_learn_makes_the_same_run_again(tmp_path: Path) -> None:
+    settings = another_vocabulary(tmp_path / "one")
+    assert settings.learns_vocabulary
+    assert check_recipe(settings.to_dict()) == settings
+    assert check_recipe(settings.to_dict()).learns_vocabulary
