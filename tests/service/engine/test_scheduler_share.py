@@ -1,60 +1,97 @@
-"""What scheduling costs beside the network: with the shipped model, a full batch and a long queue."""
+"""What a step does beside the network does not grow with the queue. (Its seconds are for load tests.)"""
 
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 import torch
 
-import model
-from model.checkpoint import load_bundle
+import service.engine
 from model.decoding import DecodingOptions
 from model.network import EagerNetwork
 from service.engine.config import EngineConfig
 from service.engine.engine import Engine
-from service.engine.observer import Phase, SilentObserver
+from service.engine.request import Segment
 from service.engine.runner import Runner
+from service.engine.waiting_queue import WaitingQueue
+from tests.builders import tiny_model
 from tests.service.engine.segments import request
 
-SHIPPED = Path(model.__file__).parent.parent / "checkpoints" / "en-de"
-ROWS, NUM_STEPS = 64, 30
+ENGINE = str(Path(service.engine.__file__).parent)
+ROWS, NUM_STEPS = 16, 10
 
 
-class Stopwatch(SilentObserver):
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
-        self.seconds[phase] += duration_seconds
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("num_waiting", [0, 10_000])
-def test_scheduling_takes_under_five_percent_of_a_step_of_64_rows(num_waiting: int) -> None:
-    """Every waiting segment has a deadline of its own, and one is cancelled before every step."""
-    rng, watch = random.Random(1), Stopwatch()
-    engine = Engine(
-        Runner(EagerNetwork(load_bundle(SHIPPED).model)),
-        EngineConfig(max_rows=ROWS, max_queue_tokens=10**6),
-        watch,
-    )
+def engine_with(num_waiting: int) -> Engine:
+    """All of its rows are taken for long; every waiting segment has a deadline of its own."""
+    rng = random.Random(1)
+    engine = Engine(Runner(EagerNetwork(tiny_model())), EngineConfig(max_rows=ROWS, max_queue_tokens=10**6))
     options = DecodingOptions(strategy="greedy", min_length=NUM_STEPS + 10)
-    with torch.inference_mode():
-        for index in range(ROWS + num_waiting):
-            source = (*(rng.randrange(10, 1000) for _ in range(rng.randint(5, 30))), 3)
-            engine.submit(
-                request(source, options, segment_id=str(index), stream=True, deadline=1e9 + rng.random())
-            )
-        engine.step()  # encodes them all
-        watch.seconds.clear()
+    for index in range(ROWS + num_waiting):
+        source = (*(rng.randrange(4, 24) for _ in range(rng.randint(5, 12))), 3)
+        deadline = 1e9 + rng.random()
+        engine.submit(request(source, options, segment_id=str(index), stream=True, deadline=deadline))
+    engine.step()  # encodes them all
+    return engine
+
+
+def instructions_of_the_engine(work: Callable[[], None]) -> int:
+    """Instructions of Python that functions of `service.engine` execute meanwhile, loops counted in full."""
+    count = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal count
+        if not frame.f_code.co_filename.startswith(ENGINE):
+            return None
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def instructions_per_step(num_waiting: int) -> float:
+    """With one of the waiting segments cancelled before every step."""
+    engine = engine_with(num_waiting)
+
+    def steps() -> None:
         for step in range(NUM_STEPS):
             engine.cancel(str(ROWS + step))
             engine.step()
-    assert engine.snapshot().running_rows == ROWS
-    assert engine.snapshot().queue_segments == max(0, num_waiting - NUM_STEPS)
-    assert watch.seconds["schedule"] < 0.05 * sum(watch.seconds.values()), dict(watch.seconds)
+
+    with torch.inference_mode():
+        count = instructions_of_the_engine(steps)
+    snapshot = engine.snapshot()
+    assert (snapshot.running_rows, snapshot.queue_segments) == (ROWS, num_waiting - NUM_STEPS)
+    return count / NUM_STEPS
+
+
+def test_a_step_does_not_look_through_the_queue() -> None:
+    short, long = instructions_per_step(100), instructions_per_step(10_000)
+    assert short > 100
+    assert long < 1.5 * short
+
+
+def test_the_count_sees_a_walk_through_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk(queue: WaitingQueue, now: float) -> list[Segment]:
+        late = []
+        for segment in queue._segments.values():
+            if (segment.request.deadline or now) < now:
+                late.append(segment)
+        return late
+
+    # As if it stood in the engine.
+    walk.__code__ = walk.__code__.replace(co_filename=ENGINE)
+    monkeypatch.setattr(WaitingQueue, "remove_late", walk)
+    assert instructions_per_step(2_000) > 1.5 * instructions_per_step(100)
