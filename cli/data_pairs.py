@@ -54,6 +54,7 @@ def back_translate(
     kernels: shared.Kernels = None,
     num_threads: shared.NumThreads = None,
     max_rows: shared.MaxRows = None,
+    copying: shared.Copying = None,
 ) -> None:
     """Translate text of the language that a new model shall write, and write it as that model's target.
 
@@ -95,6 +96,7 @@ def distill(
     kernels: shared.Kernels = None,
     num_threads: shared.NumThreads = None,
     max_rows: shared.MaxRows = None,
+    copying: shared.Copying = None,
 ) -> None:
     """Translate training text with a teacher, for a smaller model to learn from (Kim and Rush 2016).
 

@@ -103,6 +103,7 @@ def run(
     kernels: shared.Kernels = None,
     num_threads: shared.NumThreads = None,
     max_rows: shared.MaxRows = None,
+    copying: shared.Copying = None,
 ) -> None:
     """Score a bundle on test sets: BLEU, chrF and TER, also by length, alone or against another bundle.
 

@@ -93,6 +93,7 @@ class Evaluating:
             target=choice.target,
             split=self._given["split"],
             unit=self._given["length_unit"],
+            copying=self._run.settings.copying,
             tests=tuple(
                 self._measure.test(
                     one, system.translations[number], baseline.translations[number] if baseline else None

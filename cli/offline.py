@@ -125,7 +125,8 @@ def _load(folder: Path, settings: Settings) -> ServedModel:
         bytes_per_position=started.bytes_per_position,
         make_faster=started.make_faster,
     )
-    return served_model(head, engine, started.network.precision, str(started.network.device))
+    precision, device = started.network.precision, str(started.network.device)
+    return served_model(head, engine, precision, device, copying=settings.copying)
 
 
 def assemble(registry: ModelRegistry) -> Translator:

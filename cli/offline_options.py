@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from service.settings import Settings
 
-RUNNING = ("models_dir", "device", "precision", "kernels", "num_threads", "max_rows")
+RUNNING = ("models_dir", "device", "precision", "kernels", "num_threads", "max_rows", "copying")
 
 
 def _decoding(help_text: str) -> Any:
@@ -90,6 +90,11 @@ NumThreads = Annotated[
     _running("For the network on a CPU.", "usable processors", "--threads", "--num-threads"),
 ]
 MaxRows = Annotated[int | None, _running("Rows decoded in one step; a beam of 4 takes 4.", "96")]
+
+Copying = Annotated[
+    bool | None,
+    _running("Whether addresses, code, numbers, emoji are copied.", "copied", "--copying/--no-copying"),
+]
 
 
 def decoding_options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,14 @@ def run(
         int | None, typer.Option(help="Threads for the network on a CPU.", show_default="usable processors")
     ] = None,
     max_rows: Annotated[int | None, typer.Option(help="Rows decoded in one step.", show_default="96")] = None,
+    copying: Annotated[
+        bool | None,
+        typer.Option(
+            "--copying/--no-copying",
+            help="Whether addresses, code, numbers, emoji are copied.",
+            show_default="copied",
+        ),
+    ] = None,
     max_queue_tokens: Annotated[
         int | None, typer.Option(help="Source tokens that may wait.", show_default="200000")
     ] = None,

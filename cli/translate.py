@@ -68,6 +68,7 @@ def run(
     kernels: shared.Kernels = None,
     num_threads: shared.NumThreads = None,
     max_rows: shared.MaxRows = None,
+    copying: shared.Copying = None,
 ) -> None:
     """Translate files or standard input, line by line, without a server.
 

@@ -26,13 +26,14 @@ class StartingModel:
 
     def __init__(self, folder: Path, settings: Settings, metrics: Metrics) -> None:
         observer = EngineMetrics(metrics)
+        self._copying = settings.copying
         self._joins = observer if settings.coalesce else None
         self._engine = start_engine(folder, settings, observer)
 
     def finish(self) -> ServedModel:
         """Wait until it takes work. Raises BundleError for a bundle that is broken, and what else an engine
         may fail of: `PlanError`, `DeviceError`, `StartError`."""
-        model = _served(self._engine.finish(), self._joins)
+        model = _served(self._engine.finish(), self._joins, self._copying)
         logger.info("model loaded", extra=_description(model))
         return model
 
@@ -41,7 +42,7 @@ class StartingModel:
         self._engine.close()
 
 
-def _served(started: StartedEngine, joins: EngineMetrics | None) -> ServedModel:
+def _served(started: StartedEngine, joins: EngineMetrics | None, copying: bool) -> ServedModel:
     """`joins` hears of segments that share a computation; None: none does."""
     head = started.head
     engine: EngineHandle = started.engine
@@ -54,6 +55,7 @@ def _served(started: StartedEngine, joins: EngineMetrics | None) -> ServedModel:
         started.device,
         created=_created(head.path),
         load_seconds=started.load_seconds,
+        copying=copying,
     )
 
 

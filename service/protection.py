@@ -66,32 +66,38 @@ ANY_TARGET = Target()
 
 
 class Protector:
-    """For one tokenizer. Safe to use in several threads."""
+    """For one tokenizer. Safe to use in several threads. Without `copying` the model reads everything itself,
+    but for characters that it would take for its own symbols, none of which it may write."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self.symbols = tokenizer.placeholders
+    def __init__(self, tokenizer: Tokenizer, *, copying: bool = True) -> None:
+        self.symbols, self._copying = tokenizer.placeholders, copying
         self._tokenizer = tokenizer
         self._id_of = {symbol: tokenizer.placeholder_id(symbol) for symbol in self.symbols}
         self._every = frozenset(self._id_of.values())
         self._is_known: dict[str, bool] = {}
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer) -> Protector | None:
+    def of(cls, tokenizer: Tokenizer, *, copying: bool = True) -> Protector | None:
         """None where the model has not learned to copy."""
-        return cls(tokenizer) if tokenizer.placeholders else None
+        return cls(tokenizer, copying=copying) if tokenizer.placeholders else None
 
     def masked(self, source: str, spans: Sequence[Span], target: Target = ANY_TARGET) -> MaskedSource | None:
         """The segment with these spans masked, and what the model cannot spell. None: it cannot be given to
         the model."""
-        spans = sorted([*spans, *self._unknown(source, spans)])
-        left = [s for s in joined(spans) if has_private(t := source[slice(*s)]) or not target.concerns(t)]
-        masked = mask(source, left, self.symbols)
+        masked = mask(source, self._left(source, spans, target), self.symbols)
         if masked is None:
             return None
-        if target == ANY_TARGET:  # what else is said of it is said in capitals
+        if self._copying and target == ANY_TARGET:  # what else is said of it is said in capitals
             masked = without_capitals(masked)
         wanted = frozenset(self._id_of[copy.symbol] for copy in masked.copies)
         return MaskedSource(masked, CopiedIds(wanted, self._every))
+
+    def _left(self, source: str, spans: Sequence[Span], target: Target) -> list[Span]:
+        """Of these spans, and of what the model cannot spell, what it does not read."""
+        if not self._copying:
+            return joined([span for span in spans if has_private(source[slice(*span)])])
+        found = joined(sorted([*spans, *self._unknown(source, spans)]))
+        return [s for s in found if has_private(t := source[slice(*s)]) or not target.concerns(t)]
 
     def _unknown(self, source: str, spans: Sequence[Span]) -> Iterator[Span]:
         """Words and marks that the model could only spell in bytes; where no known word stands between them,

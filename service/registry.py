@@ -44,6 +44,7 @@ class ServedModel:
     tokenizer: Tokenizer
     engine: EngineHandle
     alignment_layer: int = -1
+    copying: bool = True  # whether what it is not to touch is kept from it, where it has learned to copy
     manifest_digest: str = ""  # SHA-256, by which one bundle is told from another of the same name
 
     @property
@@ -57,7 +58,7 @@ class ServedModel:
     protector: Protector | None = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "protector", Protector.of(self.tokenizer))
+        object.__setattr__(self, "protector", Protector.of(self.tokenizer, copying=self.copying))
         if not isinstance(self.directions, Directions):
             object.__setattr__(self, "directions", Directions(self.directions))
 

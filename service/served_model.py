@@ -22,8 +22,10 @@ def served_model(
     *,
     created: int = 0,
     load_seconds: float = 0.0,
+    copying: bool = True,
 ) -> ServedModel:
-    """The bundle behind this engine, which computes in `dtype` on `device`."""
+    """The bundle behind this engine, which computes in `dtype` on `device`; with `copying` it is kept from
+    what it is not to touch."""
     return ServedModel(
         name=head.info.name,
         version=head.info.version,
@@ -38,5 +40,6 @@ def served_model(
         tokenizer=head.tokenizer,
         engine=engine,
         signals=head.info.signals,
+        copying=copying,
         manifest_digest=head.manifest_digest,
     )

@@ -124,6 +124,10 @@ class Settings(BaseSettings):
         ge=0,
         description="Bytes for all models together, checked before one is loaded; 0: what the machine has.",
     )
+    copying: bool = Field(
+        True,
+        description="Addresses, code, numbers, emoji are copied, not translated, by models that learned to.",
+    )
     coalesce: bool = Field(True, description="Identical segments in flight share one computation.")
     max_body_bytes: int = Field(
         2_097_152, ge=1024, description="Bytes of a request body; more is status 413."

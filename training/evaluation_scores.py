@@ -71,7 +71,8 @@ class TestScores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """All test sets. `unit` is that of the lengths by which sentences were grouped, `split` as decoded."""
+    """All test sets. `unit` is that of the lengths by which sentences were grouped, `split` as decoded;
+    `copying`, whether what must not change was kept from models that have learned to copy."""
 
     system: System
     baseline: System | None
@@ -80,6 +81,12 @@ class Evaluation:
     split: str
     unit: Unit
     tests: tuple[TestScores, ...]
+    copying: bool = True
+
+    @property
+    def segments(self) -> str:
+        """What a segment was, in words."""
+        return f"split {self.split}" + ("" if self.copying else ", nothing copied")
 
 
 @dataclass(frozen=True, slots=True)

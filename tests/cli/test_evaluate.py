@@ -58,6 +58,12 @@ def test_json_says_everything(verto: Verto, engine: FakeEngine, test_file: Path)
     assert isinstance(said["target_tokens_per_second"], float)
 
 
+def test_what_was_not_copied_is_said(verto: Verto, test_file: Path) -> None:
+    assert report(evaluate(verto, "--test", test_file, "--json"))["copying"] is True
+    assert report(evaluate(verto, "--test", test_file, "--json", "--no-copying"))["copying"] is False
+    assert ", nothing copied" in evaluate(verto, "--test", test_file, "--no-copying").text.splitlines()[0]
+
+
 def test_by_default_a_line_is_translated_as_a_whole(
     verto: Verto, engine: FakeEngine, test_file: Path
 ) -> None:

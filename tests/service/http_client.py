@@ -73,9 +73,10 @@ def metric(client: TestClient, line_start: str) -> float:
 
 
 @contextmanager
-def bundle_client(bundle: Path) -> Iterator[TestClient]:
+def bundle_client(bundle: Path, **settings_given: Any) -> Iterator[TestClient]:
     """A client of an app that serves this bundle with a real engine, on one thread of a CPU."""
-    settings, metrics = Settings(models_dir=bundle, num_threads=1, device="cpu"), Metrics()
+    settings = Settings(models_dir=bundle, num_threads=1, device="cpu", **settings_given)
+    metrics = Metrics()
     translator = load_translator(settings, metrics)
     with TestClient(create_app(translator, settings, metrics=metrics)) as client:
         yield client

@@ -208,3 +208,26 @@ def test_a_bundle_without_placeholders_reads_every_character(tmp_path: Path) -> 
     with bundle_client(folder) as client:
         found = ask(client, text).json()
     assert found["usage"]["source_tokens"] > len("{name}1,250")
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The same model, that reads everything itself."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_bundle(folder, seed=1, placeholders=6)
+    with bundle_client(folder, copying=False) as client:
+        yield client
+
+
+def test_without_copying_the_model_reads_what_would_be_copied(client: TestClient, reader: TestClient) -> None:
+    text = "Ba {name} 1,250 BA DE."
+    copied, read = (ask(one, text).json() for one in (client, reader))
+    assert read["usage"]["source_tokens"] > copied["usage"]["source_tokens"]
+    assert read["translations"][0]["text"] != copied["translations"][0]["text"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_copying_no_symbol_is_written_either(reader: TestClient, way: dict[str, Any]) -> None:
+    for text, found in zip(TEXTS, translated(reader, list(TEXTS), **way), strict=True):
+        own = sorted(filter(has_private, text))
+        assert sorted(filter(has_private, found["text"])) in ([], own)

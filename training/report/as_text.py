@@ -46,7 +46,7 @@ def heading(evaluation: Evaluation, test: TestScores) -> str:
     files = " + ".join(test.test_set.names)
     text = (
         f"{evaluation.system}, {evaluation.source}-{evaluation.target}, {files}, "
-        f"{len(test.test_set):,} sentences; {_decoding(evaluation.system)}, split {evaluation.split}"
+        f"{len(test.test_set):,} sentences; {_decoding(evaluation.system)}, {evaluation.segments}"
     )
     if evaluation.baseline is None:
         return text

@@ -55,7 +55,7 @@ def _facts(evaluation: Evaluation) -> str:
     if evaluation.baseline is not None:
         facts |= {"baseline": str(evaluation.baseline)}
         facts |= {"its decoding": _decoding(evaluation.baseline.decoding)}
-    facts["segments"] = f"split {evaluation.split}"
+    facts["segments"] = evaluation.segments
     for name, score in evaluation.tests[0].system.scores.items():
         facts[metric_label(name)] = score.signature
     if evaluation.baseline is not None:
