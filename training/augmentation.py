@@ -2,11 +2,11 @@
 
 Knows: a pair of texts, shares, a random number generator. Must not know: files, tokens, batches.
 
-What is varied: a text without capitals, one all in capitals, one without its final stop, other numbers, and
-words that stand literally on both sides (names, numbers, addresses) behind placeholder symbols. From the last
-a model learns to copy one symbol to its place, whatever it stands for; a server puts a URL behind such a
-symbol and finds it again in the translation. The idea is that of Luong et al. 2015, "Addressing the Rare Word
-Problem in Neural Machine Translation", section 3.1.
+What is varied: a text without capitals, one all in capitals, one without its final stop, other numbers, other
+names, and words that stand literally on both sides (names, numbers, addresses) behind placeholder symbols.
+From names that nobody has, a model learns to copy letters; from symbols, to copy one of them to its place,
+whatever it stands for: a server puts a URL behind a symbol and finds it in the translation. That idea is of
+Luong et al. 2015, "Addressing the Rare Word Problem in Neural Machine Translation", section 3.1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from training.corpus import Pair
 from training.data_config import MAX_REPLACED_WORDS, AugmentationConfig
+from training.made_up_names import made_up_name
 
 # The share of pairs with symbols that also get one behind the end of both sides, where an emoji would stand.
 SHARE_WITH_SYMBOL_AT_END = 0.15
@@ -53,6 +54,8 @@ class Augmenter:
     def vary(self, pair: Pair) -> Pair:
         """The pair, or a variation of it; `counts` says how many of each kind were made."""
         pair = self._maybe("numbers", pair, other_numbers)
+        if self._config.names:  # without them, the draws are those of a Verto that knew none
+            pair = self._maybe("names", pair, other_name)
         pair = self._maybe("placeholders", pair, self._with_symbols)
         pair = self._maybe("no_final_stop", pair, lambda one, random: without_final_stop(one))
         if self._random.random() < 0.5:  # no text is both
@@ -127,6 +130,18 @@ def other_numbers(pair: Pair, random: Random) -> Pair:
             other = str(random.integers(10 ** (len(number) - 1), 10 ** len(number)))
             source, target = (whole.sub(other, text) for text in (source, target))
     return Pair(source, target)
+
+
+def other_name(pair: Pair, random: Random) -> Pair:
+    """One of the words in capitals that stand literally on both sides becomes a name that nobody has."""
+    names = [word for word in literal_words(pair) if word.isalpha()]
+    if not names:
+        return pair
+    whole = re.compile(rf"(?<!\w){names[random.integers(len(names))]}(?!\w)")
+    if any(len(whole.findall(text)) != 1 for text in pair):
+        return pair
+    name = made_up_name(random)
+    return Pair(*(whole.sub(name, text) for text in pair))
 
 
 def without_final_stop(pair: Pair) -> Pair:

@@ -65,6 +65,7 @@ class AugmentationConfig(Section):
         0.0, ge=0, le=1, description="words that both sides have become a symbol on both, to be copied"
     )
     numbers: float = Field(0.0, ge=0, le=1, description="numbers that both sides have become others")
+    names: float = Field(0.0, ge=0, le=1, description="a name that both sides have becomes a made-up one")
     lower_case: float = Field(0.0, ge=0, le=0.5, description="the source loses its capitals")
     upper_case: float = Field(0.0, ge=0, le=0.5, description="both sides are in capitals")
     no_final_stop: float = Field(0.0, ge=0, le=1, description="both sides lose their final stop")

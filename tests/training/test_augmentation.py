@@ -13,11 +13,13 @@ from training.augmentation import (
     behind_symbols,
     in_capitals,
     literal_words,
+    other_name,
     other_numbers,
     without_final_stop,
 )
 from training.corpus import Pair
 from training.data_config import AugmentationConfig
+from training.made_up_names import made_up_name
 
 SYMBOLS = placeholder_symbols(8)
 PAIR = Pair("Tom moved to Boston in 1998.", "Tom zog 1998 nach Boston.")
@@ -47,6 +49,46 @@ def test_words_that_may_be_copied_stand_alike_and_once_on_both_sides(
     source: str, target: str, words: set[str]
 ) -> None:
     assert set(literal_words(Pair(source, target))) == words
+
+
+@given(st.integers(0, 2**32))
+def test_a_made_up_name_is_one_word_or_two_with_capitals_and_begins_with_a_consonant(seed: int) -> None:
+    words = made_up_name(np.random.default_rng(seed)).split(" ")
+    assert 1 <= len(words) <= 2
+    assert all(word.isalpha() and word.istitle() and len(word) >= 2 for word in words)
+    assert words[0][0] not in "AEIOUYÄÖÜH"
+
+
+@given(st.integers(0, 2**32))
+def test_one_name_becomes_another_on_both_sides(seed: int) -> None:
+    source, target = other_name(PAIR, np.random.default_rng(seed))
+    (left,) = {"Tom", "Boston"} & set(target.split(" ")[:1] + target.rstrip(".").split(" ")[-1:])
+    gone = "Boston" if left == "Tom" else "Tom"
+    before, after = PAIR.source.split(gone)
+    name = source[len(before) : len(source) - len(after)]
+    assert name != gone
+    assert target == PAIR.target.replace(gone, name)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        Pair("The hotel was full.", "Das Hotel war voll."),
+        Pair("Tom likes Tom.", "Tom mag Tom."),
+        Pair("It was 1998.", "Es war 1998."),
+        Pair("Tom and not Tom's.", "Tom und nicht Tom-Tom."),
+    ],
+)
+def test_without_a_name_that_both_sides_have_once_nothing_is_changed(pair: Pair) -> None:
+    assert other_name(pair, random()) == pair
+
+
+def test_names_come_by_their_share_and_are_counted() -> None:
+    some = augmenter(names=0.5)
+    changed = sum(some.vary(PAIR) != PAIR for _ in range(200))
+    assert 60 < changed == some.counts["names"] < 140
+    assert "names" in some.describe()
+    assert not augmenter(names=0.0).counts
 
 
 def test_a_symbol_stands_for_the_same_word_on_both_sides() -> None:
