@@ -11,7 +11,7 @@ Knows: language codes and the ids of their tokens. Must not know: text, requests
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -33,6 +33,10 @@ class Signal:
     @property
     def num_source_tokens(self) -> int:
         return len(self.before_source) + len(self.after_source)
+
+    def around(self, source_ids: Sequence[int]) -> tuple[int, ...]:
+        """What the encoder reads for the ids of a text."""
+        return (*self.before_source, *source_ids, *self.after_source)
 
     def __bool__(self) -> bool:
         return bool(self.before_source or self.after_source or self.before_target)
@@ -101,3 +105,6 @@ class LanguageSignals:
             raise ConfigError("language_tokens", "a JSON object of codes and token ids", token_ids)
         source = content.get("source_signal", "none")
         return cls(target=content["target_signal"], source=source, token_ids=token_ids)
+
+
+UNTOLD = LanguageSignals()  # of a model that is told nothing

@@ -66,9 +66,8 @@ class SignalledEngine:
 
 def told(request: SegmentRequest, signal: Signal) -> SegmentRequest:
     """The request with the tokens of its direction."""
-    source_ids = (*signal.before_source, *request.source_ids, *signal.after_source)
     options = _lengthened(request.options, signal, len(request.source_ids))
-    return replace(request, source_ids=source_ids, options=options)
+    return replace(request, source_ids=signal.around(request.source_ids), options=options)
 
 
 def _lengthened(options: DecodingOptions, signal: Signal, num_source_tokens: int) -> DecodingOptions:

@@ -17,7 +17,7 @@ from training.corpus import Pair, tidy
 from training.data_config import DataConfig
 from training.language_check import Identifier, LanguageCheck, load_identifier
 from training.pair_text import in_chunks
-from training.script_check import share_of_letters
+from training.script_check import Script, share_of_letters
 from training.seen_keys import Keys, SeenKeys
 
 # Two short sides may differ by any factor ("OK" and "Einverstanden"); a longer one needs its counterpart.
@@ -28,7 +28,8 @@ Rule = Callable[[Pair], bool]
 
 
 class Cleaner:
-    """Tidies pairs and drops those not worth training on. One object a run: it sees repetitions across files.
+    """Tidies pairs and drops those not worth training on. One object a direction of a run: it sees
+    repetitions across files.
 
     Memory does not grow with the pairs: what was seen is remembered in `folder`, 8 bytes a pair.
     """
@@ -39,10 +40,14 @@ class Cleaner:
         languages: tuple[str, str],
         folder: Path,
         load: Callable[[], Identifier] = load_identifier,
+        report: CleaningReport | None = None,
     ) -> None:
-        """`languages` of source and target. Raises `RecipeError` for one that cannot be identified."""
-        self.report = CleaningReport()
-        self._rules = _cheap_rules(config)
+        """`languages` of source and target; `report` is counted in, where several share one.
+
+        Raises `RecipeError` for a language that cannot be identified.
+        """
+        self.report = CleaningReport() if report is None else report
+        self._rules = _cheap_rules(config, languages)
         self._seen = SeenKeys(folder) if config.drop_duplicates else None
         self._costly_rules: dict[str, Rule] = {}
         if config.min_language_probability is not None:
@@ -88,7 +93,7 @@ def pair_keys(pairs: Iterable[Pair]) -> Keys:
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
-def _cheap_rules(config: DataConfig) -> dict[str, Rule]:
+def _cheap_rules(config: DataConfig, languages: tuple[str, str]) -> dict[str, Rule]:
     rules: dict[str, Rule] = {
         "empty": lambda pair: not pair.source or not pair.target,
         "too long": lambda pair: max(map(len, pair)) > config.max_characters,
@@ -99,11 +104,20 @@ def _cheap_rules(config: DataConfig) -> dict[str, Rule]:
             pair.source == pair.target and len(pair.source.split()) > IDENTICAL_EXEMPT_WORDS
         )
     if config.scripts is not None:
-        scripts, least = config.scripts, config.min_script_share
+        scripts, least = _of_each_side(config.scripts, languages), config.min_script_share
         rules["script"] = lambda pair: any(
             share_of_letters(text, script) < least for text, script in zip(pair, scripts, strict=True)
         )
     return rules
+
+
+def _of_each_side(
+    scripts: tuple[Script, Script] | dict[str, Script], languages: tuple[str, str]
+) -> tuple[Script, Script]:
+    if isinstance(scripts, tuple):
+        return scripts
+    source, target = languages
+    return scripts[source], scripts[target]
 
 
 def _is_unequal(pair: Pair, max_ratio: float) -> bool:

@@ -19,15 +19,19 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from model.bundle_config import BundleInfo
 from model.config import ConfigError, ModelConfig
 from model.decoding.options import DecodingOptions, OptionError
+from model.directions import Pair
+from model.language_signals import UNTOLD, LanguageSignals
 from training.baselines.config import OF_EVERY_NETWORK, Baseline, GruBaseline
 from training.data_config import (
     MAX_REPLACED_WORDS,
     DataConfig,
     GenerateConfig,
     HeldOutText,
+    ParallelText,
     Section,
     TokenizerConfig,
 )
+from training.direction_check import check_directions
 from training.errors import RecipeError
 from training.recipe_faults import explain, unknown
 from training.recipe_text import override, read_recipe
@@ -50,7 +54,7 @@ class TrainingConfig(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="the bundle's name, lower case")
     version: str = Field("1", min_length=1, description="the bundle's version")
     directions: tuple[tuple[str, str], ...] = Field(
-        min_length=1, max_length=1, description="`[[source, target]]`, as language codes"
+        min_length=1, description="`[[source, target]]`, as language codes; one model may have several"
     )
     seed: int = Field(1, ge=0, description="decides first weights, order and dropout")
     max_steps: int = Field(100_000, ge=1, description="updates of the weights")
@@ -110,6 +114,7 @@ class TrainingConfig(Section):
             raise ValueError("; ".join(faults))
 
     def _check_relations(self, network: ModelConfig) -> None:
+        check_directions(self.directions, self.data, self.test)
         self._check_vocabulary()
         self._check_baseline()
         longest = min(network.max_source_length, network.max_target_length)
@@ -122,10 +127,11 @@ class TrainingConfig(Section):
         decay = self.optimizer.final_decay_steps
         if decay > self.max_steps:
             raise ConfigError("optimizer.final_decay_steps", f"at most max_steps {self.max_steps}", decay)
-        names = ["dev", *(test.name for test in self.test)]
-        for name in names:
+        names = [("dev", self.direction_of(test)) for test in self.test]
+        names += [(test.name, self.direction_of(test)) for test in self.test]
+        for name in names[len(self.test) :]:
             if names.count(name) > 1:
-                raise ConfigError("test.name", "unlike the others, and not dev", name)
+                raise ConfigError("test.name", "unlike the others, and not dev", name[0])
 
     def _check_vocabulary(self) -> None:
         share = self.data.augmentation.placeholders
@@ -148,6 +154,10 @@ class TrainingConfig(Section):
         asked = self.tokenizer.model_fields_set - {"placeholders"}
         return self.start_from is None or bool(asked)
 
+    def direction_of(self, text: ParallelText) -> Pair:
+        """What a text of this recipe is translated from and into."""
+        return text.direction or self.directions[0]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `check_recipe` makes this configuration of again."""
         learned = {"tokenizer": {name for name in TokenizerConfig.model_fields if name != "placeholders"}}
@@ -160,13 +170,17 @@ class TrainingConfig(Section):
         shape = {name: value for name, value in network.items() if name not in FROM_TOKENIZER}
         return self.to_dict() | {"model": shape, "decoding": self.decoding_options().to_dict()}
 
-    def bundle_info(self) -> BundleInfo:
-        """What the bundle says of itself. Raises `ConfigError` or `OptionError`."""
+    def bundle_info(self, signals: LanguageSignals = UNTOLD) -> BundleInfo:
+        """What the bundle says of itself, `signals` of its vocabulary included.
+
+        Raises `ConfigError` or `OptionError`.
+        """
         return BundleInfo(
             name=self.name,
             version=self.version,
             directions=self.directions,
             decoding=self.decoding_options(),
+            signals=signals,
         )
 
     def decoding_options(self) -> DecodingOptions:

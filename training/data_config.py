@@ -30,6 +30,9 @@ class ParallelText(Section):
     )
     source: str | None = Field(None, description="path of the source side, one sentence a line")
     target: str | None = Field(None, description="path of the target side, as many lines")
+    direction: tuple[str, str] | None = Field(
+        None, description="its `[source, target]`, needed where `directions` has several"
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> ParallelText:
@@ -95,8 +98,10 @@ class DataConfig(Section):
     )
     drop_identical: bool = Field(True, description="drop pairs with equal sides of more than 3 words")
     drop_duplicates: bool = Field(True, description="drop exact repetitions of a pair in the training files")
-    scripts: tuple[Script, Script] | None = Field(
-        None, description="what source and target are written in, such as `[Latin, Cyrillic]`; see above"
+    scripts: tuple[Script, Script] | dict[str, Script] | None = Field(
+        None,
+        description="what source and target are written in, such as `[Latin, Cyrillic]`, or each language, "
+        "such as `{en: Latin, uk: Cyrillic}`; see above",
     )
     min_script_share: float = Field(
         0.5, gt=0, le=1, description="a pair with a smaller share of letters of its script is dropped"

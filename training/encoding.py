@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from numpy.typing import DTypeLike
 
+from model.language_signals import NO_SIGNAL, UNTOLD, LanguageSignals, Signal
 from model.tokenizer import Tokenizer
 from training.batching import EncodedCorpus
 from training.corpus import Pair
@@ -25,7 +26,7 @@ from training.training_text import TrainingText
 
 class EncodedPair(NamedTuple):
     pair: Pair
-    source: list[int]  # `</s>` at its end
+    source: list[int]  # what tells the direction, then the text with `</s>` at its end
     target: list[int]
 
 
@@ -38,16 +39,26 @@ class StoredPairs(NamedTuple):
     target_dtype: str
 
 
-def encode_pairs(tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int) -> EncodedCorpus:
-    """Ids of every pair whose sides both fit `max_tokens`."""
-    fitting = _fitting(tokenizer, pairs, max_tokens)
+def encode_pairs(
+    tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int, signal: Signal = NO_SIGNAL
+) -> EncodedCorpus:
+    """Ids of every pair whose sides both fit `max_tokens`, what tells their direction included."""
+    fitting = _fitting(tokenizer, pairs, max_tokens, signal)
     return EncodedCorpus(
         Ragged.from_lists([one.source for one in fitting]), Ragged.from_lists([one.target for one in fitting])
     )
 
 
-def _fitting(tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int) -> list[EncodedPair]:
-    sources = tokenizer.encode_sources([pair.source for pair in pairs])
+def encode_sources(tokenizer: Tokenizer, texts: Sequence[str], signal: Signal) -> list[list[int]]:
+    """What the network reads of these texts: their ids, and around them what tells the direction."""
+    encoded = tokenizer.encode_sources(texts)
+    return [list(signal.around(ids)) for ids in encoded] if signal else encoded
+
+
+def _fitting(
+    tokenizer: Tokenizer, pairs: Sequence[Pair], max_tokens: int, signal: Signal
+) -> list[EncodedPair]:
+    sources = encode_sources(tokenizer, [pair.source for pair in pairs], signal)
     targets = tokenizer.encode_targets([pair.target for pair in pairs])
     encoded = map(EncodedPair, pairs, sources, targets)
     return [one for one in encoded if max(len(one.source), len(one.target)) <= max_tokens]
@@ -60,18 +71,21 @@ def encode_into(
     max_tokens: int,
     kept_sides: Iterable[Side],
     done: Callable[[int], None],
+    signals: LanguageSignals = UNTOLD,
 ) -> StoredPairs:
     """Ids of every pair whose sides both fit, in `folder` as source.* and target.*.
 
-    The text of `kept_sides` is kept beside them. `done` hears how many more pairs were gone through.
+    `signals` say how each corpus tells its direction. The text of `kept_sides` is kept beside them. `done`
+    hears how many more pairs were gone through.
     """
     sizes, first = list[int](), 0
     with ExitStack() as stack:
         writer = _EncodedWriter(stack, folder, tokenizer, kept_sides)
-        for size in written.sizes:
+        for size, direction in zip(written.sizes, written.directions, strict=True):
+            signal = signals.of(*direction)
             before = len(writer)
             for chunk in written.text.chunks(first, first + size):
-                writer.append(_fitting(tokenizer, chunk, max_tokens))
+                writer.append(_fitting(tokenizer, chunk, max_tokens, signal))
                 done(len(chunk))
             sizes.append(len(writer) - before)
             first += size

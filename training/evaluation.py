@@ -15,10 +15,12 @@ from torch import nn
 from model.config import ModelConfig
 from model.decoding.options import DecodingOptions
 from model.decoding.search import decode_batch
+from model.language_signals import NO_SIGNAL, Signal
 from model.network import Network
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
 from training.batching import EncodedCorpus, make_batch
+from training.encoding import encode_sources
 from training.epoch_plan import plan_epoch
 from training.loss import smoothed_cross_entropy
 from training.scoring import Scorer
@@ -48,15 +50,19 @@ def translate_sentences(
     options: DecodingOptions,
     max_batch_tokens: int = 2048,
     on_done: Callable[[int], None] = lambda count: None,
+    signal: Signal = NO_SIGNAL,
 ) -> list[str]:
     """The best translation of every sentence, in order. `on_done` hears how many more are finished.
 
+    `signal` tells the direction, by tokens around the source alone.
+
     Raises `ValueError` for a sentence of more tokens than the model reads.
     """
-    encoded = tokenizer.encode_sources(sentences)
+    encoded = encode_sources(tokenizer, sentences, signal)
     out = [""] * len(sentences)
     for chunk in _chunks(encoded, max_batch_tokens):
-        found = decode_batch(model, [encoded[i] for i in chunk], options)
+        sources = [encoded[i] for i in chunk]
+        found = decode_batch(model, sources, options, num_tags=signal.num_source_tokens)
         for i, hypotheses in zip(chunk, found, strict=True):
             out[i] = tokenizer.decode_target(hypotheses[0].token_ids)
         on_done(len(chunk))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from training.config import TrainingConfig
 from training.evaluation import Scores
+from training.language_tags import language_tags
 from training.state import Progress
 
 
@@ -38,11 +39,12 @@ DOES_NOTHING = {
 def model_card(outcome: Outcome) -> str:
     """Data, licences, scores with signatures, how the model was made; Markdown."""
     config = outcome.config
-    ((source, target),) = config.directions
+    directions = ", ".join(f"{source} to {target}" for source, target in config.directions)
     parts = (
-        f"# {config.name} {config.version}: {source} to {target}",
+        f"# {config.name} {config.version}: {directions}",
         config.card.summary.strip(),
         "![Loss, scores, learning rate and speed over the steps](curves.png)",
+        _languages(outcome),
         _scores(outcome),
         _data(outcome),
         _training(outcome),
@@ -74,6 +76,24 @@ def _scores(outcome: Outcome) -> str:
 def _in_cell(text: str) -> str:
     """A bar would end the cell of a Markdown table."""
     return text.replace("|", "\\|")
+
+
+def _languages(outcome: Outcome) -> str:
+    """Nothing for one direction, which the title says."""
+    if len(outcome.config.directions) == 1:
+        return ""
+    rows = "\n".join(f"- {source} to {target}" for source, target in outcome.config.directions)
+    tags = [f"`{tag}`" for tag in language_tags(outcome.config.directions).values()]
+    told = (
+        f"told by {', '.join(tags)} before the source, which the server puts there"
+        if tags
+        else "always the same"
+    )
+    return f"""## Directions
+
+{rows}
+
+The target language is {told}."""
 
 
 def _data(outcome: Outcome) -> str:

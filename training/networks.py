@@ -13,6 +13,7 @@ from torch import nn
 
 from model.config import ModelConfig
 from model.decoding.options import DecodingOptions
+from model.language_signals import NO_SIGNAL, Signal
 from model.native.binding import Library
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
@@ -55,15 +56,17 @@ def translate(
     options: DecodingOptions,
     on_done: Callable[[int], None] = lambda count: None,
     kernels: Library | None = None,
+    signal: Signal = NO_SIGNAL,
 ) -> list[str]:
     """The best translation of every sentence, in order; dropout is off meanwhile.
 
-    `on_done` hears how many more are finished. With `kernels` a Transformer on a CPU runs on them, in float32
-    whatever its own type (see kernels.py). Raises `TypeError` for a network of an unknown kind.
+    `signal` tells the direction, by tokens around the source alone. `on_done` hears how many more are
+    finished. With `kernels` a Transformer on a CPU runs on them, in float32 whatever its own type (see
+    kernels.py). Raises `TypeError` for a network of an unknown kind.
     """
     with without_dropout(network):
         searched = on_kernels(network, kernels) or _searchable(network)
-        return translate_sentences(searched, tokenizer, sentences, options, on_done=on_done)
+        return translate_sentences(searched, tokenizer, sentences, options, on_done=on_done, signal=signal)
 
 
 def _searchable(network: nn.Module) -> Transformer | RecurrentSearchNetwork:

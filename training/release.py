@@ -49,7 +49,7 @@ def release(trainer: Trainer, monitor: Monitor, kernels: Library | None = None) 
         num_averaged=len(paths),
         scores=tuple(
             (text.name, len(text.pairs), score_text(trainer, model, text, monitor, kernels))
-            for text in (trainer.data.dev_text, *trainer.data.tests)
+            for text in trainer.data.held_out
         ),
         cleaning=trainer.data.cleaning,
     )
@@ -78,12 +78,11 @@ def score_text(
     trainer: Trainer, model: nn.Module, text: HeldOut, monitor: Monitor, kernels: Library | None = None
 ) -> Scores:
     """BLEU and chrF of a whole text, decoded as the bundle will."""
-    sources = [pair.source for pair in text.pairs]
-    options = trainer.config.decoding_options()
-    with monitor.counting(f"translating {text.name}", len(sources)) as done:
-        hypotheses = translate(model, trainer.data.tokenizer, sources, options, done, kernels)
-    found = score(hypotheses, [pair.target for pair in text.pairs])
-    monitor.say(f"{text.name}: BLEU {found.bleu:.2f}, chrF {found.chrf:.2f} ({len(sources):,} sentences)")
+    options, tokenizer = trainer.config.decoding_options(), trainer.data.tokenizer
+    with monitor.counting(f"translating {text.name}", len(text.pairs)) as done:
+        hypotheses = translate(model, tokenizer, text.sources, options, done, kernels, text.signal)
+    found = score(hypotheses, text.references)
+    monitor.say(f"{text.name}: BLEU {found.bleu:.2f}, chrF {found.chrf:.2f} ({len(text.pairs):,} sentences)")
     return found
 
 
@@ -94,7 +93,7 @@ def write_bundle(folder: Path, trainer: Trainer, model: Transformer, outcome: Ou
         folder,
         model=model,
         tokenizer=trainer.data.tokenizer,
-        info=config.bundle_info(),
+        info=config.bundle_info(trainer.data.signals),
         model_card=model_card(outcome),
         dtype=BUNDLE_DTYPE,
         extra_files={

@@ -18,6 +18,7 @@ from training.config import TrainingConfig
 from training.data_config import TokenizerConfig
 from training.errors import CorpusError, RecipeError
 from training.files import write_atomically
+from training.language_tags import language_tags
 from training.monitor import Monitor
 from training.pair_text import PairText
 from training.tokenizer_training import TokenizerTrainingError, train_tokenizer, with_symbols
@@ -31,13 +32,14 @@ def make_tokenizer(config: TrainingConfig, text: PairText, run_folder: Path, mon
     Raises `RecipeError` when the text does not support the vocabulary, `BundleError` when the bundle to start
     from is not sound.
     """
+    languages = tuple(language_tags(config.directions).values())
     if config.start_from is not None and not config.learns_vocabulary:
         bundle = load_bundle(Path(config.start_from))
-        tokenizer = extended(bundle.tokenizer, config.tokenizer.placeholders, config.data.tags())
+        tokenizer = extended(bundle.tokenizer, config.tokenizer.placeholders, config.data.tags(), languages)
     else:
         settings = config.tokenizer
         monitor.say(f"training a {settings.kind} tokenizer of {settings.vocab_size:,} tokens")
-        tokenizer = Tokenizer.from_bytes(*_train_models(settings, config.data.tags(), text))
+        tokenizer = Tokenizer.from_bytes(*_train_models(settings, config.data.tags(), languages, text))
     folder = run_folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     for name, content in tokenizer.files().items():
@@ -54,24 +56,37 @@ def has_tokenizer(run_folder: Path) -> bool:
     return (run_folder / FOLDER).is_dir()
 
 
-def extended(tokenizer: Tokenizer, placeholders: int, tags: Sequence[str] = ()) -> Tokenizer:
-    """The same with so many placeholder symbols, and these tags; new ones get ids behind all others.
+def extended(
+    tokenizer: Tokenizer, placeholders: int, tags: Sequence[str] = (), languages: Sequence[str] = ()
+) -> Tokenizer:
+    """The same with so many placeholder symbols, these tags, and these tags of languages, which no text has.
 
-    Raises `RecipeError` for a vocabulary that is not SentencePiece's own.
+    New ones get ids behind all others. Raises `RecipeError` for a vocabulary that lacks one and is not
+    SentencePiece's own, and for one that has a language's tag as a piece of text.
     """
-    if len(tokenizer.placeholders) >= placeholders and not tags:
+    known = tokenizer.source_pieces(range(tokenizer.source_vocab_size))
+    if len(tokenizer.placeholders) >= placeholders and not tags and set(languages) <= set(known):
         return tokenizer
     files = tokenizer.files()
     if not all(name.endswith(".model") for name in files):
         fault = f"with start_from, whose vocabulary ({', '.join(files)}) takes no further pieces"
         if tags:
             raise RecipeError(f"data.train.tag must be left out {fault}, got {tags[0]}")
+        if missing := [tag for tag in languages if tag not in known]:
+            raise RecipeError(f"directions must have one target language {fault}, got {missing[0]}")
         raise RecipeError(f"tokenizer.placeholders must be 0 {fault}, got {placeholders}")
     symbols = (*tags, *placeholder_symbols(placeholders))
-    return Tokenizer.from_files({n: with_symbols(model, symbols) for n, model in files.items()})
+    try:
+        return Tokenizer.from_files(
+            {n: with_symbols(model, symbols, languages) for n, model in files.items()}
+        )
+    except TokenizerTrainingError as error:
+        raise RecipeError(f"start_from: the vocabulary's {error}") from error
 
 
-def _train_models(config: TokenizerConfig, tags: Sequence[str], text: PairText) -> list[bytes]:
+def _train_models(
+    config: TokenizerConfig, tags: Sequence[str], languages: Sequence[str], text: PairText
+) -> list[bytes]:
     """One joint model, or one for each side. Raises `RecipeError` or `CorpusError`."""
     sides: list[Iterable[str]] = [(pair.source for pair in text), (pair.target for pair in text)]
     if config.joint:
@@ -82,6 +97,7 @@ def _train_models(config: TokenizerConfig, tags: Sequence[str], text: PairText) 
         kind=config.kind,
         placeholders=config.placeholders,
         tags=tags,
+        control_symbols=languages,
     )
     try:
         return [learn(side) for side in sides]

@@ -35,16 +35,19 @@ class SubwordSampler:
         texts: Mapping[Side, Ragged],
         max_tokens: int,
         seed: int,
+        num_tags: int = 0,
     ) -> None:
-        """`texts` are those of `sampled_sides(config)`. Raises `RecipeError` for another vocabulary."""
+        """`texts` are those of `sampled_sides(config)`; before each source stand `num_tags` ids that are no
+        text. Raises `RecipeError` for another vocabulary."""
         self._processors = _processors(tokenizer)
+        self._num_tags: dict[Side, int] = {"source": num_tags, "target": 0}
         self._alpha, self._texts, self._max_tokens, self._seed = config.alpha, texts, max_tokens, seed
 
     def draws(self, side: Side) -> bool:
         return side in self._texts
 
     def draw(self, side: Side, plain: Ragged, indices: NDArray[np.integer[Any]], epoch: int) -> Ragged:
-        """Ids of the chosen texts in a new split, each ending with `</s>`.
+        """Ids of the chosen texts in a new split, each ending with `</s>`, tags before them as in `plain`.
 
         One that would be longer than `max_tokens` keeps its `plain` ids.
         """
@@ -61,10 +64,15 @@ class SubwordSampler:
             num_threads=1,
         )
         fitting = [
-            ids if len(ids) <= self._max_tokens else plain[int(index)].tolist()
+            self._fitting(ids, plain[int(index)], self._num_tags[side])
             for ids, index in zip(drawn, indices, strict=True)
         ]
         return Ragged.from_lists(fitting)
+
+    def _fitting(self, drawn: list[int], plain: NDArray[Any], num_tags: int) -> list[int]:
+        if num_tags + len(drawn) > self._max_tokens:
+            return list(plain.tolist())
+        return [*plain[:num_tags].tolist(), *drawn]
 
     def _key(self, side: Side, indices: NDArray[np.integer[Any]], epoch: int) -> int:
         """32 bits of everything that decides a draw."""

@@ -107,16 +107,22 @@ def train_tokenizer(
         raise _explained(error, vocab_size, len(symbols)) from error
 
 
-def with_symbols(serialized: bytes, symbols: Sequence[str]) -> bytes:
+def with_symbols(serialized: bytes, symbols: Sequence[str], control_symbols: Sequence[str] = ()) -> bytes:
     """A SentencePiece model that has these symbols as pieces: those it lacks are put at its end.
 
-    The ids of all other pieces stay.
+    Text has `symbols`; `control_symbols` are never found in it. The ids of all other pieces stay. Raises
+    TokenizerTrainingError for a control symbol that is a piece of text already.
     """
-    model = ModelProto.FromString(serialized)
-    known = {piece.piece for piece in model.pieces}
-    for symbol in symbols:
+    model, kinds = ModelProto.FromString(serialized), ModelProto.SentencePiece
+    known = {piece.piece: piece.type for piece in model.pieces}
+    wanted = [(symbol, kinds.USER_DEFINED) for symbol in symbols]
+    for symbol in control_symbols:
+        if known.get(symbol, kinds.CONTROL) != kinds.CONTROL:
+            raise TokenizerTrainingError("control_symbols", f"must be no piece of text, got {symbol}")
+        wanted.append((symbol, kinds.CONTROL))
+    for symbol, kind in wanted:
         if symbol not in known:
-            model.pieces.add(piece=symbol, score=0.0, type=ModelProto.SentencePiece.USER_DEFINED)
+            model.pieces.add(piece=symbol, score=0.0, type=kind)
     model.trainer_spec.vocab_size = len(model.pieces)
     extended: bytes = model.SerializeToString(deterministic=True)
     return extended

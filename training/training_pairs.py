@@ -19,6 +19,7 @@ from training.config import TrainingConfig
 from training.encoding import StoredPairs, encode_into, report_fitting, text_name
 from training.errors import CorpusError, ResumeError
 from training.fingerprints import fingerprint
+from training.language_tags import language_signals, language_tags
 from training.mixing import Mixture
 from training.monitor import Monitor
 from training.pair_text import TEXT_DTYPE
@@ -75,7 +76,10 @@ def _mapped(config: TrainingConfig, index: Index, tokenizer: Tokenizer, folder: 
     texts = {side: Ragged.mapped(folder, text_name(side), TEXT_DTYPE) for side in sides}
     sampler = None
     if texts:
-        sampler = SubwordSampler(tokenizer, data.subword_sampling, texts, data.max_tokens, config.seed)
+        num_tags = 1 if language_tags(config.directions) else 0
+        sampler = SubwordSampler(
+            tokenizer, data.subword_sampling, texts, data.max_tokens, config.seed, num_tags
+        )
     return EncodedCorpus(
         Ragged.mapped(folder, "source", index.source_dtype),
         Ragged.mapped(folder, "target", index.target_dtype),
@@ -95,6 +99,9 @@ def _settings(config: TrainingConfig) -> dict[str, Any]:
         exclude={"data": {"dev", "temperature", "subword_sampling"}},  # they decide how pairs are used
         exclude_defaults=True,
     )
+    if len(config.directions) == 1:  # a text may say what is known anyhow
+        for text in chosen["data"]["train"]:
+            text.pop("direction", None)
     settings = {f"data.{name}": value for name, value in chosen.pop("data").items()} | chosen
     if sides := sampled_sides(config.data.subword_sampling):
         settings["data.subword_sampling.sides"] = list(sides)  # their text is kept
@@ -166,6 +173,7 @@ def _encode(
     """Counted aloud. Raises `CorpusError` when no pair fits."""
     limit, sides = config.data.max_tokens, sampled_sides(config.data.subword_sampling)
     with monitor.counting("encoding", len(written.text)) as done:
-        stored = encode_into(folder, written, tokenizer, limit, sides, done)
+        signals = language_signals(config.directions, tokenizer)
+        stored = encode_into(folder, written, tokenizer, limit, sides, done, signals)
     report_fitting("training", sum(stored.sizes), len(written.text), stored.target_tokens, limit, monitor)
     return stored

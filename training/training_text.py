@@ -6,27 +6,32 @@ and what becomes of the text.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.directions import Pair as Direction
 from model.placeholders import placeholder_symbols
 from training.augmentation import Augmenter
 from training.cleaning import Cleaner
+from training.cleaning_report import CleaningReport
 from training.config import TrainingConfig
 from training.corpus import Pair, read_pairs
 from training.data_config import AugmentationConfig, CorpusFile
 from training.errors import CorpusError
+from training.language_check import load_identifier
 from training.monitor import Monitor
 from training.pair_text import PairText, PairTextWriter, in_chunks
 
 
 @dataclass(frozen=True)
 class TrainingText:
-    """All pairs, corpus by corpus, and how many of each."""
+    """All pairs, corpus by corpus, and how many of each in which direction."""
 
     text: PairText
     sizes: tuple[int, ...]
+    directions: tuple[Direction, ...]
     cleaning: str  # what was read, kept, dropped and varied, in words
 
 
@@ -34,23 +39,34 @@ def write_training_text(
     config: TrainingConfig, data_folder: Path, folder: Path, monitor: Monitor
 ) -> TrainingText:
     """Into files of `folder`. Raises `CorpusError` when one cannot be read or no pair is left."""
-    (languages,) = config.directions
-    cleaner = Cleaner(config.data, languages, folder)
+    report = CleaningReport()
+    cleaners = _cleaners(config, folder, report)
     symbols = placeholder_symbols(config.tokenizer.placeholders)
     augmenter = Augmenter(config.data.augmentation, symbols, config.seed)
     varies = config.data.augmentation != AugmentationConfig()
     sizes = list[int]()
     with PairTextWriter(folder, "all") as writer, monitor.counting("cleaning", None) as done:
         for corpus in config.data.train:
-            pairs = _kept(cleaner, corpus, data_folder, done)
+            pairs = _kept(cleaners[config.direction_of(corpus)], corpus, data_folder, done)
             copies: Iterator[Pair] = _copies(pairs, corpus.repeat, folder)
             if varies:
                 copies = map(augmenter.vary, copies)
             sizes.append(_write(writer, copies if corpus.tag is None else _tagged(copies, corpus.tag)))
-    cleaning = cleaner.report.describe() + augmenter.describe()
+    cleaning = report.describe() + augmenter.describe()
     if not sum(sizes):
         raise CorpusError(f"no training pair is left after cleaning ({cleaning})")
-    return TrainingText(PairText.mapped(folder, "all"), tuple(sizes), cleaning)
+    directions = tuple(map(config.direction_of, config.data.train))
+    return TrainingText(PairText.mapped(folder, "all"), tuple(sizes), directions, cleaning)
+
+
+def _cleaners(config: TrainingConfig, folder: Path, report: CleaningReport) -> dict[Direction, Cleaner]:
+    """One for each direction: what repeats a pair of another direction is something else to learn."""
+    cleaners, load = dict[Direction, Cleaner](), functools.cache(load_identifier)
+    for number, direction in enumerate(config.directions):
+        seen = folder / f"seen-{number}"
+        seen.mkdir()
+        cleaners[direction] = Cleaner(config.data, direction, seen, load, report)
+    return cleaners
 
 
 def _tagged(pairs: Iterable[Pair], tag: str) -> Iterator[Pair]:

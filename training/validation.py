@@ -5,8 +5,10 @@ Knows: scores, which is better, how long to wait for a better one. Must not know
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from torch import nn
 
@@ -14,7 +16,7 @@ from model.decoding.options import DecodingOptions
 from training.config import TrainingConfig
 from training.evaluation import Scores, mean_loss, score
 from training.networks import translate
-from training.preparation import PreparedData
+from training.preparation import HeldOut, PreparedData
 from training.run_config import CheckpointConfig, ValidationConfig
 from training.state import Progress
 
@@ -24,18 +26,37 @@ LENGTH_RATIO = 3.0
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen: cross-entropy in nats per target token, and scores of the translations."""
+    """What was seen: cross-entropy in nats per target token, and scores of the translations.
+
+    Of several directions these are the means, and `by_direction` (`en-fr`) has what was seen of each.
+    """
 
     loss: float
     scores: Scores
+    by_direction: Mapping[str, Look] = field(default_factory=dict)
+
+    @classmethod
+    def over(cls, looks: Mapping[str, Look]) -> Look:
+        """The look that is the mean of these; of one it is that one."""
+        if len(looks) == 1:
+            return next(iter(looks.values()))
+        first = next(iter(looks.values())).scores
+        bleu, chrf = (fmean(getattr(one.scores, name) for one in looks.values()) for name in ("bleu", "chrf"))
+        return cls(fmean(one.loss for one in looks.values()), replace(first, bleu=bleu, chrf=chrf), looks)
 
     def numbers(self) -> dict[str, float]:
-        """What is recorded for the curves."""
-        return {"dev_loss": self.loss, "dev_bleu": self.scores.bleu, "dev_chrf": self.scores.chrf}
+        """What is recorded for the curves: `dev_bleu`, and of several directions `dev_bleu_en-fr` as well."""
+        own = {"dev_loss": self.loss, "dev_bleu": self.scores.bleu, "dev_chrf": self.scores.chrf}
+        for direction, one in self.by_direction.items():
+            own |= {f"{name}_{direction}": value for name, value in one.numbers().items()}
+        return own
 
     def line(self) -> str:
         """The same for people."""
-        return f"dev loss {self.loss:.3f}, BLEU {self.scores.bleu:.1f}, chrF {self.scores.chrf:.1f}"
+        own = f"dev loss {self.loss:.3f}, BLEU {self.scores.bleu:.1f}, chrF {self.scores.chrf:.1f}"
+        return "; ".join(
+            [own, *(f"{direction} {one.line()}" for direction, one in self.by_direction.items())]
+        )
 
     def value(self, settings: ValidationConfig) -> float:
         """Its worth by the recipe's metric: more is better."""
@@ -46,14 +67,21 @@ class Look:
 def look(
     network: nn.Module, data: PreparedData, config: TrainingConfig, precision: AbstractContextManager[object]
 ) -> Look:
-    """Dev loss, BLEU and chrF of the weights as they are, without dropout. Draws no random number."""
-    settings = config.validation
-    pairs = data.dev_text.pairs[: settings.num_sentences]
-    options = DecodingOptions(strategy=settings.strategy, max_length_ratio=LENGTH_RATIO)
+    """Dev loss, BLEU and chrF of the weights as they are, without dropout; each direction counts as much.
+
+    Draws no random number.
+    """
     with precision:
-        loss = mean_loss(network, data.network, data.dev, config.batch.max_tokens)
-    hypotheses = translate(network, data.tokenizer, [pair.source for pair in pairs], options)
-    return Look(loss, score(hypotheses, [pair.target for pair in pairs]))
+        losses = [mean_loss(network, data.network, dev.encoded, config.batch.max_tokens) for dev in data.dev]
+    scores = [_scores(network, data, dev.text, config.validation) for dev in data.dev]
+    names = ["-".join(dev.text.direction) for dev in data.dev]
+    return Look.over(dict(zip(names, map(Look, losses, scores), strict=True)))
+
+
+def _scores(network: nn.Module, data: PreparedData, text: HeldOut, settings: ValidationConfig) -> Scores:
+    options = DecodingOptions(strategy=settings.strategy, max_length_ratio=LENGTH_RATIO)
+    sources, references = (side[: settings.num_sentences] for side in (text.sources, text.references))
+    return score(translate(network, data.tokenizer, sources, options, signal=text.signal), references)
 
 
 def remember(progress: Progress, value: float, settings: CheckpointConfig) -> bool:

@@ -169,8 +169,11 @@ def decode_batch(
     options: DecodingOptions,
     *,
     max_rows: int = 128,
+    num_tags: int = 0,
 ) -> list[tuple[Hypothesis, ...]]:
     """Decode all `sources` (token ids, `</s>` last) with the same options; the order of answers is theirs.
+
+    `num_tags` tokens of each tell its direction and give a translation no more room (`max_length_ratio`).
 
     Static batches of at most `max_rows` rows (one segment at least), of sources of similar length; finished
     segments leave at once. A module is run in eval mode whatever mode it is in, and that mode is restored.
@@ -178,13 +181,14 @@ def decode_batch(
     """
     if isinstance(network, Transformer):
         with _in_eval_mode(network):
-            return decode_batch(EagerNetwork(network), sources, options, max_rows=max_rows)
+            eager = EagerNetwork(network)
+            return decode_batch(eager, sources, options, max_rows=max_rows, num_tags=num_tags)
     _check_sources(network.config, sources)
     by_length = sorted(range(len(sources)), key=lambda index: -len(sources[index]))
     size = max(1, max_rows // options.rows)
     answers: dict[int, tuple[Hypothesis, ...]] = {}
     for start in range(0, len(by_length), size):
-        answers |= _decode_chunk(network, sources, by_length[start : start + size], options)
+        answers |= _decode_chunk(network, sources, by_length[start : start + size], options, num_tags)
     return [answers[index] for index in range(len(sources))]
 
 
@@ -206,11 +210,17 @@ def _check_sources(config: ModelConfig, sources: Sequence[Sequence[int]]) -> Non
 
 
 def _decode_chunk(
-    network: Network, sources: Sequence[Sequence[int]], indices: Sequence[int], options: DecodingOptions
+    network: Network,
+    sources: Sequence[Sequence[int]],
+    indices: Sequence[int],
+    options: DecodingOptions,
+    num_tags: int,
 ) -> dict[int, tuple[Hypothesis, ...]]:
     """One static batch, to its end; answers by index."""
     search, answers = Search(network), dict[int, tuple[Hypothesis, ...]]()
-    limits = {index: target_limit(options, network.config, len(sources[index])) for index in indices}
+    limits = {
+        index: target_limit(options, network.config, len(sources[index]) - num_tags) for index in indices
+    }
     search.join([NewSegment(index, sources[index], options, limits[index]) for index in indices])
     while search.keys:
         selection = search.step()

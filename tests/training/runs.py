@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from model.language_signals import UNTOLD
 from model.tokenizer import Tokenizer
 from tests.builders import tiny_sentences, tiny_tokenizer
 from training.config import TrainingConfig, check_recipe
 from training.corpus import Pair
 from training.encoding import encode_pairs
 from training.monitor import Monitor
-from training.preparation import HeldOut, PreparedData, network_config
+from training.preparation import DevText, HeldOut, PreparedData, network_config
 from training.trainer import Trainer
 
 TINY_MODEL = {
@@ -67,14 +68,16 @@ def prepared(settings: TrainingConfig, count: int = 40, tokenizer: Tokenizer | N
     """What `prepare` would give for `count` pairs, without any file; dev and test are some of these pairs."""
     tokenizer = tokenizer or tiny_tokenizer()
     encoded = encode_pairs(tokenizer, pairs(count), settings.data.max_tokens)
-    dev = pairs(count)[:6]
+    (direction,), dev = settings.directions, pairs(count)[:6]
     return PreparedData(
         tokenizer=tokenizer,
         network=network_config(settings, tokenizer),
         train=encoded,
-        dev=encode_pairs(tokenizer, dev, settings.data.max_tokens),
-        dev_text=HeldOut("dev", dev),
-        tests=(HeldOut("test", pairs(count)[6:9]),),
+        signals=UNTOLD,
+        dev=(
+            DevText(HeldOut("dev", dev, direction), encode_pairs(tokenizer, dev, settings.data.max_tokens)),
+        ),
+        tests=(HeldOut("test", pairs(count)[6:9], direction),),
         cleaning=f"{count} pairs read, {count} kept",
     )
 

@@ -54,7 +54,7 @@ def test_held_out_texts_are_read_as_they_stand(data_folder: Path) -> None:
     untidy = [Pair(" a  b ", "c  d"), Pair("a b", "c d"), *some_pairs(3, seed=2)]
     write_tsv(data_folder / "dev.tsv", untidy)
     data = prepared(config(test=[{"tsv": "test.tsv", "name": "books"}]), data_folder)
-    assert list(data.dev_text.pairs) == untidy
+    assert list(data.dev[0].text.pairs) == untidy
     assert [test.name for test in data.tests] == ["books"]
     assert list(data.tests[0].pairs) == some_pairs(7, seed=3)
 
@@ -64,7 +64,7 @@ def test_a_source_that_the_network_cannot_read_is_counted_and_not_scored(data_fo
     write_tsv(data_folder / "dev.tsv", [*some_pairs(5, seed=2), long])
     lines: list[str] = []
     data = prepared(config(), data_folder, lines)
-    assert list(data.dev_text.pairs) == some_pairs(5, seed=2)
+    assert list(data.dev[0].text.pairs) == some_pairs(5, seed=2)
     assert "dev: 1 of 6 sources have more than 64 tokens and are not scored" in lines
 
 
@@ -127,5 +127,5 @@ def test_the_network_takes_sizes_and_ids_from_the_tokenizer(data_folder: Path) -
 def test_generated_data_needs_no_data_folder(tmp_path: Path) -> None:
     generate = {"kind": "digit-reversal", "train_pairs": 200, "held_out_pairs": 20}
     data = prepare(config(generate=generate), tmp_path / "nowhere", tmp_path / "run", ListeningMonitor())
-    assert len(data.dev_text.pairs) == 20
+    assert len(data.dev[0].text.pairs) == 20
     assert (tmp_path / "run" / "generated" / "test.tsv").is_file()

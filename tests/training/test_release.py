@@ -55,7 +55,7 @@ def test_the_bundle_holds_the_mean_of_the_last_snapshots(released: tuple[Trainer
 def test_the_scores_of_the_card_are_those_of_the_bundle(released: tuple[Trainer, Path]) -> None:
     run, folder = released
     bundle, card = load_bundle(folder), (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
-    for text in (run.data.dev_text, *run.data.tests):
+    for text in run.data.held_out:
         sources = [pair.source for pair in text.pairs]
         found = translate_sentences(bundle.model, bundle.tokenizer, sources, bundle.info.decoding)
         scores = score(found, [pair.target for pair in text.pairs])

@@ -300,7 +300,7 @@ def test_the_dev_scores_are_of_the_asked_number_of_sentences(
 ) -> None:
     seen: list[int] = []
 
-    def counted(model: Any, tokenizer: Any, sentences: list[str], options: Any) -> list[str]:
+    def counted(model: Any, tokenizer: Any, sentences: list[str], options: Any, *, signal: Any) -> list[str]:
         seen.append(len(sentences))
         return list(sentences)
 
