@@ -55,7 +55,7 @@ class Containers:
         path = "ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
         self.podman("import", "--change", path, "--change", 'CMD ["python3"]', str(archive), tag)
 
-    def podman(self, *arguments: str, timeout: float = 120) -> str:
+    def podman(self, *arguments: str, timeout: float = 300) -> str:
         """What it said on both outputs. Raises `AssertionError` unless it ends with 0."""
         return self._call([*self.podman_command, *arguments], timeout)
 
@@ -65,7 +65,7 @@ class Containers:
         assert done.returncode == 0, done.stderr
         return dict(json.loads(done.stdout)[0])
 
-    def run_podman(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run_podman(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """However it ends."""
         return self._run([*self.podman_command, *arguments], timeout)
 

@@ -72,7 +72,7 @@ def test_every_command_that_ends_by_itself_works(containers: Containers, image: 
             env=environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         said[command] = done.stdout
