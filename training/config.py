@@ -42,7 +42,7 @@ from training.run_config import (
     OptimizerConfig,
     ValidationConfig,
 )
-from training.sources.config import Sources, with_paths_from
+from training.sources.config import Sources, together, with_paths_from
 
 # What the network takes from the tokenizer, so that a recipe cannot say it.
 FROM_TOKENIZER = ("source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id")
@@ -73,7 +73,9 @@ class TrainingConfig(Section):
         "`tokenizer` asks for a new one",
     )
     sources: Sources | None = Field(
-        None, description="where the corpora come from; or a file with that section, named from the recipe"
+        None,
+        description="where the corpora come from; or a file with that section, or a list of such files, "
+        "named from the recipe",
     )
     generate: GenerateConfig | None = Field(None, description="made-up data instead of files of yours")
     data: DataConfig
@@ -208,9 +210,14 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> TrainingConfig:
     Raises `RecipeError` naming the file and each field with its bound and the value.
     """
     data = override(read_recipe(path), overrides)
-    if isinstance(named := data.get("sources"), str):
-        shared = read_recipe(path.parent / named)
-        data = {**data, "sources": with_paths_from(PurePosixPath(named).parent, shared)}
+    named = data.get("sources")
+    files = [named] if isinstance(named, str) else named
+    if isinstance(files, list) and all(isinstance(file, str) for file in files):
+        sections = {
+            file: with_paths_from(PurePosixPath(file).parent, read_recipe(path.parent / file))
+            for file in files
+        }
+        data = {**data, "sources": together(sections)}
     return check_recipe(data, str(path))
 
 

@@ -22,9 +22,7 @@ def run_key(config: TrainingConfig, tokenizer_files: Mapping[str, bytes]) -> str
     Settings at their default are left out: one that is new in Verto leaves older states usable.
     """
     fixed = config.model_dump(mode="json", include=FIXED, exclude=FREE, exclude_defaults=True)
-    if len(config.directions) > 1:
-        fixed["directions"] = config.directions
-    else:  # a text may say what is known anyhow
+    if len(config.directions) == 1:  # a text may say what is known anyhow
         for text in (*fixed["data"]["train"], *fixed["data"]["dev"]):
             text.pop("direction", None)
     digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode())

@@ -52,7 +52,7 @@ def training_pairs(
     folder, has_begun = run_folder / FOLDER, (run_folder / STATE_FILE).exists()
     files = _files(config, data_folder, has_begun)
     index = read_index(folder)
-    change = what_changed(index, _settings(config), files) if index is not None else None
+    change = what_changed(index, settings_of_pairs(config), files) if index is not None else None
     if change is not None and has_begun:
         raise ResumeError(
             f"{run_folder}: the saved run cannot go on with other data ({change}); put back what it was, "
@@ -91,7 +91,7 @@ def _mapped(config: TrainingConfig, index: Index, tokenizer: Tokenizer, folder: 
 # What decides the pairs -------------------------------------------------------------------------------------
 
 
-def _settings(config: TrainingConfig) -> dict[str, Any]:
+def settings_of_pairs(config: TrainingConfig) -> dict[str, Any]:
     """Settings by their names in the recipe, without those at their defaults: new ones change nothing."""
     chosen = config.model_dump(
         mode="json",
@@ -157,7 +157,7 @@ def _prepare(
     stored = _encode(config, written, tokenizer, folder, monitor)
     shutil.rmtree(texts)
     index = Index(
-        settings=_settings(config),
+        settings=settings_of_pairs(config),
         files=files,
         cleaning=written.cleaning,
         stored_bytes=stored_bytes(folder),

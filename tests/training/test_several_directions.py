@@ -1,35 +1,40 @@
-"""One model of several directions: the recipe, its tags, and that training feeds what the server feeds."""
+"""One model of several directions: training feeds what the server feeds, and each text stays in its own."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from fastapi.testclient import TestClient
 
 from model.bundle_head import load_bundle_head
 from model.checkpoint import Bundle, load_bundle
-from model.language_signals import LanguageSignals
+from model.language_signals import LanguageSignals, Signal
 from model.network import EagerNetwork
 from service.app import create_app
 from service.engine import EngineConfig
+from service.engine.event_stream import EventStream
 from service.engine.request import SegmentRequest
-from service.engine.thread_engine import EventStream, ThreadEngine
+from service.engine.thread_engine import ThreadEngine
 from service.served_model import served_model
 from service.settings import Settings
 from tests.builders import tiny_sentences
 from tests.fakes import fake_translator
 from tests.training.runs import ListeningMonitor, config
+from training.batching import make_batch
 from training.config import TrainingConfig
 from training.corpus import Pair
-from training.errors import RecipeError
+from training.errors import CorpusError, ResumeError
 from training.evaluation import translate_sentences
-from training.language_tags import language_tags
+from training.monitor import read_metrics
 from training.preparation import PreparedData, prepare
+from training.release import score_text
 from training.run import train
-from training.run_key import run_key
+from training.trainer import Trainer
 
 THERE, BACK = ["en", "fr"], ["fr", "en"]
 
@@ -62,68 +67,16 @@ def lines_of(data_folder: Path) -> list[Pair]:
     return [Pair(*line.split("\t")) for line in text.splitlines()]
 
 
-def prepared(settings: TrainingConfig, data_folder: Path, run: Path) -> PreparedData:
-    return prepare(settings, data_folder, run, ListeningMonitor())
+def prepared(
+    settings: TrainingConfig, data_folder: Path, run: Path, lines: list[str] | None = None
+) -> PreparedData:
+    monitor = ListeningMonitor()
+    monitor.lines = [] if lines is None else lines
+    return prepare(settings, data_folder, run, monitor)
 
 
 def sources(data: PreparedData) -> list[list[int]]:
     return [data.train.source[index].tolist() for index in range(len(data.train))]
-
-
-# The recipe -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sections", "fault"),
-    [
-        (
-            {"data": {"train": [{"tsv": "a", "direction": THERE}, {"tsv": "b"}]}},
-            r"data\.train\.1\.direction must be one of directions \[en, fr\], \[fr, en\], got 'none'",
-        ),
-        (
-            {"test": [{"tsv": "a", "name": "t", "direction": ["en", "de"]}]},
-            r"test\.0\.direction must be one of directions .*, got \['en', 'de'\]",
-        ),
-        (
-            {"data": {"dev": [{"tsv": "a", "direction": THERE}]}},
-            r"data\.dev must be texts of each of directions, got \"none of \['fr', 'en'\]\"",
-        ),
-        (
-            {"data": {"train": [{"tsv": "a", "direction": THERE}]}},
-            r"data\.train must be texts of each language of directions.*; from fr, got 'none'",
-        ),
-        (
-            {"data": {"scripts": ["Latin", "Latin"]}},
-            r"data\.scripts must be the script of each language, such as \{en: Latin\}, with several",
-        ),
-        (
-            {"data": {"scripts": {"en": "Latin"}}},
-            r"data\.scripts must be given for each language of directions \(en, fr\) .*, got \['en'\]",
-        ),
-        ({"data": {"scripts": {"en": "Latn", "fr": "Latin"}}}, r"data\.scripts\.en: .*got 'Latn'"),
-        (
-            {"test": [{"tsv": "a", "name": "t", "direction": THERE}] * 2},
-            r"test\.name must be unlike the others, and not dev, got 't'",
-        ),
-    ],
-)
-def test_a_text_that_fits_no_direction_is_named_with_bound_and_value(
-    sections: dict[str, Any], fault: str
-) -> None:
-    with pytest.raises(RecipeError, match=fault):
-        both(**sections)
-
-
-def test_with_one_direction_a_text_may_say_it_but_no_other() -> None:
-    said = config(data={"train": [{"tsv": "train.tsv", "direction": ["en", "de"]}]})
-    assert run_key(said, {}) == run_key(config(), {})
-    with pytest.raises(RecipeError, match=r"data\.train\.0\.direction must be one of directions \[en, de\]"):
-        config(data={"train": [{"tsv": "train.tsv", "direction": ["de", "en"]}]})
-
-
-def test_only_a_model_of_several_target_languages_has_tags() -> None:
-    assert language_tags([("en", "fr")]) == language_tags([("en", "fr"), ("de", "fr")]) == {}
-    assert language_tags([("en", "fr"), ("en", "de")]) == {"fr": ">>fr<<", "de": ">>de<<"}
 
 
 # What the network reads -------------------------------------------------------------------------------------
@@ -203,3 +156,165 @@ def test_the_server_translates_both_ways_as_the_trainer_scores_them(
         body = {"text": test.sources, "source": source, "target": target, "split": "none"}
         answer = client.post("/v1/translate", json=body).json()
         assert [one["text"] for one in answer["translations"]] == found
+        assert any(found)
+
+
+# What a direction decides -----------------------------------------------------------------------------------
+
+
+def test_every_direction_of_a_look_is_recorded_and_their_mean_decides(finished: Path) -> None:
+    looks = [line for line in read_metrics(finished) if "dev_loss" in line]
+    assert [look["step"] for look in looks] == [2, 4]
+    for look in looks:
+        for name in ("dev_loss", "dev_bleu", "dev_chrf"):
+            ways = [look[f"{name}_en-fr"], look[f"{name}_fr-en"]]
+            assert look[name] == pytest.approx(sum(ways) / 2)
+        assert look["dev_loss_en-fr"] != look["dev_loss_fr-en"]
+
+
+def test_the_card_tells_every_direction_and_scores_each_text_in_its_own(finished: Path) -> None:
+    card = (finished / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    wanted = [
+        "# tiny 1: en to fr, fr to en",
+        "- en to fr",
+        "- fr to en",
+        "`>>fr<<`, `>>en<<` before the source",
+        "| dev, en-fr | 6 |",
+        "| dev, fr-en | 6 |",
+        "| books, en-fr | 5 |",
+        "| books, fr-en | 5 |",
+    ]
+    assert [text for text in wanted if text not in card] == []
+
+
+def test_a_tag_of_a_text_stands_behind_that_of_its_language(tmp_path: Path, data_folder: Path) -> None:
+    made = {"tsv": "train.tsv", "direction": THERE, "tag": "<BT>"}
+    settings = both(data={"train": [made, {"tsv": "train.tsv", "columns": [1, 0], "direction": BACK}]})
+    data = prepared(settings, data_folder, tmp_path / "run")
+    first = [piece for piece in data.tokenizer.source_pieces(sources(data)[0]) if piece != "▁"]
+    assert first[:2] == [">>fr<<", "<BT>"]
+    assert data.tokenizer.source_pieces(sources(data)[-1])[0] == ">>en<<"
+
+
+def test_limits_of_length_count_the_tag(tmp_path: Path, data_folder: Path) -> None:
+    whole = prepared(both(), data_folder, tmp_path / "whole")
+    limit = int(whole.train.target.lengths.max())
+    fitting = prepared(both(data={"max_tokens": limit}), data_folder, tmp_path / "run")
+    short = [ids for ids in sources(whole) if len(ids) <= limit]
+    assert len(short) < len(whole.train), "a source has a token more than the same text as a target"
+    assert sources(fitting) == short
+
+
+def test_a_source_of_new_pieces_keeps_its_tag(tmp_path: Path, data_folder: Path) -> None:
+    settings = both(data={"subword_sampling": {"alpha": 0.5}})
+    data = prepared(settings, data_folder, tmp_path / "run")
+    rows, plain = torch.arange(len(data.train)).numpy(), sources(data)
+    batch = make_batch(data.train, rows, data.network.pad_id, data.network.decoder_start_id, epoch=3)
+    drawn = [ids[mask].tolist() for ids, mask in zip(batch.source_ids, batch.source_mask, strict=True)]
+    assert [ids[0] for ids in drawn] == [ids[0] for ids in plain]
+    assert drawn != plain
+    texts = [data.tokenizer.decode_target(ids) for ids in plain]
+    assert [data.tokenizer.decode_target(ids) for ids in drawn] == texts
+
+
+def test_what_repeats_a_pair_of_another_direction_is_no_repetition(tmp_path: Path, data_folder: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("train", "dev", "test"):
+        (folder / f"{name}.tsv").write_text("Taxi\tTaxi\nBus\tCar\nBus\tCar\n", encoding="utf-8")
+    more = {"tsv": str(data_folder / "train.tsv"), "direction": THERE}
+    settings = both(data={"train": [*both().to_dict()["data"]["train"], more]})
+    data = prepared(settings, folder, tmp_path / "run")
+    assert len(data.train) == 2 + 2 + len(lines_of(data_folder))
+    assert data.cleaning == "86 pairs read, 84 kept (dropped: duplicate 2)"
+
+
+def test_each_direction_is_cleaned_by_the_scripts_of_its_own_languages(tmp_path: Path) -> None:
+    lines = "".join(f"{text}.\t{text}.\n" for text in tiny_sentences(60))
+    for name in ("train", "dev", "test"):
+        (tmp_path / f"{name}.tsv").write_text(f"Haus\tдом\nHaus\thouse\n{lines}", encoding="utf-8")
+    ways = [["de", "ru"], ["ru", "de"], ["de", "en"]]
+    settings = config(
+        directions=ways,
+        data={
+            "train": [
+                {"tsv": "train.tsv", "direction": way, "columns": [1, 0] if way[0] == "ru" else [0, 1]}
+                for way in ways
+            ],
+            "dev": [{"tsv": "dev.tsv", "direction": way} for way in ways],
+            "scripts": {"de": "Latin", "ru": "Cyrillic", "en": "Latin"},
+            "drop_identical": False,
+        },
+    )
+    data = prepared(settings, tmp_path, tmp_path / "run")
+    assert len(data.train) == 1 + 1 + 61
+
+
+def test_a_dev_text_without_a_pair_is_named_with_its_direction(tmp_path: Path, data_folder: Path) -> None:
+    (empty := tmp_path / "empty.tsv").touch()
+    dev = [{"tsv": "dev.tsv", "direction": THERE}, {"tsv": str(empty), "direction": BACK}]
+    with pytest.raises(CorpusError, match="dev, fr-en: holds no pair"):
+        prepared(both(data={"dev": dev}), data_folder, tmp_path / "run")
+
+
+def test_looks_and_scores_tell_the_model_the_direction_of_each_text(
+    tmp_path: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = both(validation={"num_sentences": 4})
+    data = prepared(settings, data_folder, tmp_path / "run")
+    trainer = Trainer(settings, data, tmp_path / "run", ListeningMonitor())
+    asked = list[tuple[list[str], int]]()
+
+    def translate(model: Any, tokenizer: Any, texts: list[str], *options: Any, **told: Signal) -> list[str]:
+        signal = told["signal"] if told else options[-1]
+        asked.append((texts, *signal.before_source))
+        return texts
+
+    monkeypatch.setattr("training.validation.translate", translate)
+    monkeypatch.setattr("training.release.translate", translate)
+    trainer.validate()
+    for test in data.tests:
+        score_text(trainer, trainer.model, test, trainer.monitor)
+    tags = [data.signals.token_ids[code] for code in ("fr", "en")] * 2
+    texts = [*(dev.text.sources[:4] for dev in data.dev), *(test.sources for test in data.tests)]
+    assert asked == list(zip(texts, tags, strict=True))
+    assert [dev.encoded.source[0][0] for dev in data.dev] == tags[:2]
+
+
+# Going on ---------------------------------------------------------------------------------------------------
+
+
+def test_pairs_are_prepared_anew_for_another_direction(tmp_path: Path, data_folder: Path) -> None:
+    prepared(both(), data_folder, tmp_path / "run")
+    turned = both().to_dict()["data"]["train"]
+    turned[0]["direction"], turned[1]["direction"] = BACK, THERE
+    lines: list[str] = []
+    prepared(both(data={"train": turned}), data_folder, tmp_path / "run", lines)
+    assert lines[0].startswith("pairs are prepared anew: data.train was")
+
+
+def test_a_run_goes_on_to_the_same_weights_and_with_no_other_direction(
+    tmp_path: Path, data_folder: Path, finished: Path
+) -> None:
+    few, run = {"max_steps": 4, "validation": {"interval_steps": 2}}, tmp_path / "run"
+    assert not train(both(**few, max_seconds=1e-6), data_folder, run)
+    turned = both().to_dict()["data"]["train"]
+    turned[0]["direction"], turned[1]["direction"] = BACK, THERE
+    with pytest.raises(ResumeError, match=r"cannot go on with other data \(data\.train was"):
+        train(both(**few, data={"train": turned}), data_folder, run)
+    assert train(both(**few), data_folder, run)
+    straight, stopped = (load_bundle(folder / "bundle").model for folder in (finished, run))
+    for name, tensor in straight.state_dict().items():
+        assert torch.equal(tensor, stopped.state_dict()[name]), name
+
+
+def test_many_languages_into_one_are_told_nothing(tmp_path: Path, data_folder: Path) -> None:
+    ways = [["en", "fr"], ["de", "fr"]]
+    texts = [{"tsv": "train.tsv", "direction": way} for way in ways]
+    settings = config(directions=ways, data={"train": texts, "dev": texts}, max_steps=1)
+    assert train(settings, data_folder, tmp_path / "run")
+    bundle = load_bundle(tmp_path / "run" / "bundle")
+    assert bundle.info.directions == [("en", "fr"), ("de", "fr")]
+    content = json.loads((bundle.path / "config.json").read_text(encoding="utf-8"))
+    assert content["target_signal"] == "none"
+    assert "language_tokens" not in content

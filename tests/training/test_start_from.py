@@ -16,7 +16,7 @@ from training.preparation import prepare
 from training.release import published
 from training.run import train
 from training.run_tokenizer import extended
-from training.tokenizer_training import train_tokenizer
+from training.tokenizer_training import train_tokenizer, with_symbols
 from training.trainer import Trainer
 
 # What a recipe may say of the tiny bundle's network; the rest comes from its tokenizer.
@@ -186,3 +186,46 @@ def test_a_recipe_with_a_vocabulary_to_learn_makes_the_same_run_again(tmp_path: 
     assert settings.learns_vocabulary
     assert check_recipe(settings.to_dict()) == settings
     assert check_recipe(settings.to_dict()).learns_vocabulary
+
+
+def test_tags_of_languages_that_a_vocabulary_lacks_are_put_behind_its_other_pieces() -> None:
+    tokenizer = tiny_tokenizer()
+    grown = extended(tokenizer, 2, ("<BT>",), (">>de<<", ">>en<<"))
+    pieces = grown.source_pieces(range(grown.source_vocab_size))
+    assert pieces[tokenizer.source_vocab_size :] == ["<BT>", *grown.placeholders, ">>de<<", ">>en<<"]
+    assert extended(grown, 2, ("<BT>",), (">>de<<",)).files() == grown.files()
+    for text in (">>de<<", "ba >>en<< de"):
+        assert grown.encode_source(text) == tokenizer.encode_source(text), "a text must not forge a tag"
+    assert all(grown.is_target_control(pieces.index(tag)) for tag in (">>de<<", ">>en<<"))
+
+
+def test_a_language_whose_tag_a_text_could_hold_is_refused() -> None:
+    tokenizer = tiny_tokenizer()
+    forged = Tokenizer.from_files({n: with_symbols(m, (">>de<<",)) for n, m in tokenizer.files().items()})
+    with pytest.raises(RecipeError, match=r"control_symbols: must be no piece of text, got >>de<<"):
+        extended(forged, 0, (), (">>de<<", ">>en<<"))
+
+
+def test_a_dictionary_takes_no_tag_of_a_language_but_those_that_it_has() -> None:
+    imported = dictionary_tokenizer(tags=(">>fra<<", ">>oci<<"))
+    assert extended(imported, 0, (), (">>oci<<", ">>fra<<")) is imported
+    with pytest.raises(RecipeError, match=r"directions must have one target language with .*got >>deu<<"):
+        extended(imported, 0, (), (">>fra<<", ">>deu<<"))
+
+
+def test_a_model_of_one_direction_learns_a_second_one(tmp_path: Path) -> None:
+    """With the bundle's own vocabulary: tags are added, and all other rows begin as they were."""
+    bundle = tiny_bundle(tmp_path / "one")
+    lines = (f"{pair.source}\t{pair.target}\n" for pair in pairs(12))
+    (tmp_path / "text.tsv").write_text("".join(lines), encoding="utf-8")
+    texts = [{"tsv": "text.tsv", "direction": ["en", "de"]}, {"tsv": "text.tsv", "direction": ["de", "en"]}]
+    settings = fine_tuning(bundle.path).model_dump(exclude={"tokenizer"})
+    settings["data"] |= {"train": texts, "dev": texts}
+    both = TrainingConfig.model_validate({**settings, "directions": [["en", "de"], ["de", "en"]]})
+    data = prepare(both, tmp_path, tmp_path / "run", ListeningMonitor())
+    trainer = Trainer(both, data, tmp_path / "run", ListeningMonitor(tmp_path))
+    trainer.resume()
+    old, new = (model.state_dict()["output.weight"] for model in (bundle.model, trainer.model))
+    assert data.signals.token_ids == {"de": len(old), "en": len(old) + 1}
+    assert torch.equal(new[: len(old)], old)
+    assert data.train.source[0].tolist() == [len(old), *bundle.tokenizer.encode_source(pairs(12)[0].source)]

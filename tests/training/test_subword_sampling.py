@@ -82,6 +82,20 @@ def test_a_split_that_is_too_long_is_not_taken() -> None:
     assert any(ids == wanted for ids, wanted in zip(found, plain, strict=True))
 
 
+def test_what_tells_the_direction_stays_before_a_new_split_and_is_counted() -> None:
+    tokenizer, tag = tokenizer_of("bpe"), 7
+    made, settings = corpus(tokenizer, alpha=0.5), SubwordSamplingConfig(alpha=0.5)
+    told = Ragged.from_lists([[tag, *made.source[i].tolist()] for i in range(COUNT)])
+    texts = {"source": Ragged.from_lists([pair.source.encode() for pair in pairs(COUNT)], np.uint8)}
+    unlimited = SubwordSampler(tokenizer, settings, texts, 64, 1, num_tags=1).draw("source", told, ROWS, 0)
+    assert [unlimited[i].tolist() for i in range(COUNT)] == [[tag, *ids] for ids in drawn(made)]
+    limit = int(unlimited.lengths.max()) - 1
+    limited = SubwordSampler(tokenizer, settings, texts, limit, 1, num_tags=1).draw("source", told, ROWS, 0)
+    for i in range(COUNT):
+        fits = len(unlimited[i]) <= limit
+        assert limited[i].tolist() == (unlimited if fits else told)[i].tolist()
+
+
 @pytest.mark.parametrize(
     ("sides", "sampled"),
     [("source", ("source",)), ("target", ("target",)), ("both", ("source", "target"))],

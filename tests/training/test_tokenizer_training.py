@@ -251,3 +251,17 @@ def test_tags_are_pieces_that_nothing_cuts() -> None:
         *tokenizer.source_pieces(tokenizer.encode_source("Ba de.")),
     ]
     assert len(tokenizer.placeholders) == 2
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_a_control_symbol_is_a_piece_that_no_text_has(kind: TokenizerKind) -> None:
+    text = [f"{line} >>de<< >>fr<<" for line in tiny_sentences(80)]
+    serialized = train_tokenizer(text, vocab_size=420, kind=kind, control_symbols=[">>de<<", ">>fr<<"])
+    tokenizer = Tokenizer.from_bytes(serialized)
+    pieces = tokenizer.source_pieces(range(420))
+    assert [pieces.count(tag) for tag in (">>de<<", ">>fr<<")] == [1, 1]
+    tags = {pieces.index(">>de<<"), pieces.index(">>fr<<")}
+    for forged in (">>de<<", "ba >>fr<< de", ">>de<<>>fr<<"):
+        assert not tags & set(tokenizer.encode_source(forged))
+        assert tokenizer.decode_target(tokenizer.encode_target(forged)) == forged
+    assert tokenizer.decode_target([*tags, *tokenizer.encode_target("ba de")]) == "ba de"

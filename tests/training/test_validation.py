@@ -22,6 +22,31 @@ def after(values: list[float], keeps: CheckpointConfig = BEST) -> Progress:
     return progress
 
 
+def test_a_look_at_several_directions_is_worth_their_mean() -> None:
+    looks = {
+        "en-fr": Look(4.0, Scores(20.0, 30.0, "b", "c")),
+        "fr-en": Look(3.0, Scores(10.0, 20.0, "b", "c")),
+    }
+    seen = Look.over(looks)
+    assert (seen.loss, seen.scores) == (3.5, Scores(15.0, 25.0, "b", "c"))
+    assert seen.value(ValidationConfig(metric="chrf")) == 25.0
+    assert seen.numbers() == {
+        **{"dev_loss": 3.5, "dev_bleu": 15.0, "dev_chrf": 25.0},
+        **{"dev_loss_en-fr": 4.0, "dev_bleu_en-fr": 20.0, "dev_chrf_en-fr": 30.0},
+        **{"dev_loss_fr-en": 3.0, "dev_bleu_fr-en": 10.0, "dev_chrf_fr-en": 20.0},
+    }
+    assert seen.line() == (
+        "dev loss 3.500, BLEU 15.0, chrF 25.0; en-fr dev loss 4.000, BLEU 20.0, chrF 30.0; "
+        "fr-en dev loss 3.000, BLEU 10.0, chrF 20.0"
+    )
+
+
+def test_a_look_at_one_direction_is_that_look() -> None:
+    look = Look(4.0, Scores(20.0, 30.0, "b", "c"))
+    assert Look.over({"en-fr": look}) == look
+    assert set(look.numbers()) == {"dev_loss", "dev_bleu", "dev_chrf"}
+
+
 @pytest.mark.parametrize(("metric", "value"), [("chrf", 30.0), ("bleu", 20.0), ("loss", -4.0)])
 def test_a_look_is_worth_what_the_recipe_measures(metric: Any, value: float) -> None:
     look = Look(4.0, Scores(20.0, 30.0, "", ""))

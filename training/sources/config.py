@@ -10,12 +10,14 @@ A *text* below is a raw file (`deu.txt`), or members of one that is an archive, 
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from training.data_config import Section
+from training.errors import RecipeError
 
 TRAIN = "train"
 
@@ -208,6 +210,25 @@ def file_of(text: str) -> str:
 def members_of(text: str) -> str | None:
     """The pattern of a text that is inside an archive; None where the raw file is the text."""
     return text.partition("/")[2] or None
+
+
+def together(sections: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Several `sources` sections, by the name of their file, as one.
+
+    Raises `RecipeError` for a raw file or a corpus that two of them describe differently.
+    """
+    joined, origin = dict[str, Any](), dict[tuple[str, str], str]()
+    for file, section in sections.items():
+        for part, entries in section.items():
+            if not isinstance(entries, dict) or not isinstance(joined.setdefault(part, {}), dict):
+                joined[part] = entries  # a fault that is told with all others
+                continue
+            for name, entry in entries.items():
+                first = origin.setdefault((part, name), file)
+                if joined[part].setdefault(name, entry) != entry:
+                    fault = f"must be the same in {first} and {file}, or have two names"
+                    raise RecipeError(f"sources.{part}.{name} {fault}")
+    return joined
 
 
 def with_paths_from(folder: PurePosixPath, section: dict[str, Any]) -> dict[str, Any]:

@@ -91,6 +91,17 @@ def test_the_batch_size_changes_nothing() -> None:
     ]
 
 
+def test_tokens_that_tell_a_direction_give_no_more_room() -> None:
+    """As a server counts: the limit by `max_length_ratio` is that of the text."""
+    options = DecodingOptions(strategy="greedy", max_length_ratio=0.5)
+    told = [[5, *source] for source in sources(12)]
+    counted, answers = (decode_batch(MODEL, told, options, num_tags=tags) for tags in (0, 1))
+    for source, (longer,), (answer,) in zip(told, counted, answers, strict=True):
+        limit = target_limit(options, MODEL.config, len(source) - 1)
+        assert answer.token_ids == longer.token_ids[:limit]
+    assert any(len(a.token_ids) < len(b.token_ids) for (a,), (b,) in zip(answers, counted, strict=True))
+
+
 def test_a_model_that_starts_with_its_end_token_decodes() -> None:
     model = tiny_model(1, decoder_start_id=3, eos_id=3).double()
     options = DecodingOptions(beam_size=3, max_length=LIMIT)

@@ -71,6 +71,35 @@ def test_a_recipe_may_name_a_file_with_its_sources(tmp_path: Path) -> None:
     assert local.files["a.txt"].path == "texts/a.txt"
 
 
+def raw(url: str) -> str:
+    return f"{{a.txt: {{url: 'https://example.org/{url}'}}, b.txt: {{url: 'https://example.org/b'}}}}"
+
+
+def sources_file(folder: Path, name: str, files: str, corpus: str) -> None:
+    (folder / name).write_text(
+        f"files: {files}\ncorpora: {{{corpus}: {{languages: [en, de], licence: CC0, attribution: me, "
+        "train: [{format: tsv, text: a.txt}]}}\n"
+    )
+
+
+def test_a_recipe_may_name_several_files_with_its_sources(tmp_path: Path) -> None:
+    sources_file(tmp_path, "one.yaml", raw("a"), "one")
+    sources_file(tmp_path, "two.yaml", raw("a"), "two")
+    (tmp_path / "r.yaml").write_text(as_yaml(recipe(sources=["one.yaml", "two.yaml"])))
+    sources = load_recipe(tmp_path / "r.yaml").sources
+    assert sources is not None
+    assert (sorted(sources.files), sorted(sources.corpora)) == (["a.txt", "b.txt"], ["one", "two"])
+
+
+def test_two_files_that_mean_different_raw_files_by_one_name_are_refused(tmp_path: Path) -> None:
+    sources_file(tmp_path, "one.yaml", raw("a"), "one")
+    sources_file(tmp_path, "two.yaml", raw("another"), "two")
+    (tmp_path / "r.yaml").write_text(as_yaml(recipe(sources=["one.yaml", "two.yaml"])))
+    fault = r"sources\.files\.a\.txt must be the same in one\.yaml and two\.yaml, or have two names"
+    with pytest.raises(RecipeError, match=fault):
+        load_recipe(tmp_path / "r.yaml")
+
+
 def test_a_missing_file_of_sources_is_named(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(as_yaml(recipe(sources="s.yaml")))
     with pytest.raises(RecipeError, match=r"s\.yaml: No such file"):
