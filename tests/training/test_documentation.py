@@ -52,8 +52,8 @@ def test_a_page_without_its_marks_is_refused() -> None:
         with_tables("# Training\n")
 
 
-def test_the_recipe_of_the_page_holds() -> None:
-    (recipe,) = blocks("yaml")
-    settings = check_recipe(yaml.safe_load(recipe))
-    assert f"runs/{settings.name}/bundle" in PAGE
-    assert settings.data.train[0].paths() == ["train.tsv"]
+def test_the_recipes_of_the_page_hold() -> None:
+    one, several = (check_recipe(yaml.safe_load(recipe)) for recipe in blocks("yaml"))
+    assert f"runs/{one.name}/bundle" in PAGE
+    assert [one.data.train[0].paths(), several.data.train[0].paths()] == [["train.tsv"]] * 2
+    assert several.directions == (("en", "fr"), ("fr", "en"))
