@@ -62,9 +62,11 @@ def paired_bootstrap(
 def _significance(results: Sequence[str | Result], signature: str) -> Significance:
     """`results` are those of the baseline and of the system."""
     baseline, system = cast("Sequence[Result]", results)
+    difference = system.score - baseline.score
     return Significance(
-        difference=system.score - baseline.score,
-        p_value=cast(float, system.p_value),
+        difference=difference,
+        # Of two equal scores sacreBLEU counts no resample as so far apart, and says the least p there is.
+        p_value=cast(float, system.p_value) if difference else 1.0,
         interval=float(cast(float, system.ci)),
         baseline_interval=float(cast(float, baseline.ci)),
         signature=signature,

@@ -26,7 +26,10 @@ Side = Literal["source", "target"]
 
 
 class SubwordSampler:
-    """Draws splits of chosen texts; the same for the same seed, epoch and choice, in whatever process."""
+    """Draws splits of chosen texts; the same for the same seed, epoch and choice within one process.
+
+    SentencePiece 0.2.3 salts its generator anew in each process: no seed of ours makes two of them draw alike.
+    """
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ def test_numbers_and_signature_are_those_of_sacrebleu() -> None:
 def test_a_system_does_not_differ_from_itself() -> None:
     found = paired_bootstrap(Scorer(["chrf"]), GOOD, GOOD, REFERENCES, 100)["chrf"]
     assert (found.difference, found.interval) == (0, found.baseline_interval)
+    assert (found.p_value, found.is_significant) == (1.0, False)
 
 
 def test_one_better_word_in_forty_sentences_is_no_proof() -> None:
