@@ -40,6 +40,8 @@ from training.run_tokenizer import load_tokenizer
 from training.trainer import Trainer
 
 THERE, BACK = ["en", "fr"], ["fr", "en"]
+# What a text that would forge a tag is made of.
+PARTS = (">>fr<<", ">>en<<", ">>", "<<", ">", "fr", "en", " ", "ba", "▁")
 
 
 def both(**sections: Any) -> TrainingConfig:
