@@ -28,7 +28,7 @@ Side = Literal["source", "target"]
 class SubwordSampler:
     """Draws splits of chosen texts; the same for the same seed, epoch and choice within one process.
 
-    SentencePiece 0.2.3 salts its generator anew in each process: no seed of ours makes two of them draw alike.
+    SentencePiece 0.2.3 salts its generator in each process, so that no seed of ours makes two draw alike.
     """
 
     def __init__(

@@ -140,9 +140,7 @@ def test_the_bundle_says_its_directions_and_how_it_is_told_them(finished: Path) 
     assert bundle.info.signals == LanguageSignals(target="source_tag", token_ids=token_ids)
 
 
-@given(
-    st.lists(st.sampled_from([">>fr<<", ">>en<<", ">>", "<<", ">", "fr", "en", " ", "ba", "▁"])).map("".join)
-)
+@given(st.lists(st.sampled_from(PARTS)).map("".join))
 def test_no_text_holds_a_tag(finished: Path, text: str) -> None:
     tokenizer = load_tokenizer(finished)
     pieces = {*tokenizer.source_pieces(tokenizer.encode_source(text))}
