@@ -36,16 +36,25 @@ def _check_text(directions: Sequence[Pair], place: str, text: ParallelText) -> N
 def _check_all_are_there(directions: Sequence[Pair], data: DataConfig) -> None:
     """A direction may have no training text (Johnson et al. 2017, section 4.6 "Zero-Shot Translation"), but
     not a language that it reads or writes; and what it is worth must be seen."""
-    looked_at = {text.direction for text in data.dev}
+    looked_at, learned = (_directions_of(texts) for texts in (data.dev, data.train))
     for direction in directions:
         if direction not in looked_at:
-            raise ConfigError("data.dev", "texts of each of directions", f"none of {list(direction)}")
+            bound = f"texts of which one at least is {'-'.join(direction)}"
+            raise ConfigError("data.dev", bound, _joined(looked_at))
     for side, verb in enumerate(("from", "into")):
-        learned = {text.direction[side] for text in data.train if text.direction is not None}
         for code in dict.fromkeys(direction[side] for direction in directions):
-            if code not in learned:
-                bound = f"texts of each language of directions, on the side that it has there; {verb} {code}"
-                raise ConfigError("data.train", bound, "none")
+            if code not in {direction[side] for direction in learned}:
+                bound = f"texts of which one at least is {verb} {code}, as one of directions is"
+                raise ConfigError("data.train", bound, _joined(learned))
+
+
+def _directions_of(texts: Sequence[ParallelText]) -> list[Pair]:
+    """Each once, in the order of the recipe."""
+    return list(dict.fromkeys(text.direction for text in texts if text.direction is not None))
+
+
+def _joined(directions: Sequence[Pair]) -> list[str]:
+    return ["-".join(direction) for direction in directions]
 
 
 def _check_scripts(directions: Sequence[Pair], data: DataConfig) -> None:

@@ -41,11 +41,11 @@ def both(**sections: Any) -> TrainingConfig:
         ),
         (
             {"data": {"dev": [text(*THERE)]}},
-            r"data\.dev must be texts of each of directions, got \"none of \['fr', 'en'\]\"",
+            r"data\.dev must be texts of which one at least is fr-en, got \['en-fr'\]",
         ),
         (
             {"data": {"train": [text(*THERE)]}},
-            r"data\.train must be texts of each language of directions.*; from fr, got 'none'",
+            r"data\.train must be texts of which one at least is from fr, as .* is, got \['en-fr'\]",
         ),
         (
             {"data": {"scripts": ["Latin", "Latin"]}},
