@@ -63,7 +63,7 @@ _SENTENCES: tuple[dict[str, Said], ...] = (
     {
         "en": Said("Please open the window.", ("please", "open", "window")),
         "de": Said("Bitte öffne das Fenster.", ("bitte", "öffn/aufmach/mach", "fenster")),
-        "fr": Said("Ouvre la fenêtre, s'il te plaît.", ("ouvr", "fenêtre", "plaît/plait")),
+        "fr": Said("Ouvre la fenêtre, s'il te plaît.", ("ouvr", "fenêtre", "plaît/plait/veuillez")),
     },
     {
         "en": Said("I would like a cup of coffee.", ("like/want", "cup", "coffee")),
