@@ -1,6 +1,7 @@
 """Another split of each text into pieces every time that it is seen, so that a model knows a word in many.
 
-Knows: SentencePiece's sampling, mapped text, which split is drawn when. Must not know: batches, networks.
+Knows: mapped text, which split is drawn when. Must not know: batches, networks, how a split is drawn
+(drawn_splits.py).
 
 `unigram` draws from all splits of a text by their probability to the power `alpha` (Kudo 2018, "Subword
 Regularization", section 3.2). `bpe` leaves out each merge with the probability `alpha` (Provilkov et al.
@@ -9,27 +10,28 @@ Regularization", section 3.2). `bpe` leaves out each merge with the probability 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
-import sentencepiece
 from numpy.typing import NDArray
 
 from model.tokenizer import Tokenizer
 from training.data_config import SubwordSamplingConfig
+from training.drawn_splits import DrawnSplits
 from training.errors import RecipeError
 from training.ragged import Ragged
 
 Side = Literal["source", "target"]
 
+# Not those of a batch, whose randomness comes from seed, epoch and its number (stream.py).
+_STREAMS: Mapping[Side, int] = {"source": 1 << 20, "target": 1 << 21}
+_DRAWN_AT_ONCE = 64
+
 
 class SubwordSampler:
-    """Draws splits of chosen texts; the same for the same seed, epoch and choice within one process.
-
-    SentencePiece 0.2.3 salts its generator in each process, so that no seed of ours makes two draw alike.
-    """
+    """Draws splits of chosen texts. Seed, epoch, side and place in the corpus decide a text's split, in
+    whatever process and beside whatever others it is drawn."""
 
     def __init__(
         self,
@@ -42,9 +44,9 @@ class SubwordSampler:
     ) -> None:
         """`texts` are those of `sampled_sides(config)`; before each source stand `num_tags` ids that are no
         text. Raises `RecipeError` for another vocabulary."""
-        self._processors = _processors(tokenizer)
+        self._splits = _splits(tokenizer, config.alpha or 0.0)
         self._num_tags: dict[Side, int] = {"source": num_tags, "target": 0}
-        self._alpha, self._texts, self._max_tokens, self._seed = config.alpha, texts, max_tokens, seed
+        self._texts, self._max_tokens, self._seed = texts, max_tokens, seed
 
     def draws(self, side: Side) -> bool:
         return side in self._texts
@@ -54,33 +56,27 @@ class SubwordSampler:
 
         One that would be longer than `max_tokens` keeps its `plain` ids.
         """
-        texts = [self._texts[side][int(index)].tobytes() for index in indices]
-        # SentencePiece takes the seed when a thread first draws; a call for a list has a thread of its own.
-        sentencepiece.set_random_generator_seed(self._key(side, indices, epoch))
-        drawn = self._processors[side].encode(
-            texts,
-            out_type=int,
-            add_eos=True,
-            enable_sampling=True,
-            alpha=self._alpha,
-            nbest_size=-1,
-            num_threads=1,
+        return Ragged.from_lists(
+            [self._drawn(side, plain[index].tolist(), index, epoch) for index in indices.tolist()]
         )
-        fitting = [
-            self._fitting(ids, plain[int(index)], self._num_tags[side])
-            for ids, index in zip(drawn, indices, strict=True)
-        ]
-        return Ragged.from_lists(fitting)
 
-    def _fitting(self, drawn: list[int], plain: NDArray[Any], num_tags: int) -> list[int]:
-        if num_tags + len(drawn) > self._max_tokens:
-            return list(plain.tolist())
-        return [*plain[:num_tags].tolist(), *drawn]
+    def _drawn(self, side: Side, plain: list[int], index: int, epoch: int) -> list[int]:
+        tags, ids, end = _parts(plain, self._num_tags[side])
+        uniform = _uniform(self._seed, epoch, _STREAMS[side], index)
+        drawn = [*tags, *self._splits[side].draw(self._texts[side][index].tobytes(), ids, uniform), *end]
+        return drawn if len(drawn) <= self._max_tokens else plain
 
-    def _key(self, side: Side, indices: NDArray[np.integer[Any]], epoch: int) -> int:
-        """32 bits of everything that decides a draw."""
-        content = f"{self._seed} {epoch} {side} {' '.join(map(str, indices.tolist()))}"
-        return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=4).digest(), "little")
+
+def _parts(ids: list[int], num_tags: int) -> tuple[list[int], list[int], list[int]]:
+    """Tags, text and `</s>`."""
+    return ids[:num_tags], ids[num_tags:-1], ids[-1:]
+
+
+def _uniform(*key: int) -> Iterator[float]:
+    """Numbers from 0 to below 1 without end, the same for the same key."""
+    random = np.random.default_rng(key)
+    while True:
+        yield from random.random(_DRAWN_AT_ONCE).tolist()
 
 
 def sampled_sides(config: SubwordSamplingConfig) -> tuple[Side, ...]:
@@ -90,10 +86,17 @@ def sampled_sides(config: SubwordSamplingConfig) -> tuple[Side, ...]:
     return ("source", "target") if config.sides == "both" else (config.sides,)
 
 
-def _processors(tokenizer: Tokenizer) -> dict[Side, sentencepiece.SentencePieceProcessor]:
+def _splits(tokenizer: Tokenizer, alpha: float) -> dict[Side, DrawnSplits]:
     files = tokenizer.files()
     if not all(name.endswith(".model") for name in files):
-        bound = f"left out with start_from, whose vocabulary ({', '.join(files)}) cannot be sampled"
-        raise RecipeError(f"data.subword_sampling.alpha must be {bound}")
-    models = [sentencepiece.SentencePieceProcessor(model_proto=model) for model in files.values()]
-    return {"source": models[0], "target": models[-1]}
+        raise _unfit(", ".join(files))
+    try:
+        splits = [DrawnSplits(model, alpha) for model in files.values()]
+    except ValueError as error:
+        raise _unfit(str(error)) from error
+    return {"source": splits[0], "target": splits[-1]}
+
+
+def _unfit(vocabulary: str) -> RecipeError:
+    bound = f"left out with start_from, whose vocabulary ({vocabulary}) cannot be sampled"
+    return RecipeError(f"data.subword_sampling.alpha must be {bound}")

@@ -2,7 +2,12 @@
 
 import dataclasses
 import functools
+import json
+import os
+import subprocess
+import sys
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +26,7 @@ from training.stream import BatchStream, Place
 from training.subword_sampling import SubwordSampler, sampled_sides
 from training.tokenizer_training import TokenizerKind, train_tokenizer
 
+ROOT = Path(__file__).resolve().parents[2]
 COUNT = 12
 ROWS = np.arange(COUNT, dtype=np.uint32)
 
@@ -60,7 +66,7 @@ def test_other_pieces_spell_the_same_text(kind: TokenizerKind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_seed_epoch_and_choice_decide(kind: TokenizerKind) -> None:
+def test_seed_epoch_and_place_decide(kind: TokenizerKind) -> None:
     """So a run that is resumed, or shared among processes, sees the same."""
     made = corpus(tokenizer_of(kind))
     first = drawn(made)
@@ -69,7 +75,74 @@ def test_seed_epoch_and_choice_decide(kind: TokenizerKind) -> None:
     assert drawn(corpus(tokenizer_of(kind))) == first
     assert drawn(made, epoch=1) != first
     assert drawn(corpus(tokenizer_of(kind), seed=2)) != first
-    assert drawn(made, ROWS[::-1]) != first[::-1]
+    assert drawn(made, ROWS[::-1]) == first[::-1]
+    assert drawn(made, ROWS[4:6]) == first[4:6]
+
+
+def test_equal_texts_and_both_sides_are_drawn_apart() -> None:
+    made = corpus(tokenizer_of("bpe"), sides="both", count=1)
+    text = made.source
+    texts = Ragged.from_lists([pairs(1)[0].source.encode()] * 20, np.uint8)
+    plain = Ragged.from_lists([text[0].tolist()] * 20)
+    settings = SubwordSamplingConfig(alpha=0.3, sides="both")
+    sampler = SubwordSampler(tokenizer_of("bpe"), settings, {"source": texts, "target": texts}, 64, 1)
+    rows = np.arange(20)
+    source, target = sampler.draw("source", plain, rows, 0), sampler.draw("target", plain, rows, 0)
+    assert len({tuple(source[i].tolist()) for i in range(20)}) > 3
+    assert source.values.tolist() != target.values.tolist()
+
+
+DRAW = """
+import json, sys
+import numpy as np
+from pathlib import Path
+from model.tokenizer import Tokenizer
+from training.data_config import SubwordSamplingConfig
+from training.ragged import Ragged
+from training.subword_sampling import SubwordSampler
+
+texts = json.loads(sys.stdin.read())
+for name in sys.argv[1:]:
+    tokenizer = Tokenizer.from_bytes(Path(name).read_bytes())
+    plain = Ragged.from_lists(tokenizer.encode_sources(texts))
+    stored = {"source": Ragged.from_lists([text.encode() for text in texts], np.uint8)}
+    sampler = SubwordSampler(tokenizer, SubwordSamplingConfig(alpha=0.3), stored, 64, 1)
+    found = sampler.draw("source", plain, np.arange(len(texts)), 0)
+    print([found[i].tolist() for i in range(len(found))])
+"""
+
+
+def test_another_process_draws_the_same(tmp_path: Path) -> None:
+    kinds: tuple[TokenizerKind, ...] = ("unigram", "bpe")
+    names = [str(tmp_path / kind) for kind in kinds]
+    for kind, name in zip(kinds, names, strict=True):
+        Path(name).write_bytes(tokenizer_of(kind).files()["tokenizer.model"])
+    found = subprocess.run(
+        [sys.executable, "-c", DRAW, *names],
+        input=json.dumps([pair.source for pair in pairs(COUNT)]),
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert [json.loads(line) for line in found.stdout.splitlines()] == [
+        drawn(corpus(tokenizer_of(kind))) for kind in kinds
+    ]
+
+
+def mean_length(kind: TokenizerKind, alpha: float) -> float:
+    made = corpus(tokenizer_of(kind), alpha=alpha, max_tokens=200)
+    return sum(len(ids) for epoch in range(20) for ids in drawn(made, epoch=epoch)) / (20 * COUNT)
+
+
+def test_alpha_leaves_out_more_merges_and_is_bolder_near_zero() -> None:
+    merged = [mean_length("bpe", alpha) for alpha in (0.1, 0.3, 0.6, 1.0)]
+    assert merged == sorted(merged)
+    assert merged[-1] == sum(len(pair.source) + 2 for pair in pairs(COUNT)) / COUNT, "characters alone"
+    likely = [mean_length("unigram", alpha) for alpha in (1.0, 0.5, 0.1, 0.01)]
+    assert likely == sorted(likely)
 
 
 def test_a_split_that_is_too_long_is_not_taken() -> None:
