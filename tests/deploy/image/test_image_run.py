@@ -17,7 +17,7 @@ from tests.deploy.image.server import ContainedServer, children_of, served, stat
 
 pytestmark = [pytest.mark.image, pytest.mark.slow]
 
-LIMITS = ("--memory=1g", "--cpus=1")
+LIMITS = ("--memory=3g", "--cpus=1")
 LONG_TEXT = " ".join(
     f"Yesterday {n} old friends of mine walked to the market by the river." for n in range(40)
 )
