@@ -89,7 +89,7 @@ class Client(PreparedClient):
         host = parts.hostname or "127.0.0.1"
         # Each once: identical ones in flight would share a computation.
         self._sentences = list(dict.fromkeys(made_up(NUM_SENTENCES, plan.seed).sentences))
-        fields = {"source": "en", "timeout_ms": round(plan.timeout_seconds * 1000)}
+        fields = {"source": "en", "target": "de", "timeout_ms": round(plan.timeout_seconds * 1000)}
         asked = [{"text": text, **fields} for text in self._sentences]
         requests = [post_request(host, "/v1/translate", content) for content in asked]
         super().__init__(host, parts.port or 80, requests)
@@ -100,13 +100,15 @@ class Client(PreparedClient):
 
 
 async def measure(url: str, plan: Plan) -> Finding:
-    """Peak, then overload, several times."""
+    """Peak, then overload, several times. Raises ValueError where the server answers nothing in time."""
     gc.freeze()  # a search for garbage among all that was imported would count as the server's latency
     client, rounds, outcomes = Client(url, plan), list[Round](), list[Outcome]()
     try:
         for number in range(plan.rounds):
             at_peak = await waiting_users(client.status, plan.users, plan.seconds)
             rate = plan.factor * counted(plan, at_peak)
+            if not rate:
+                raise ValueError(f"of {len(at_peak)} requests before the overload none was answered in time")
             overloaded = await offered(client.status, rate, plan.seconds, plan.seed + number)
             sizes = [counted(plan, some, client.size) for some in (at_peak, overloaded)]
             rounds.append(Round(peak=sizes[0], goodput=sizes[1], offered=rate))

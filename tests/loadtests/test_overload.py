@@ -10,7 +10,9 @@ import pytest
 from loadtests.open_loop import Outcome, offered, waiting_users
 from loadtests.overload import Plan, Round, counted, finding, measure, report
 from loadtests.servers import running_server
+from loadtests.subject import SHIPPED
 
+SERVED = ("--models-dir", str(SHIPPED), "--num-threads", "1", "--log-level", "warning")
 PLAN = Plan(rounds=2, seconds=10.0, warm_up_share=0.2, timeout_seconds=5.0)
 
 
@@ -86,7 +88,7 @@ def test_a_finding_keeps_refusals_apart_from_failures() -> None:
 def test_an_overloaded_server_refuses_quickly_and_goes_on_working(tmp_path: Path) -> None:
     """Generous bounds: what is wanted of a machine of its own stands in loadtests/results."""
     plan = Plan(rounds=1, users=32, seconds=5.0, timeout_seconds=6.0)
-    with running_server("cli.main", "serve", "--num-threads", "1", "--log-level", "warning") as port:
+    with running_server("cli.main", "serve", *SERVED) as port:
         found = asyncio.run(measure(f"http://127.0.0.1:{port}", plan))
     assert found.statuses.keys() <= {200, 429, 504}
     assert found.statuses[429] > found.statuses[200] > 0

@@ -71,7 +71,7 @@ def test_the_declared_pod_translates_with_native_kernels(server: ContainedServer
 
 def test_the_declared_rights_and_limits_hold(server: ContainedServer) -> None:
     limits = server.containers.inspect(server.container)["HostConfig"]
-    assert limits["Memory"] == 2 * 2**30
+    assert limits["Memory"] == 3 * 2**30
     assert limits["NanoCpus"] == 2 * 10**9
     assert limits["ReadonlyRootfs"] is True
     status = status_of(server.state["Pid"])

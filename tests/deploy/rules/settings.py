@@ -13,8 +13,8 @@ from tests.deploy.manifests import containers, environment, of_kind, servers, ti
 from tests.deploy.rendering import Manifest
 from tests.deploy.rules.quantities import amount
 
-# Two processes with the shipped model, measured at 0.5 GB (docs/performance.md), and room for the requests.
-_PROCESSES_BYTES = 800_000_000
+# The server and an engine for each of the four shipped models, measured at 1 GB together, and some room.
+_PROCESSES_BYTES = 1_400_000_000
 
 
 def resolved(objects: list[Manifest], container: dict[str, Any]) -> Settings:
