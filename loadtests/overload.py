@@ -26,6 +26,7 @@ from loadtests.measures import percentile
 from loadtests.open_loop import Outcome, offered, waiting_users
 from loadtests.report import RESULTS, Figures, Report, publish
 from loadtests.servers import running_server
+from loadtests.subject import SHIPPED
 from loadtests.workload import made_up
 
 TRANSLATED, REFUSED = 200, 429
@@ -191,9 +192,8 @@ def main(
     if url is not None:
         found = asyncio.run(measure(url, plan))
     else:
-        with running_server(
-            "cli.main", "serve", "--num-threads", str(num_threads), "--log-level", "warning"
-        ) as port:
+        options = ["--models-dir", str(SHIPPED), "--num-threads", str(num_threads), "--log-level", "warning"]
+        with running_server("cli.main", "serve", *options) as port:
             found = asyncio.run(measure(f"http://127.0.0.1:{port}", plan))
     publish(report(plan, found, run_facts(num_threads)), output)
 
