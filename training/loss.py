@@ -66,10 +66,14 @@ class _WeightedLoss(torch.autograd.Function):
         gradient = torch.empty_like(logits) if learning else None
         losses = []
         for rows in _chunks(logits):
-            loss, difference = _losses(logits[rows], wanted[rows, None], smoothing)
+            # In float32 the gradient is made where it is kept, of other types a chunk is rounded into place.
+            place = gradient[rows] if gradient is not None and gradient.dtype == torch.float32 else None
+            loss, difference = _losses(logits[rows], wanted[rows, None], smoothing, place)
             losses.append(loss)
             if gradient is not None:
-                gradient[rows] = difference.mul_(weights[rows, None])
+                difference.mul_(weights[rows, None])
+                if place is None:
+                    gradient[rows] = difference
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return torch.cat(losses) @ weights
@@ -93,14 +97,15 @@ def _chunks(logits: Tensor) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(logits), size)]
 
 
-def _losses(logits: Tensor, wanted: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """Of each position, `logits` [n, V] and `wanted` [n, 1]: -sum_v q(v) log p(v) [n], and p - q [n, V].
+def _losses(logits: Tensor, wanted: Tensor, smoothing: float, place: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Of each position, `logits` [n, V] and `wanted` [n, 1]: -sum_v q(v) log p(v) [n], and p - q [n, V],
+    made in `place` where there is one.
 
     With log p(v) = x(v) - log Z the loss is log Z - (1 - s) x(wanted) - s mean(x); and the likeliest token
     tells log Z, since its log p is known as well as its x. p - q is the gradient by x.
     """
     x = logits.float()
-    p = torch.softmax(x, -1)
+    p = torch.softmax(x, -1, out=place) if place is not None else torch.softmax(x, -1)
     log_z = x.amax(-1) - p.amax(-1).log()
     losses = log_z - (1 - smoothing) * x.gather(1, wanted).squeeze(1) - smoothing * x.mean(-1)
     p.sub_(smoothing / x.shape[-1])

@@ -33,10 +33,12 @@ def test_shape_and_values_are_those_of_a_plain_linear_layer() -> None:
     assert torch.allclose(layer(x), expected, atol=1e-12)
 
 
-def test_training_gets_a_plain_product_and_gradients_of_every_row() -> None:
+def test_training_gets_a_product_without_tiles_and_gradients_of_every_row() -> None:
+    """What product that is in float32: `test_training_product.py`."""
     torch.manual_seed(0)
     layer, x = Linear(8, 5), torch.randn(3, 8, requires_grad=True)
-    assert torch.equal(layer(x), torch.nn.functional.linear(x, layer.weight, layer.bias))
+    wide, y = Linear(8, 5).double(), torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(wide(y), torch.nn.functional.linear(y, wide.weight, wide.bias))
     layer(x).sum().backward()
     assert x.grad is not None
     assert torch.allclose(x.grad, layer.weight.sum(0).expand(3, 8))

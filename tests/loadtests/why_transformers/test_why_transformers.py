@@ -154,6 +154,13 @@ def parts() -> dict[str, Any]:
         "captions-one": {"network": TRANSFORMER, "lengths": points},
         "ablation-gru-1": {"variant": "gru", "says": "a GRU", "outcome": "finished", **ablation},
         "ablation-whole-1": {"variant": "whole", "says": "whole", "outcome": "finished", **ablation},
+        "ablation-captions-whole-1": {
+            "variant": "whole",
+            "says": "whole",
+            "outcome": "finished",
+            **ablation,
+            "task": "captions",
+        },
         "ablation-heads-1-1": {
             "variant": "heads-1",
             "says": "1",
@@ -169,13 +176,14 @@ def test_the_report_holds_every_part_and_the_transformer_first() -> None:
     titles = [table.title.partition(",")[0] for table in made.tables]
     assert titles == [
         "Training speed", "Norm of the gradient at the first source token", "By length: toy",
-        "By length: captions", "Less a part: toy",
+        "By length: captions", "Less a part: toy", "Less a part: captions",
     ]  # fmt: skip
-    assert [row[0] for row in made.tables[-1].rows] == ["whole", "1", "a GRU"]
-    assert made.tables[-1].rows[1][-1] == "diverged"
+    assert [row[0] for row in made.tables[-2].rows] == ["whole", "1", "a GRU"]
+    assert made.tables[-2].rows[1][-1] == "diverged"
+    assert [row[0] for row in made.tables[-1].rows] == ["whole"]
     assert made.tables[2].columns[2] == f"BLEU, {TRANSFORMER}"
     assert all(content.startswith(b"\x89PNG") for content in made.pictures.values())
-    assert len(made.pictures) == 4
+    assert len(made.pictures) == 5
 
 
 def test_nothing_measured_is_no_report() -> None:
