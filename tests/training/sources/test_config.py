@@ -1,6 +1,7 @@
 """The `sources` section: what contradicts itself is refused with its place; a shared file is read in."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ SHIPPED = [
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_file_that_a_shipped_recipe_reads_is_one_that_its_sources_make(path: Path) -> None:
+    """Or one that a model writes, by a command at the recipe's head that reads a file of the sources."""
     config = load_recipe(path)
     assert config.sources is not None
     made = {
@@ -128,8 +130,11 @@ def test_every_file_that_a_shipped_recipe_reads_is_one_that_its_sources_make(pat
         for name, corpus in config.sources.corpora.items()
         for one in corpus.file_names()
     }
+    head = path.read_text(encoding="utf-8").partition("\nname:")[0].replace("\\\n#", " ")
+    written = re.findall(r"verto data back-translate DATA/(\S+) .*--output DATA/(\S+)", head)
+    assert {file for file, _ in written} <= made
     texts = (*config.data.train, *config.data.dev, *config.test)
-    assert {file for text in texts for file in text.paths()} <= made
+    assert {file for text in texts for file in text.paths()} <= made | {output for _, output in written}
 
 
 def test_local_raw_files_of_shipped_recipes_are_shipped_with_them_unchanged() -> None:
