@@ -1,7 +1,7 @@
 """The product of a linear layer that learns, in float32 on a processor: the faster one of torch's two.
 
 Knows: which product torch offers, and the gradients of one. Must not know: layers, rows' meaning, inference.
-Shapes: M rows, N outputs, K inputs.
+Shapes: N outputs, K inputs.
 
 In float32 torch multiplies by MKL unless it is asked otherwise. At the sizes of this family oneDNN, which it
 holds as well and uses for bfloat16, took an eighth less time for outputs and for the gradient by the inputs;

@@ -69,14 +69,13 @@ def draw_lengths(tasks: Mapping[str, Sequence[Line]]) -> bytes:
     return _png(figure)
 
 
-def draw_ablations(parts: Sequence[Line], task: str) -> bytes:
+def draw_ablations(parts: Sequence[Line], task: str, exact: bool) -> bytes:
     """PNG: the dev loss on the way, and, in the same colours, the score at the end.
 
-    Of the toy that is the share of sentences right; of real text, which is hardly ever exactly so, BLEU.
+    That is the share of sentences right where one is right or wrong (`exact`), and BLEU elsewhere.
     """
     figure, (left, right) = _panels(2, height=5.2)
     finished = [part for part in parts if part["outcome"] == "finished" and part["seed"] == 1]
-    exact = task == "toy"
     for index, part in enumerate(finished):
         colour, again = f"C{index % 10}", index >= 10
         left.plot(*zip(*part["dev_losses"], strict=True), "--" if again else "-", color=colour)

@@ -43,7 +43,7 @@ def report(parts: Mapping[str, Part], facts: Mapping[str, str]) -> Report:
     for task in TASKS.values():
         if ablated := _ablations(parts, task):
             tables.append(ablations_table(ablated, task))
-            pictures[f"{NAME}-ablations-{task.name}.png"] = draw_ablations(ablated, task.name)
+            pictures[f"{NAME}-ablations-{task.name}.png"] = draw_ablations(ablated, task.name, task.exact)
     data = {"parts": dict(parts), "tables": [asdict(table) for table in tables]}
     return Report(NAME, "Why Transformers", facts, tables, data, pictures=pictures)
 
