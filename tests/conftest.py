@@ -5,6 +5,7 @@ Must not import torch or the project: contract tests start without either.
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ for _name in [name for name in os.environ if name.startswith("VERTO_")]:
 os.environ["VERTO_KERNELS"] = "eager"
 # Before anything imports torch, which reads it once.
 limit_threads(os.environ)
+
+# A shell has what it starts in the background ignore Ctrl-C, nohup the end of a terminal; that is passed on
+# to whatever a test starts.
+for _signal, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _usual)
 
 # No deadline and no slowness check: the tests run on shared machines, where time says nothing about the code.
 settings.register_profile(
