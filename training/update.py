@@ -14,11 +14,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from model.transformer import Transformer
 from training.batching import Batch
 from training.config import TrainingConfig
 from training.distributed import World, gathering
 from training.errors import TrainingDiverged
 from training.loss import r_drop_loss, smoothed_cross_entropy
+from training.packed_pass import PackedPass, packs
 from training.run_config import OptimizerConfig
 from training.schedule import learning_rate
 from training.stream import Place, Share
@@ -43,8 +45,11 @@ class Learner:
         self.config, self.pad_id, self.device, self.world = config, pad_id, device, world
         self.network = network.to(device)
         self.optimizer = build_optimizer(config.optimizer, self.network)
+        self._packs = packs(self.network, device) and not config.compile
         computed = self.network  # what computes has the same parameters
-        if config.compile:
+        if self._packs:
+            computed = PackedPass(cast(Transformer, self.network))
+        elif config.compile:
             computed = cast(nn.Module, torch.compile(self.network, dynamic=True))
         self._computed = world.in_step(computed, device)
 
@@ -84,23 +89,27 @@ class Learner:
         torch.manual_seed(place.seed(self.config.seed))  # dropout, whichever process and start this is
         settings = self.config.optimizer
         if settings.r_drop:
-            logits = self._logits(batch, 2)
-            return r_drop_loss(
-                logits, batch.target_output, self.pad_id, settings.label_smoothing, settings.r_drop
-            )
-        loss = smoothed_cross_entropy(
-            self._logits(batch, 1), batch.target_output, self.pad_id, settings.label_smoothing
-        )
+            logits, wanted = self._logits(batch, 2)
+            return r_drop_loss(logits, wanted, self.pad_id, settings.label_smoothing, settings.r_drop)
+        logits, wanted = self._logits(batch, 1)
+        loss = smoothed_cross_entropy(logits, wanted, self.pad_id, settings.label_smoothing)
         return loss, loss
 
-    def _logits(self, batch: Batch, passes: int) -> Tensor:
-        """[passes x B, T, V]: every pass draws its own dropout."""
+    def _logits(self, batch: Batch, passes: int) -> tuple[Tensor, Tensor]:
+        """[passes x B, T, V], every pass with its own dropout, and the ids wanted there [B, T].
+
+        Of a packed pass: [passes x N, V] and [N], real positions alone.
+        """
         inputs = [batch.source_ids, batch.source_mask, batch.target_input]
+        wanted = batch.target_output
+        if self._packs:
+            real = wanted != self.pad_id
+            inputs, wanted = [*inputs, real], wanted[real]
         if passes > 1:
             inputs = [one.repeat(passes, 1) for one in inputs]
         with self.precision():
             logits: Tensor = self._computed(*inputs)
-        return logits
+        return logits, wanted
 
     def precision(self) -> AbstractContextManager[object]:
         """The context that the network computes in."""
