@@ -10,6 +10,7 @@ Shapes: B sentences, S source, T target, M and N real positions of source and ta
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -67,7 +68,7 @@ class PackedPass(nn.Module):
         """Logits, [N, V]."""
         network = self.network
         num_heads = network.config.num_decoder_heads
-        places, memory_places = target.in_heads(num_heads), source.in_heads(num_heads)
+        places, read = target.in_heads(num_heads), _Packed(memory, source.in_heads(num_heads))
         causal = causal_mask(target_ids.shape[1], target_ids.device)
         mask = attend_to_source(source.mask)
         x = network.target_embedding(target.take(target_ids), target.columns)
@@ -75,26 +76,32 @@ class PackedPass(nn.Module):
             x = layer.run(
                 x,
                 _attending(layer.self_attention, places, causal),
-                _attending(layer.cross_attention, places, mask, memory, memory_places),
+                _attending(layer.cross_attention, places, mask, read),
             )
         out: Tensor = network.output(network.decoder_norm(x))
         return out
 
 
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """Vectors of real positions, [N, D], and where attention puts them."""
+
+    vectors: Tensor
+    places: HeadPlaces
+
+
 def _attending(
-    block: MultiHeadAttention,
-    places: HeadPlaces,
-    mask: Tensor,
-    memory: Tensor | None = None,
-    memory_places: HeadPlaces | None = None,
+    block: MultiHeadAttention, places: HeadPlaces, mask: Tensor, memory: _Packed | None = None
 ) -> Sublayer:
-    """Attention as a sublayer, [N, D] -> [N, D]: over `memory` [M, D], or over what it is asked with."""
+    """Attention as a sublayer, [N, D] -> [N, D]: over `memory`, or over what it is asked with."""
 
     def attend(x: Tensor) -> Tensor:
-        read, read_places = (x, places) if memory is None else (memory, memory_places or places)
-        key, value = read_places.spread(block.key(read)), read_places.spread(block.value(read))
+        read = memory or _Packed(x, places)
+        query, key, value = block.query(x), block.key(read.vectors), block.value(read.vectors)
         dropout = block.dropout if block.training else 0.0
-        heads = attention(places.spread(block.query(x)), key, value, mask, dropout)
+        heads = attention(
+            places.spread(query), read.places.spread(key), read.places.spread(value), mask, dropout
+        )
         out: Tensor = block.output(places.collect(heads))
         return out
 
