@@ -8,6 +8,7 @@ Knows the engine's door and tokenizers; must not know HTTP or how the rest of a 
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
@@ -55,6 +56,8 @@ class Continuations:
         self._route, self._plan, self._deadline = route, plan, deadline
         self._copied = None if plan.masked is None else plan.masked.ids
         self._demands = demands.without_prefix()  # whose tokens are all given here
+        # Rounds of what was accepted, if beside its own.
+        request = request.again(time.monotonic())
         self._request = replace(request, stream=False, draft=False, want_attention=False)
         self._prefix = request.options.prefix_ids
 
@@ -108,6 +111,7 @@ class Continuations:
         if not one.token_ids:
             return None
         prefix = (*self._prefix, *one.token_ids)
+        # In bounds: planning has seen to it that a token more has room under `max_length`.
         options = replace(self._request.options, prefix_ids=prefix, num_hypotheses=1)
         request = replace(self._request, segment_id=f"{self._request.segment_id}/{rank}", options=options)
         return self._submitted(stack, request, self._demands, self._copied)

@@ -3,6 +3,8 @@
 Pure functions of values; knows no engine, no tokens' ids, no HTTP.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,17 +13,45 @@ from service.jobs import Alternative, Candidate, FinishReason, SegmentHypothesis
 
 @dataclass(frozen=True, slots=True)
 class _Partial:
-    """The first segments of a text, put together one way."""
+    """The first segments of a text, put together one way: the last of them and `earlier` ones.
 
-    text: str
-    scores: tuple[float, ...]
-    finish_reason: FinishReason
+    Each is made in constant time, however long the text; `candidate` walks back through all of them once.
+    """
 
-    def extended(self, result: SegmentResult, hypothesis: SegmentHypothesis) -> "_Partial":
+    earlier: _Partial | None = None
+    piece: str = ""
+    score_sum: float = 0.0
+    num_scores: int = 0
+    finish_reason: FinishReason = "stop"
+
+    def extended(self, result: SegmentResult, hypothesis: SegmentHypothesis) -> _Partial:
         segment = result.segment
-        scores = self.scores if hypothesis.score is None else (*self.scores, hypothesis.score)
+        piece = segment.before + hypothesis.text + segment.after
         reason: FinishReason = "length" if hypothesis.finish_reason == "length" else self.finish_reason
-        return _Partial(self.text + segment.before + hypothesis.text + segment.after, scores, reason)
+        if hypothesis.score is None:
+            return _Partial(self, piece, self.score_sum, self.num_scores, reason)
+        return _Partial(self, piece, self.score_sum + hypothesis.score, self.num_scores + 1, reason)
+
+    def candidate(self) -> Candidate:
+        pieces: list[str] = []
+        last: _Partial | None = self
+        while last is not None:
+            pieces.append(last.piece)
+            last = last.earlier
+        score = self.score_sum / self.num_scores if self.num_scores else None
+        return Candidate("".join(reversed(pieces)), score, self.finish_reason)
+
+
+def _best_ways(
+    partials: Sequence[_Partial], hypotheses: Sequence[SegmentHypothesis], count: int
+) -> list[tuple[_Partial, SegmentHypothesis]]:
+    """The `count` best ways to go on, best first; of equal sums the one of better-ranked parts."""
+    if count == 1:
+        return [(partials[0], hypotheses[0])]
+    scores = [one.score or 0.0 for one in hypotheses]
+    sums = [(-(partial.score_sum + score)) for partial in partials for score in scores]
+    best = sorted(range(len(sums)), key=sums.__getitem__)[:count]
+    return [(partials[way // len(scores)], hypotheses[way % len(scores)]) for way in best]
 
 
 def assemble_text(
@@ -36,14 +66,9 @@ def assemble_text(
     over every way of choosing one hypothesis per segment: since the mean of a fixed number of scores orders
     as their sum, keeping the n best after each segment loses none. The first has every segment's best.
     """
-    partials = [_Partial("", (), "stop")]
+    partials = [_Partial()]
     for result in segments:
-        longer = [partial.extended(result, one) for partial in partials for one in result.hypotheses]
-        # Stable: of equal sums the one made of better-ranked hypotheses stays in front.
-        partials = sorted(longer, key=lambda partial: -sum(partial.scores))[:num_hypotheses]
-    candidates = tuple(Candidate(one.text, _mean(one.scores), one.finish_reason) for one in partials)
+        ways = _best_ways(partials, result.hypotheses, num_hypotheses)
+        partials = [partial.extended(result, hypothesis) for partial, hypothesis in ways]
+    candidates = tuple(partial.candidate() for partial in partials)
     return TextResult(candidates, tuple(segments), detected_source, alternatives)
-
-
-def _mean(scores: Sequence[float]) -> float | None:
-    return sum(scores) / len(scores) if scores else None

@@ -12,6 +12,7 @@ text. Knows the engine's door and token ids; must not know text or HTTP.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -101,7 +102,7 @@ class CopiedEvents:
         self._events = submit(request)
         self._seen: list[int] = []  # tokens streamed in this round
         self._num_told = 0  # in all rounds
-        self._num_rounds, self._seconds = 1, 0.0
+        self._num_rounds, self._seconds, self._accepted_at = 1, 0.0, time.monotonic()
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -149,7 +150,7 @@ class CopiedEvents:
         prefix = best[: max(right, len(options.prefix_ids))]
         requires = fault.is_loss or options.strategy == "beam"
         options = guarded(options, prefix, self._copied, best, requires=requires)
-        request = replace(self._request, options=options)
+        request = replace(self._request.again(self._accepted_at), options=options)
         self._events = self._submit(request)
         self._request = request
         self._num_rounds += 1

@@ -12,6 +12,7 @@ Knows the engine's door and tokenizers; must not know HTTP or banned phrases.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 
@@ -80,7 +81,7 @@ class HealedEvents:
         """Raises what `EngineHandle.submit` raises."""
         self._engine, self._request, self._go_on = engine, request, go_on
         self._tokenizer, self._prefix = tokenizer, prefix
-        self._seconds = 0.0
+        self._seconds, self._accepted_at = 0.0, time.monotonic()
         self._is_spelled = False
         self._events = self._ask(held)
 
@@ -121,6 +122,7 @@ class HealedEvents:
             return self._spelled(self._request.options.prefix_ids)
 
     def _after(self, event: FinishedEvent) -> SegmentEvents:
+        self._request = self._request.again(self._accepted_at)
         likeliest = [hypothesis.token_ids for hypothesis in event.hypotheses]
         token_ids = next_spelling(self._tokenizer, self._prefix, self._held, likeliest)
         if token_ids is None:

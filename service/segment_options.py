@@ -72,11 +72,16 @@ def checked_options(job: TranslationJob, route: Route, prefix: str) -> DecodingO
     if job.required:
         given["required_ids"] = _required(tokenizer, job.required)
     try:
-        return _options(tuple(given.items()), tuple(map(type, given.values())), route.model.defaults)
+        options = _options(tuple(given.items()), tuple(map(type, given.values())), route.model.defaults)
     except OptionError as error:
         name = name_in_request(error.field)
         value = getattr(job, name) if name != error.field else error.value
         raise _refused(name, error.bound, value) from None
+    room = options.max_length
+    if job.alternatives and room is not None and len(options.prefix_ids) >= room:
+        bound = f"of fewer tokens than max_length, {room}, so that alternatives can follow"
+        raise _refused("prefix", bound, job.prefix)
+    return options
 
 
 # Most requests ask for what one before them did, and making options checks two dozen fields.

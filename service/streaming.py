@@ -31,9 +31,15 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 StreamEvent = tuple[str, Mapping[str, Any]]
 
 
+# Line ends to many a reader of lines, though not to JSON or to the event stream format.
+_LINE_ENDS = {end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+
+
 def encode_event(event_id: int, name: str, data: Mapping[str, Any]) -> bytes:
-    """One event. JSON escapes every line end, so that `data` is always one line."""
+    """One event. Every line end within is escaped, so that `data` is one line to every reader."""
     body = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for end, escaped in _LINE_ENDS.items():
+        body = body.replace(end, escaped)
     return f"id: {event_id}\nevent: {name}\ndata: {body}\n\n".encode()
 
 

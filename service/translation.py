@@ -26,6 +26,7 @@ from service.jobs import (
     ScoredToken,
     SegmentHypothesis,
     SegmentResult,
+    TextResult,
     Timings,
     TranslationJob,
     TranslationResult,
@@ -38,6 +39,8 @@ from service.unmasking import shown_pieces
 from service.word_alignment import attention_map, word_pairs
 
 _UNCHANGED = SegmentHypothesis("", None, "stop")
+# A request may have thousands of short lines; other requests get their turn between so many.
+SEGMENTS_AT_A_TIME = 100
 
 
 class TranslationObserver(Protocol):
@@ -141,13 +144,20 @@ class RunningTranslation:
         """The whole answer. Raises ServiceError."""
         alternatives = await self._alternatives() if self._job.alternatives else None
         by_text: list[list[SegmentResult]] = [[] for _ in self.texts]
-        for running in self._segments:
+        for number, running in enumerate(self._segments, start=1):
             by_text[running.text_index].append(await self._whole(running))
-        texts = [
-            assemble_text(done, text.options.num_hypotheses, text.detected_source, alternatives)
-            for text, done in zip(self.texts, by_text, strict=True)
-        ]
-        return TranslationResult(tuple(texts), self.usage(), self.timings())
+            if number % SEGMENTS_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+
+        def assemble() -> tuple[TextResult, ...]:
+            return tuple(
+                assemble_text(done, text.options.num_hypotheses, text.detected_source, alternatives)
+                for text, done in zip(self.texts, by_text, strict=True)
+            )
+
+        is_short = len(self._segments) <= SEGMENTS_AT_A_TIME
+        texts = assemble() if is_short else await asyncio.to_thread(assemble)
+        return TranslationResult(texts, self.usage(), self.timings())
 
     def usage(self) -> Usage:
         """Counts so far: complete once all events have been taken."""

@@ -22,12 +22,10 @@ from service.languages import DetectedLanguage, Detector
 from service.planning import PlannedText, Planner
 from service.registry import ModelRegistry, Route, ServedModel
 from service.signalled_engine import engine_of
-from service.translation import RunningSegment, RunningTranslation, TranslationObserver
+from service.translation import SEGMENTS_AT_A_TIME, RunningSegment, RunningTranslation, TranslationObserver
 
 # Below this many characters planning takes less time than handing it to another thread.
 INLINE_CHARACTERS = 4_000
-# A request may have thousands of short lines; others get their turn between so many.
-SEGMENTS_AT_A_TIME = 100
 
 
 class Translator:
@@ -83,7 +81,12 @@ class Translator:
     async def detect(self, texts: Sequence[str]) -> list[Sequence[DetectedLanguage]]:
         """The likely languages of each text, best first. Raises ServiceError for too much text."""
         self._planner.check_size(texts)
-        return [self._detector.detect(text) for text in texts]
+
+        def detect() -> list[Sequence[DetectedLanguage]]:
+            return [self._detector.detect(text) for text in texts]
+
+        is_short = sum(map(len, texts)) <= INLINE_CHARACTERS
+        return detect() if is_short else await asyncio.to_thread(detect)
 
     @property
     def is_available(self) -> bool:

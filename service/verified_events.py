@@ -11,6 +11,7 @@ must not know HTTP.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
@@ -34,14 +35,14 @@ class StillBanned(EngineError):
 
 
 class VerifiedEvents:
-    """One event, the segment's last. A later round may be refused by the engine as the first may."""
+    """One event, the segment's last. A later round keeps the place of the first."""
 
     def __init__(
         self, engine: EngineHandle, request: SegmentRequest, banned: BannedPhrases, events: SegmentEvents
     ) -> None:
         self._engine, self._request, self._banned = engine, request, banned
         self._events = events
-        self._num_rounds, self._seconds = 1, 0.0
+        self._num_rounds, self._seconds, self._accepted_at = 1, 0.0, time.monotonic()
         self._is_over = False
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -86,7 +87,7 @@ class VerifiedEvents:
         except OptionError:  # more sequences than there may be
             raise StillBanned from None
         self._num_rounds += 1
-        self._request = replace(self._request, options=options)
+        self._request = replace(self._request.again(self._accepted_at), options=options)
         self._events = self._engine.submit(self._request)
 
     def _timed(self, event: FinishedEvent | FailedEvent) -> FinishedEvent | FailedEvent:

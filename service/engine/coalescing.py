@@ -5,15 +5,16 @@
     computation       1         one segment of the engine, without a deadline; cancelled once all have gone
 
 Who comes later hears first what has been told so far. Nobody joins a computation that could be slower than
-one of its own: that of a lower priority, or one that tells less. Sampling without a seed is never shared.
-Knows: an engine's door, asyncio. Must not know: what a computation is. Used from the event loop only, `close`
-excepted.
+one of its own: that of a lower priority or a later turn, or one that tells less. Sampling without a seed is
+never shared. Knows: an engine's door, asyncio. Must not know: what a computation is. Used from the event loop
+only, `close` excepted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Hashable
 from contextlib import aclosing
 from dataclasses import dataclass, field, fields, replace
@@ -35,7 +36,7 @@ from service.engine.request import (
 logger = logging.getLogger(__name__)
 
 # What two requests may differ in and still be answered by one computation.
-_OWN = frozenset({"segment_id", "stream", "draft", "priority", "deadline"})
+_OWN = frozenset({"segment_id", "stream", "draft", "priority", "deadline", "accepted_at"})
 _SHARED = tuple(one.name for one in fields(SegmentRequest) if one.name not in _OWN)
 
 
@@ -52,7 +53,8 @@ class _Computation:
     def serves(self, request: SegmentRequest) -> bool:
         """Whether the request would be told all that it wants, and be served no later than alone."""
         wanted, told = (request.stream, request.draft), (self.request.stream, self.request.draft)
-        return request.priority <= self.request.priority and wanted in ((False, False), told)
+        is_no_later = _turn_at(self.request) <= _turn_at(request)
+        return request.priority <= self.request.priority and is_no_later and wanted in ((False, False), told)
 
     def remember(self, event: TokensEvent | DraftEvent) -> None:
         if isinstance(event, TokensEvent):
@@ -216,6 +218,11 @@ class CoalescingEngine:
 def _key(request: SegmentRequest) -> Hashable:
     """All that the answer depends on."""
     return tuple(getattr(request, name) for name in _SHARED)
+
+
+def _turn_at(request: SegmentRequest) -> float:
+    """Since when it has its place; of a first round: since it came, which was behind all that is there."""
+    return math.inf if request.accepted_at is None else request.accepted_at
 
 
 def _is_repeatable(request: SegmentRequest) -> bool:

@@ -28,7 +28,7 @@ class EngineHandle(Protocol):
     def submit(self, request: SegmentRequest) -> SegmentEvents:
         """Accept a segment, or raise at once: `EngineOverloaded`, `EngineDraining`, `EngineUnavailable`,
         `SegmentTooLarge`; `ValueError` for an id that is in use and for token ids that the model does not
-        know."""
+        know. A later round (`SegmentRequest.again`) is never overloaded."""
 
     def cancel(self, segment_id: str) -> None:
         """End a segment with `SegmentCancelled`; its rows are free at the next step. Idempotent."""

@@ -104,6 +104,8 @@ class Ledger:
         self.running.check_possible(segment)
         if segment.num_source_tokens > self._max_queue_tokens:
             raise SegmentTooLarge("source_tokens", self._max_queue_tokens, segment.num_source_tokens)
+        if segment.is_later_round:
+            return
         if self.queue_tokens + segment.num_source_tokens > self._max_queue_tokens:
             raise EngineOverloaded(retry_after_seconds)
 

@@ -6,7 +6,7 @@ Knows: token ids, options, times. Must not know: text, HTTP, what a tensor holds
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from model.blocks import whole_blocks
@@ -30,6 +30,7 @@ class SegmentRequest:
     had come earlier (`EngineConfig.priority_step_seconds` per level). `stream` asks for `TokensEvent`s,
     `draft` for `DraftEvent`s in their place wherever the search may still change its mind (beam search).
     `want_attention` asks for the best hypothesis's cross-attention, which takes one more pass over it.
+    `accepted_at` is set in a later round of a segment that was accepted then: see `again`.
     """
 
     segment_id: str
@@ -40,12 +41,18 @@ class SegmentRequest:
     want_attention: bool = False
     priority: int = 0
     deadline: float | None = None
+    accepted_at: float | None = None
 
     def __post_init__(self) -> None:
         if not self.source_ids:
             raise ValueError("source_ids must have at least 1 token, got 0")
         if not MIN_PRIORITY <= self.priority <= MAX_PRIORITY:
             raise ValueError(f"priority must be in {MIN_PRIORITY}..{MAX_PRIORITY}, got {self.priority}")
+
+    def again(self, accepted_at: float) -> SegmentRequest:
+        """The same segment asked for in a further round. It keeps the turn of the first, accepted at this
+        time, and a full queue takes it too: what was accepted is answered, however much has come since."""
+        return self if self.accepted_at is not None else replace(self, accepted_at=accepted_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,17 @@ class Segment:
     def num_target_positions(self) -> int:
         """Positions that each of its rows may come to take: whole blocks too."""
         return whole_blocks(self.max_length)
+
+    @property
+    def is_later_round(self) -> bool:
+        """Whether it was accepted before, and so needs no room in the queue."""
+        return self.request.accepted_at is not None
+
+    @property
+    def turn_at(self) -> float:
+        """Since when it has its place in the queue."""
+        accepted_at = self.request.accepted_at
+        return self.submitted_at if accepted_at is None else accepted_at
 
     def is_late(self, now: float) -> bool:
         return self.request.deadline is not None and now >= self.request.deadline

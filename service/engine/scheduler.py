@@ -65,7 +65,7 @@ class Scheduler:
         self.running.check_possible(segment)
         if segment.num_source_tokens > self._max_queue_tokens:
             raise SegmentTooLarge("source_tokens", self._max_queue_tokens, segment.num_source_tokens)
-        if not self.waiting.has_room(segment.num_source_tokens):
+        if not self.waiting.has_room(segment):
             raise EngineOverloaded(retry_after_seconds)
         self.waiting.push(segment)
 

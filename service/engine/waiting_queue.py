@@ -4,7 +4,7 @@ Knows: arrival, priority, deadlines, source tokens. Must not know: rows, memory,
 
 Order: by arrival time less `priority` times `priority_step_seconds`, then by arrival. So a priority is worth
 a fixed time of waiting: nobody who comes more than (10 - p) such steps after a segment of priority p can be
-served before it.
+served before it. A later round of a segment counts as arrived when the first did.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ SPARE_ENTRIES = 64  # of segments that have left, in each heap, before it is mad
 
 
 class WaitingQueue:
-    """At most `max_tokens` source tokens wait. Everything is O(log n) or better, amortised."""
+    """At most `max_tokens` source tokens wait, and later rounds besides. Everything is O(log n) or better,
+    amortised."""
 
     def __init__(self, max_tokens: int, priority_step_seconds: float) -> None:
         self.max_tokens, self._step_seconds = max_tokens, priority_step_seconds
@@ -33,13 +34,13 @@ class WaitingQueue:
     def __contains__(self, key: int) -> bool:
         return key in self._segments
 
-    def has_room(self, num_tokens: int) -> bool:
-        return self.num_tokens + num_tokens <= self.max_tokens
+    def has_room(self, segment: Segment) -> bool:
+        return segment.is_later_round or self.num_tokens + segment.num_source_tokens <= self.max_tokens
 
     def push(self, segment: Segment) -> None:
         """The caller has asked `has_room`."""
         request = segment.request
-        turn = segment.submitted_at - request.priority * self._step_seconds
+        turn = segment.turn_at - request.priority * self._step_seconds
         heapq.heappush(self._by_turn, (turn, segment.key))
         if request.deadline is not None:
             heapq.heappush(self._by_deadline, (request.deadline, segment.key))

@@ -134,6 +134,23 @@ def test_each_is_completed_with_the_request_s_own_options() -> None:
     assert list(asked.values()) == [own, first, *completions]
 
 
+def test_a_prefix_that_leaves_no_room_for_a_token_more_is_refused() -> None:
+    response = ask(alternatives=2, prefix="ab", max_length=2)
+    (fault,) = response.json()["errors"]
+    assert (response.status_code, fault["field"], fault["value"]) == (422, "prefix", "ab")
+    assert "max_length, 2" in fault["bound"]
+    assert len(answered(alternatives=2, prefix="ab", max_length=3)) == 2
+
+
+def test_they_are_rounds_of_a_request_that_was_let_in() -> None:
+    engine = table_engine()
+    answered(engine, alternatives=2)
+    own, *rounds = (request.accepted_at for request in engine.requests)
+    assert own is None
+    assert len(rounds) == 3
+    assert None not in rounds
+
+
 def test_at_most_as_many_as_there_are_are_answered() -> None:
     assert [one["next"] for one in answered(alternatives=32, prefix="a")] == ["b", "c", ""]
 

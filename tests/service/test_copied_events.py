@@ -184,6 +184,15 @@ def test_an_engine_that_does_not_listen_is_asked_so_often_and_its_last_answer_st
     assert len(searching.engine.requests) == 1 + MAX_ROUNDS
 
 
+def test_a_later_round_keeps_the_place_of_the_first() -> None:
+    searching = Searching((5, 6, STOP), (7, A, STOP), (8, STOP))
+    searching.run()
+    first, *later = (request.accepted_at for request in searching.engine.requests)
+    assert first is None
+    assert later
+    assert None not in later
+
+
 def test_where_there_is_no_room_for_another_round_the_first_answer_stands() -> None:
     searching = Searching((5, A, STOP))
     searching.engine.refuse, searching.engine.refuse_after = EngineOverloaded(1.0), 1

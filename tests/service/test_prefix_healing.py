@@ -140,6 +140,15 @@ def test_questions_are_plain_and_the_segment_is_as_it_was_asked_for() -> None:
     assert (last.stream, last.want_attention, last.options.strategy) == (True, True, "greedy")
 
 
+def test_all_rounds_after_the_first_keep_its_place() -> None:
+    writing = Writing(ids_of("ba de"))
+    writing.run("ba de")
+    first, *later = (request.accepted_at for request in writing.engine.requests)
+    assert first is None
+    assert later
+    assert None not in later
+
+
 def test_the_time_of_the_questions_counts() -> None:
     writing = Writing(ids_of("ba de"))
     event = writing.run("ba de")[-1]

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.types import Message
 
 from service.app import create_app
@@ -85,8 +87,15 @@ def respond(events: AsyncGenerator[StreamEvent], heartbeat_seconds: float = 10.0
 def test_an_event_is_written_as_the_standard_says() -> None:
     data = {"text": "a\nb\r\u2028é"}
     assert encode_event(7, "delta", data) == (
-        'id: 7\nevent: delta\ndata: {"text":"a\\nb\\r\u2028é"}\n\n'.encode()
+        'id: 7\nevent: delta\ndata: {"text":"a\\nb\\r\\u2028é"}\n\n'.encode()
     )
+
+
+@given(st.text() | st.text("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\r\n\\u"))
+def test_whatever_a_reader_takes_for_line_ends_the_data_is_one_line(text: str) -> None:
+    lines = encode_event(1, "delta", {"text": text}).decode().splitlines()
+    assert len(lines) == 4
+    assert json.loads(lines[2].removeprefix("data: ")) == {"text": text}
 
 
 def test_a_stream_is_its_events_with_increasing_ids() -> None:

@@ -93,6 +93,16 @@ def test_the_spelling_that_was_found_is_banned_until_another_text_comes() -> Non
     assert 2 <= len(searching.engine.requests) <= 4
 
 
+def test_a_later_round_keeps_the_place_of_the_first() -> None:
+    searching = Searching(ids_of("ba fi"), ids_of("go fi."), ids_of("go"))
+    searching.run("fi")
+    first, *later = (request.accepted_at for request in searching.engine.requests)
+    assert first is None
+    assert later
+    assert len(set(later)) == 1
+    assert None not in later
+
+
 @given(st.lists(st.lists(st.integers(4, 479), min_size=1, max_size=6), max_size=8), st.data())
 @settings(deadline=None, max_examples=60)
 def test_whatever_a_search_prefers_no_banned_word_is_answered(

@@ -23,6 +23,7 @@ def request(
     draft: bool = False,
     priority: int = 0,
     deadline: float | None = None,
+    accepted_at: float | None = None,
 ) -> SegmentRequest:
     """A request with an id of its own."""
     return SegmentRequest(
@@ -33,6 +34,7 @@ def request(
         draft=draft,
         priority=priority,
         deadline=deadline,
+        accepted_at=accepted_at,
     )
 
 
@@ -45,8 +47,9 @@ def segment(
     submitted_at: float = 0.0,
     priority: int = 0,
     deadline: float | None = None,
+    accepted_at: float | None = None,
 ) -> Segment:
     """An accepted segment of any size; its tokens mean nothing."""
     options = DecodingOptions(beam_size=rows)
-    asked = request((5,) * num_tokens, options, priority=priority, deadline=deadline)
+    asked = request((5,) * num_tokens, options, priority=priority, deadline=deadline, accepted_at=accepted_at)
     return Segment(key, asked, max_length, submitted_at)

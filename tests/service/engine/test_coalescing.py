@@ -104,6 +104,10 @@ def test_the_same_request_is_computed_once_and_answered_to_everybody() -> None:
         ({"priority": 2}, {"priority": 3}, False),
         ({"deadline": 5.0}, {"deadline": 9.0}, True),
         ({}, {"deadline": 9.0}, True),
+        ({"accepted_at": 1.0}, {"accepted_at": 2.0}, True),
+        ({"accepted_at": 1.0}, {}, True),
+        ({}, {"accepted_at": 1.0}, False),
+        ({"accepted_at": 2.0}, {"accepted_at": 1.0}, False),
     ],
 )
 def test_who_joins_whom(first: dict[str, Any], second: dict[str, Any], shared: bool) -> None:

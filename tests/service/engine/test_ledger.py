@@ -71,6 +71,17 @@ def test_the_limits_are_kept_before_the_child_is_asked() -> None:
     ledger.accept(request(), 8, 0.0, 1.0)
 
 
+def test_a_later_round_of_what_was_accepted_is_accepted_however_full_the_queue_is() -> None:
+    ledger = ledger_of(2, max_queue_tokens=8)
+    later = request().again(accepted_at=0.5)
+    with pytest.raises(EngineOverloaded):
+        ledger.accept(request(), 8, 2.0, 1.0)
+    assert ledger.accept(later, 8, 2.0, 1.0).turn_at == 0.5
+    assert (ledger.queue_segments, ledger.queue_tokens) == (3, 12)
+    with pytest.raises(SegmentTooLarge):
+        ledger.accept(request((5,) * 9).again(accepted_at=0.5), 8, 2.0, 1.0)
+
+
 def test_after_a_death_everything_is_told_again_in_its_order_with_its_time() -> None:
     ledger = ledger_of(4)
     told(ledger)

@@ -97,6 +97,13 @@ def test_a_full_queue_refuses_and_says_when_to_come_again() -> None:
     submit(s, segment(2, num_tokens=4))
 
 
+def test_a_full_queue_takes_a_later_round_which_goes_first() -> None:
+    s = scheduler(queue=10, max_rows=1)
+    submit(s, segment(0, num_tokens=10, submitted_at=1.0))
+    submit(s, segment(1, num_tokens=5, submitted_at=2.0, accepted_at=0.5))
+    assert keys(s.plan(0.0)) == [1]
+
+
 def test_few_enough_tokens_join_at_one_step_but_always_one_segment() -> None:
     s = scheduler(encode=10)
     submit(s, *(segment(key, num_tokens=n) for key, n in enumerate((30, 6, 4, 1))))

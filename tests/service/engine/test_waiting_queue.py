@@ -35,11 +35,23 @@ def test_a_level_of_priority_is_worth_its_seconds_of_waiting_and_no_more() -> No
 def test_tokens_are_counted_in_and_out() -> None:
     queue = WaitingQueue(10, 5.0)
     queue.push(segment(0, num_tokens=6))
-    assert (queue.num_tokens, queue.has_room(4), queue.has_room(5)) == (6, True, False)
+    rooms = [queue.has_room(segment(9, num_tokens=number)) for number in (4, 5)]
+    assert (queue.num_tokens, rooms) == (6, [True, False])
     queue.push(segment(1, num_tokens=4))
     assert queue.remove(0) is not None
     assert queue.remove(0) is None
     assert (queue.num_tokens, len(queue), 0 in queue, 1 in queue) == (4, 1, False, True)
+
+
+def test_a_later_round_has_room_always_and_the_turn_of_the_first() -> None:
+    queue = WaitingQueue(8, 5.0)
+    queue.push(segment(0, submitted_at=2.0))
+    queue.push(segment(1, submitted_at=3.0))
+    later = segment(2, submitted_at=4.0, accepted_at=1.0)
+    assert queue.has_room(later)
+    queue.push(later)
+    assert queue.num_tokens == 12
+    assert drained(queue) == [2, 0, 1]
 
 
 def test_late_segments_leave_wherever_they_stand() -> None:

@@ -1,0 +1,75 @@
+"""A request of very many segments keeps the event loop from nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+from service import translation
+from service.assembly import assemble_text
+from service.jobs import TranslationJob
+from service.translation import SEGMENTS_AT_A_TIME
+from service.translator import INLINE_CHARACTERS
+from tests.fakes import FakeDetector, FakeEngine, fake_translator, served_model
+
+
+def job(text: str) -> TranslationJob:
+    return TranslationJob(texts=(text,), source="en", target="de", options={})
+
+
+async def turns_of_others(text: str) -> int:
+    """How often somebody else had a turn while finished segments became an answer."""
+    engine = FakeEngine(turns=lambda: 0)
+    translator = fake_translator(served_model(engine), max_text_characters=100_000)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    with await translator.start(job(text)) as running:
+        task = asyncio.ensure_future(other())
+        result = await running.result()
+        task.cancel()
+    assert result.texts[0].candidates[0].text == text
+    return turns
+
+
+def test_others_get_their_turn_while_thousands_of_segments_are_taken_in() -> None:
+    assert asyncio.run(turns_of_others("Hi.\n" * 50 * SEGMENTS_AT_A_TIME)) >= 50
+
+
+@pytest.mark.parametrize(("count", "is_aside"), [(3, False), (2 * SEGMENTS_AT_A_TIME, True)])
+def test_only_long_answers_are_put_together_in_another_thread(
+    monkeypatch: pytest.MonkeyPatch, count: int, is_aside: bool
+) -> None:
+    threads = list[threading.Thread]()
+
+    def noted(*given: Any) -> Any:
+        threads.append(threading.current_thread())
+        return assemble_text(*given)
+
+    monkeypatch.setattr(translation, "assemble_text", noted)
+    asyncio.run(turns_of_others("Hi.\n" * count))
+    assert [thread is not threading.main_thread() for thread in threads] == [is_aside]
+
+
+@pytest.mark.parametrize(("length", "is_aside"), [(10, False), (INLINE_CHARACTERS + 1, True)])
+def test_only_much_text_is_identified_in_another_thread(
+    monkeypatch: pytest.MonkeyPatch, length: int, is_aside: bool
+) -> None:
+    threads = list[threading.Thread]()
+    detect = FakeDetector.detect
+
+    def noted(self: FakeDetector, text: str) -> Any:
+        threads.append(threading.current_thread())
+        return detect(self, text)
+
+    monkeypatch.setattr(FakeDetector, "detect", noted)
+    asyncio.run(fake_translator().detect(["a" * length]))
+    assert [thread is not threading.main_thread() for thread in threads] == [is_aside]
