@@ -1,11 +1,15 @@
-"""How HTTP is read from a connection: by httptools, with a bound on the head of a request.
+"""How HTTP is read from a connection: by httptools, with a bound on the head of a request, never upgraded.
 
 Knows the web server's protocol class; must not know what is asked or answered.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.request_parser import RequestParser
 
 MAX_HEAD_BYTES = 64 * 1024  # of lines and headers before a body; proxies allow less
 
@@ -13,8 +17,13 @@ MAX_HEAD_BYTES = 64 * 1024  # of lines and headers before a body; proxies allow 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """The parser keeps what it has of a head until that ends: without a bound, all that a client sends."""
 
+    parser: RequestParser
     _head_bytes = 0
     _is_in_head = False
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self.parser = RequestParser(self)
 
     def data_received(self, data: bytes) -> None:
         """More of the connection. Counted is what brings a head no nearer to its end, from the second piece
@@ -34,4 +43,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The parser has seen the end of a request's head."""
         self._is_in_head = False
-        super().on_headers_complete()
+        if not self.parser.offers_upgrade():
+            super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The parser has seen the end of a request."""
+        if not self.parser.offers_upgrade():
+            super().on_message_complete()
