@@ -25,7 +25,7 @@ from service.admin_schemas import (
     WaitingAnswer,
     WatchAnswer,
 )
-from service.body import parse_json, read_body, read_json, validate
+from service.body import parse_json, read_json, validate
 from service.context import Context, ServiceContext
 from service.errors import FieldFault, InvalidRequest, ModelNotLoaded
 from service.openapi import admin_responses, request_body
@@ -81,7 +81,7 @@ async def load_model(request: Request, context: Context, wait: Wait = "false") -
     """It is warmed up before it gets requests. If it cannot be, what was served is served on."""
     is_waiting = _is_true(request, wait)
     hosting = context.lifecycle.require_hosting()
-    asked = validate(LoadRequest, await read_json(request, context.settings.max_body_bytes))
+    asked = validate(LoadRequest, await read_json(request, context.intake))
     return await _answered(await hosting.load(asked.folder, asked.swap), is_waiting)
 
 
@@ -96,7 +96,7 @@ async def reload_model(name: str, request: Request, context: Context, wait: Wait
     """For new content under the old name, or an engine that does not come up again."""
     is_waiting = _is_true(request, wait)
     hosting = context.lifecycle.require_hosting()
-    body = await read_body(request, context.settings.max_body_bytes)
+    body = await context.intake.read(request)
     asked = validate(ReloadRequest, parse_json(body) if body.strip() else {})
     return await _answered(await hosting.reload(name, asked.swap), is_waiting)
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from service import admin_routes, openapi, operations, routes
 from service.context import ServiceContext, context_of
 from service.errors import FieldFault, MethodNotAllowed, RouteNotFound, ServiceError
+from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.middleware import RequestContext, is_quiet, route_of
@@ -57,7 +58,8 @@ def create_app(
         redirect_slashes=False,
         telemetry=_NO_TELEMETRY,
     )
-    context = app.state.context = ServiceContext(settings, lifecycle, metrics)
+    intake = Intake(settings.max_body_bytes, settings.read_timeout_seconds, lifecycle)
+    context = app.state.context = ServiceContext(settings, lifecycle, metrics, intake)
     app.include_router(routes.router)
     app.include_router(operations.router)
     if settings.admin_key:

@@ -1,4 +1,4 @@
-"""Reads a request's body and makes a checked value of it, or says exactly what is wrong with it.
+"""Makes a checked value of a request's body, or says exactly what is wrong with it.
 
 The raw body and the checked request are different types: nothing behind this file sees the first.
 Knows bytes, JSON and pydantic's errors; must not know what a field means.
@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from service.errors import (
     FieldFault,
     InvalidRequest,
     MalformedBody,
     OptionNotSupported,
-    RequestTooLarge,
     UnsupportedMediaType,
 )
+from service.intake import Intake
 from service.schemas import VALUES_NOT_SUPPORTED
 
 SchemaType = TypeVar("SchemaType", bound=BaseModel)
@@ -50,28 +50,10 @@ _BOUND_WITH_LIMIT = {
 }
 
 
-async def read_json(request: Request, max_bytes: int) -> object:
-    """The body's JSON value. Raises UnsupportedMediaType, RequestTooLarge, MalformedBody."""
+async def read_json(request: Request, intake: Intake) -> object:
+    """The body's JSON value. Raises UnsupportedMediaType, MalformedBody, and what `Intake.read` does."""
     _check_media_type(request.headers.get("content-type"))
-    return parse_json(await read_body(request, max_bytes))
-
-
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """At most `max_bytes`, counted while they come, so that a body without a length is bounded too."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(max_bytes, int(announced))
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > max_bytes:
-                raise _too_large(max_bytes, size)
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise MalformedBody("The connection ended before the body did.") from None
-    return b"".join(chunks)
+    return parse_json(await intake.read(request))
 
 
 def parse_json(body: bytes) -> object:
@@ -115,11 +97,6 @@ def _check_media_type(content_type: str | None) -> None:
     if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
         fault = FieldFault("Content-Type", "application/json", content_type)
         raise UnsupportedMediaType("The body must be application/json in UTF-8.", faults=[fault])
-
-
-def _too_large(max_bytes: int, size: int) -> RequestTooLarge:
-    fault = FieldFault("body", f"at most {max_bytes} bytes", size)
-    return RequestTooLarge("The request body is too large.", faults=[fault])
 
 
 def _unique_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

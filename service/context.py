@@ -1,4 +1,4 @@
-"""What a route needs besides its request: settings, where the server is in its life, metrics.
+"""What a route needs besides its request: settings, where the server is in its life, metrics, bodies' way in.
 
 Made once per app and reached through `request.app.state`; holds nothing of a request.
 """
@@ -9,6 +9,7 @@ from typing import Annotated, cast
 from fastapi import Depends
 from starlette.requests import Request
 
+from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
 from service.settings import Settings
@@ -21,6 +22,7 @@ class ServiceContext:
     settings: Settings
     lifecycle: Lifecycle
     metrics: Metrics
+    intake: Intake
 
 
 def context_of(request: Request) -> ServiceContext:

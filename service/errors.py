@@ -6,6 +6,7 @@
     ├── RouteNotFound                 404     not_found
     ├── ModelNotLoaded                404     model_not_loaded        an address names a model that is not
     ├── MethodNotAllowed              405     method_not_allowed
+    ├── RequestTimeout                408     request_timeout         its client stopped in the midst of it
     ├── ChangeInProgress              409     change_in_progress      the model is being changed; Retry-After
     ├── ModelServed                   409     model_served            a model of that name is served already
     ├── LastModel                     409     last_model              without it nothing would be served
@@ -120,6 +121,10 @@ class Unauthorized(ServiceError):
 
 class ModelNotLoaded(ServiceError):
     status, code, title = 404, "model_not_loaded", "No such model is loaded"
+
+
+class RequestTimeout(ServiceError):
+    status, code, title = 408, "request_timeout", "The request was not sent to its end"
 
 
 class ChangeInProgress(ServiceError):

@@ -1,29 +1,55 @@
-"""How HTTP is read from a connection: by httptools, with a bound on the head of a request, never upgraded.
+"""How HTTP is read from a connection: by httptools, a head in bounds and in time, never upgraded.
 
 Knows the web server's protocol class; must not know what is asked or answered.
 """
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.errors import FieldFault, RequestTimeout
 from service.request_parser import RequestParser
 
 MAX_HEAD_BYTES = 64 * 1024  # of lines and headers before a body; proxies allow less
 
 
-class BoundedHttpProtocol(HttpToolsProtocol):
-    """The parser keeps what it has of a head until that ends: without a bound, all that a client sends."""
+def bounded_protocol(read_timeout_seconds: float) -> type[BoundedHttpProtocol]:
+    """The protocol of a server that waits so long for clients which stop in the midst of a request."""
+    given = {"read_timeout_seconds": read_timeout_seconds}
+    return type(BoundedHttpProtocol.__name__, (BoundedHttpProtocol,), given)
 
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """The parser keeps what it has of a head until that ends: without a bound, all that a client sends.
+
+    Nor would anything end a connection whose client stops sending: the class above only minds those that are
+    kept open between two requests, and whoever answers minds only a body that it reads.
+    """
+
+    read_timeout_seconds: float
     parser: RequestParser
     _head_bytes = 0
     _is_in_head = False
+    _is_in_body = False
+    _patience: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
         self.parser = RequestParser(self)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there."""
+        super().connection_made(transport)
+        self._wait_anew()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """More of the connection. Counted is what brings a head no nearer to its end, from the second piece
@@ -34,6 +60,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response(f"The head of a request has at most {MAX_HEAD_BYTES} bytes.")
+        self._mind_client(has_moved_on=self._is_in_body or self.headers is not head)
 
     def on_message_begin(self) -> None:
         """The parser has seen the first byte of a request."""
@@ -44,9 +71,58 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """The parser has seen the end of a request's head."""
         self._is_in_head = False
         if not self.parser.offers_upgrade():
+            self._is_in_body = True
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The parser has seen the end of a request."""
         if not self.parser.offers_upgrade():
+            self._is_in_body = False
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is out. Between two requests the class above waits, and longer."""
+        super().on_response_complete()
+        if self._is_in_head or self._is_in_body:
+            self._mind_client(has_moved_on=True)
+
+    @property
+    def _is_answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _mind_client(self, *, has_moved_on: bool) -> None:
+        """It is waited for where only it can go on; not while a request is answered, nor its body read."""
+        if not (self._is_in_head or self._is_answered):
+            self._stop_waiting()
+        elif has_moved_on or self._patience is None:
+            self._wait_anew()
+
+    def _wait_anew(self) -> None:
+        self._stop_waiting()
+        if not self.transport.is_closing():
+            self._patience = self.loop.call_later(self.read_timeout_seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        """Half a head is told so; nobody waits for an answer who has asked for nothing, or has one."""
+        if not self._is_answered:  # the head is of the next request: the answer before it comes first
+            self._wait_anew()
+            return
+        self._patience = None
+        if self._is_in_head and not self.transport.is_closing():
+            self._send_408_response()
+        self.transport.close()
+
+    def _send_408_response(self) -> None:
+        bound = f"sent within {self.read_timeout_seconds:g} s"
+        fault = FieldFault("head", bound, "half of it")
+        headers = {"Connection": "close", "X-Request-ID": (request_id := uuid.uuid4().hex)}
+        error = RequestTimeout("The rest of the request did not come.", faults=[fault], headers=headers)
+        answer = error.response(request_id)
+        lines = [*self.server_state.default_headers, *answer.raw_headers]
+        head = STATUS_LINE[answer.status_code] + b"".join(b"%s: %s\r\n" % line for line in lines)
+        self.transport.write(head + b"\r\n" + bytes(answer.body))

@@ -10,6 +10,7 @@ Knows phases and counts; must not know HTTP, signals or how models are loaded. U
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal
 
@@ -31,6 +32,7 @@ class Lifecycle:
         self._hosting: Hosting | None = None
         self.phase: Phase = "loading" if translator is None else "ready"
         self.visits = Visits()
+        self._when_draining: list[Callable[[], None]] = []
 
     @property
     def running_requests(self) -> int:
@@ -104,6 +106,12 @@ class Lifecycle:
     def begin_draining(self) -> None:
         """Refuse new work from now on."""
         self.phase = "draining"
+        for call in self._when_draining:
+            call()
+
+    def when_draining(self, call: Callable[[], None]) -> None:
+        """Have this called once new work is refused."""
+        self._when_draining.append(call)
 
     async def wait_until_idle(self, timeout_seconds: float) -> bool:
         """Wait for the last running request; False when some still run after `timeout_seconds`."""

@@ -31,6 +31,7 @@ _PROBLEM_OF_STATUS = {
     401: "The admin key is missing or wrong",
     404: "No such model",
     405: "Method not allowed here",
+    408: "The rest of the request did not come in time",
     409: "The model is being changed already, stands in the way, or is the only one",
     413: "The request is too large",
     415: "The body is not application/json",
@@ -70,7 +71,7 @@ TRANSLATE_RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def admin_responses(*more: int) -> dict[int | str, dict[str, Any]]:
     """Problems of the admin API's operations; those with `more` statuses besides what all have."""
-    statuses = (400, 401, 405, 413, 415, 422, 500, 503, *more)
+    statuses = (400, 401, 405, 408, 413, 415, 422, 500, 503, *more)
     return {status: _problem(_PROBLEM_OF_STATUS[status]) for status in sorted(statuses)}
 
 

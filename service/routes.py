@@ -54,7 +54,7 @@ async def translate(request: Request, context: Context) -> Response:
     (`stream_mode`), `revise` says how many characters at the end of its segment's text are to be dropped.
     """
     translator = context.lifecycle.require_translator()
-    asked = validate(TranslateRequest, await read_json(request, context.settings.max_body_bytes))
+    asked = validate(TranslateRequest, await read_json(request, context.intake))
     job = to_job(asked)
     empty = None if job.texts else translator.route_of_empty(job)
     running = await translator.start(job)
@@ -85,7 +85,7 @@ async def translate(request: Request, context: Context) -> Response:
 async def detect(request: Request, context: Context) -> Response:
     """Languages with their share of certainty, the likeliest first. Short texts are often mistaken."""
     translator = context.lifecycle.require_translator()
-    asked = validate(DetectRequest, await read_json(request, context.settings.max_body_bytes))
+    asked = validate(DetectRequest, await read_json(request, context.intake))
     texts = [asked.text] if isinstance(asked.text, str) else asked.text
     detections = []
     for shares in await translator.detect(texts):

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from fastapi import FastAPI
 
-from service.http_protocol import BoundedHttpProtocol
+from service.http_protocol import bounded_protocol
 from service.lifecycle import Lifecycle
 from service.open_files import allow_many_open_files
 from service.settings import Settings
@@ -170,11 +170,11 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
 
 
-def web_config(app: FastAPI) -> uvicorn.Config:
+def web_config(app: FastAPI, read_timeout_seconds: float) -> uvicorn.Config:
     """How the web server is to run: no log of its own, connections kept open, the fast parser and loop."""
     return uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=bounded_protocol(read_timeout_seconds),
         ws="none",
         loop="auto",  # uvloop where there is one: not on Windows
         access_log=False,
@@ -194,7 +194,7 @@ def serve(app: FastAPI, settings: Settings, lifecycle: Lifecycle, loader: Callab
     """
     allow_many_open_files()
     listener = bind(settings.host, settings.port)
-    server = DrainingServer(web_config(app), settings, lifecycle, loader)
+    server = DrainingServer(web_config(app, settings.read_timeout_seconds), settings, lifecycle, loader)
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listener])
     if server.failure is not None:

@@ -132,6 +132,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         2_097_152, ge=1024, description="Bytes of a request body; more is status 413."
     )
+    read_timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="Seconds for a request's head, and of silence within its body; more is status 408.",
+    )
     max_text_characters: int = Field(
         100_000, ge=1, description="Characters of all texts of one request together; more is status 413."
     )

@@ -21,8 +21,8 @@ START_SECONDS = 30.0
 class LiveServer(uvicorn.Server):
     """Runs until its `with` block is left; `url` has no slash at its end."""
 
-    def __init__(self, app: FastAPI) -> None:
-        config = web_config(app)
+    def __init__(self, app: FastAPI, read_timeout_seconds: float) -> None:
+        config = web_config(app, read_timeout_seconds)
         config.timeout_graceful_shutdown = 1  # seconds
         super().__init__(config)
         self.listener = bind("127.0.0.1", 0)
@@ -42,9 +42,9 @@ class LiveServer(uvicorn.Server):
 
 
 @contextmanager
-def live_server(app: FastAPI) -> Iterator[LiveServer]:
+def live_server(app: FastAPI, read_timeout_seconds: float = START_SECONDS) -> Iterator[LiveServer]:
     """The app on a port of its own for as long as the block lasts."""
-    server = LiveServer(app)
+    server = LiveServer(app, read_timeout_seconds)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [server.listener]}, daemon=True)
     thread.start()
     try:

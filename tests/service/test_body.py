@@ -1,18 +1,14 @@
 """A body is strict JSON, or is refused with what is wrong with it."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.requests import Request
-from starlette.types import Message
 
-from service.body import parse_json, read_body, validate
-from service.errors import InvalidRequest, MalformedBody, OptionNotSupported, RequestTooLarge, ServiceError
+from service.body import parse_json, validate
+from service.errors import InvalidRequest, MalformedBody, OptionNotSupported, ServiceError
 from service.schemas import DetectRequest, TranslateRequest
 
 
@@ -68,40 +64,6 @@ def test_what_is_strict_json_is_read(value: object) -> None:
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     with suppress(MalformedBody):
         parse_json(body)
-
-
-def request_of(*chunks: bytes, headers: dict[str, str] | None = None) -> tuple[Request, list[bytes]]:
-    taken: list[bytes] = []
-
-    async def messages() -> AsyncIterator[Message]:
-        for chunk in chunks:
-            taken.append(chunk)
-            yield {"type": "http.request", "body": chunk, "more_body": True}
-        yield {"type": "http.request", "body": b"", "more_body": False}
-
-    stream = messages()
-    raw = [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
-    return Request({"type": "http", "headers": raw}, lambda: anext(stream)), taken
-
-
-def test_a_body_is_put_together_from_its_chunks() -> None:
-    request, _ = request_of(b'{"te', b'xt":1}')
-    assert asyncio.run(read_body(request, 100)) == b'{"text":1}'
-
-
-def test_a_body_without_a_length_is_bounded_while_it_comes() -> None:
-    request, taken = request_of(*[b"x" * 40] * 1000)
-    with pytest.raises(RequestTooLarge) as caught:
-        asyncio.run(read_body(request, 100))
-    assert fault_of(caught.value) == ("body", "at most 100 bytes", 120)
-    assert len(taken) == 3
-
-
-def test_a_body_that_announces_too_much_is_not_read_at_all() -> None:
-    request, taken = request_of(b"x", headers={"Content-Length": "101"})
-    with pytest.raises(RequestTooLarge):
-        asyncio.run(read_body(request, 100))
-    assert taken == []
 
 
 def test_a_value_that_this_version_lacks_is_refused_by_name() -> None:

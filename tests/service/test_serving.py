@@ -80,7 +80,7 @@ def running(
             raise failure
         return fake_hosting(lifecycle, served_model(engine))
 
-    server = DrainingServer(web_config(app), settings, lifecycle, load)
+    server = DrainingServer(web_config(app, settings.read_timeout_seconds), settings, lifecycle, load)
     stage = Running(server, address_of(listener), engine)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
