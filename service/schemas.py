@@ -30,6 +30,7 @@ MIN_PRIORITY, MAX_PRIORITY = -10, 10
 MAX_BANNED_PHRASES = 64
 MAX_PHRASE_CHARACTERS = 200
 MAX_PREFIX_CHARACTERS = 10_000
+MAX_TIMEOUT_MS = 86_400_000  # a day, which is also the most that a server can be set to allow
 
 # Values of the API's design that this version does not have: refused by name, never ignored.
 VALUES_NOT_SUPPORTED = {"format": frozenset({"html"})}
@@ -297,7 +298,11 @@ class TranslateRequest(Schema):
         0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="A higher one counts as having come earlier."
     )
     timeout_ms: int | None = Field(
-        None, ge=1, description="Milliseconds after which the request ends with status 504."
+        None,
+        ge=1,
+        le=MAX_TIMEOUT_MS,
+        description="Milliseconds after which the request ends with status 504; at most the server's "
+        "`max_timeout_seconds` (600).",
     )
 
 

@@ -67,6 +67,7 @@ def problem(response: Any, status: int, code: str) -> dict[str, Any]:
         (b'{"text": "a", "strategy": "greedy", "beam_size": 4}', 422, "invalid_request", "beam_size"),
         (b'{"text": "a", "min_length": 9, "max_length": 3}', 422, "invalid_request", "min_length"),
         (b'{"text": "a", "timeout_ms": 60001}', 422, "invalid_request", "timeout_ms"),
+        (b'{"text": "a", "timeout_ms": 1' + b"0" * 400 + b"}", 422, "invalid_request", "timeout_ms"),
         (b'{"text": "a", "temperature": 0.7}', 422, "invalid_request", "temperature"),
         (b'{"text": "a", "strategy": "sample", "beam_size": 4}', 422, "invalid_request", "beam_size"),
         (b'{"text": "a", "diversity_groups": 3}', 422, "invalid_request", "diversity_groups"),

@@ -121,6 +121,7 @@ def test_a_value_that_this_version_lacks_is_refused_by_name() -> None:
         ),
         ({"text": "a", "priority": 11}, "priority", "at most 10", 11),
         ({"text": "a", "timeout_ms": 0}, "timeout_ms", "at least 1", 0),
+        ({"text": "a", "timeout_ms": 86_400_001}, "timeout_ms", "at most 86400000", 86_400_001),
     ],
 )
 def test_a_wrong_field_is_named_with_its_bound_and_its_value(
