@@ -17,6 +17,7 @@ from starlette.responses import Response
 from service import admin_routes, openapi, operations, routes
 from service.context import ServiceContext, context_of
 from service.errors import FieldFault, MethodNotAllowed, RouteNotFound, ServiceError
+from service.head_requests import HeadAsGet
 from service.intake import Intake
 from service.lifecycle import Lifecycle
 from service.metrics import Metrics
@@ -67,6 +68,7 @@ def create_app(
     add_web_page(app)
     to_translate = route_to(routes.translate, routes.router)
     app.add_middleware(Shortcut, route=to_translate, context=context, refusal=_answer_service_error)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, lifecycle=lifecycle, metrics=metrics, tracing=tracing)
     app.add_exception_handler(ServiceError, _answer_service_error)
     app.add_exception_handler(HTTPException, _answer_http_exception)
@@ -86,13 +88,19 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     assert isinstance(error, HTTPException)
     path = request.url.path
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        fault = FieldFault("method", f"one of {allowed or 'GET, HEAD'}", request.method)
+        allowed = _with_head((error.headers or {}).get("Allow", "GET"))
+        fault = FieldFault("method", f"one of {allowed}", request.method)
         refusal: ServiceError = MethodNotAllowed(
-            f"{path} does not take {request.method}.", faults=[fault], headers=error.headers
+            f"{path} does not take {request.method}.", faults=[fault], headers={"Allow": allowed}
         )
     elif error.status_code == 404:
         refusal = RouteNotFound("There is nothing at this address; /docs lists what there is.")
     else:
         raise error
     return await _answer_service_error(request, refusal)
+
+
+def _with_head(allowed: str) -> str:
+    """The methods that an address takes: HEAD wherever GET, though the framework does not know it."""
+    methods = {one.strip() for one in allowed.split(",")}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))
