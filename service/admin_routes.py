@@ -25,10 +25,11 @@ from service.admin_schemas import (
     WaitingAnswer,
     WatchAnswer,
 )
-from service.body import parse_json, read_json, validate
+from service.body import read_json, read_json_if_any, validate
 from service.context import Context, ServiceContext
 from service.errors import FieldFault, InvalidRequest, ModelNotLoaded
 from service.openapi import admin_responses, request_body
+from service.parameters import check_parameters, no_parameters
 
 if TYPE_CHECKING:  # importing it takes its time; the server listens before that
     from service.hosting.change import Change
@@ -46,7 +47,12 @@ _WAIT = (
 Wait = Annotated[str, Query(description=_WAIT, json_schema_extra={"enum": ["true", "false"]})]
 
 
-@router.get("/models", summary="List models with their states", responses=admin_responses())
+@router.get(
+    "/models",
+    summary="List models with their states",
+    responses=admin_responses(),
+    dependencies=[Depends(no_parameters)],
+)
 async def list_models(context: Context) -> AdminModelsAnswer:
     """Everything that serves, comes, goes, or has failed to come; what else could be loaded; memory."""
     hosting = _hosting(context)
@@ -61,7 +67,12 @@ async def list_models(context: Context) -> AdminModelsAnswer:
     )
 
 
-@router.get("/models/{name}", summary="A model's state", responses=admin_responses(404))
+@router.get(
+    "/models/{name}",
+    summary="A model's state",
+    responses=admin_responses(404),
+    dependencies=[Depends(no_parameters)],
+)
 async def show_model(name: str, context: Context) -> AdminModelNamedAnswer:
     """Two entries during a swap: the one that serves or drains, and the one that comes."""
     named = _hosting(context).instances.of(name)
@@ -96,8 +107,7 @@ async def reload_model(name: str, request: Request, context: Context, wait: Wait
     """For new content under the old name, or an engine that does not come up again."""
     is_waiting = _is_true(request, wait)
     hosting = context.lifecycle.require_hosting()
-    body = await context.intake.read(request)
-    asked = validate(ReloadRequest, parse_json(body) if body.strip() else {})
+    asked = validate(ReloadRequest, await read_json_if_any(request, context.intake))
     return await _answered(await hosting.reload(name, asked.swap), is_waiting)
 
 
@@ -143,11 +153,7 @@ async def _answered(change: Change, is_waiting: bool) -> Response:
 
 def _is_true(request: Request, wait: str) -> bool:
     """The one parameter there is. Raises InvalidRequest for another, or for no truth value."""
-    if unknown := [name for name in request.query_params if name != "wait"]:
-        fault = FieldFault(
-            unknown[0], "left out: the only parameter is wait", request.query_params[unknown[0]]
-        )
-        raise InvalidRequest("There is no such parameter.", faults=[fault])
+    check_parameters(request, "wait")
     if wait not in ("true", "false"):
         raise InvalidRequest(
             "wait must be true or false.", faults=[FieldFault("wait", "true or false", wait)]

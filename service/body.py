@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from service.errors import (
@@ -24,6 +25,9 @@ from service.schemas import VALUES_NOT_SUPPORTED
 SchemaType = TypeVar("SchemaType", bound=BaseModel)
 
 MAX_FAULTS = 20
+_MEDIA_TYPES = frozenset({"", "application/json"})
+# As they are left when spaces and quotes are away; nothing may stand behind a last semicolon.
+_PARAMETERS = frozenset({"", "charset=utf-8", "charset=utf8", "utf-8", "utf8"})
 # Words for pydantic's kinds of fault that name a bound better than its messages do.
 _BOUND_OF = {
     "extra_forbidden": "left out: there is no such field",
@@ -52,8 +56,19 @@ _BOUND_WITH_LIMIT = {
 
 async def read_json(request: Request, intake: Intake) -> object:
     """The body's JSON value. Raises UnsupportedMediaType, MalformedBody, and what `Intake.read` does."""
-    _check_media_type(request.headers.get("content-type"))
+    _check_coding(request.headers)
+    _check_media_type(request.headers)
     return parse_json(await intake.read(request))
+
+
+async def read_json_if_any(request: Request, intake: Intake) -> object:
+    """The same where a request may have no body: that is as good as an empty object."""
+    _check_coding(request.headers)
+    body = await intake.read(request)
+    if not body.strip():
+        return {}
+    _check_media_type(request.headers)
+    return parse_json(body)
 
 
 def parse_json(body: bytes) -> object:
@@ -90,13 +105,24 @@ def validate(schema: type[SchemaType], data: object) -> SchemaType:
     raise InvalidRequest(f"{faults[0].field} must be {faults[0].bound}.", faults=faults)
 
 
-def _check_media_type(content_type: str | None) -> None:
+def _check_coding(headers: Headers) -> None:
+    """Nothing is unpacked here; what came packed would be refused for what it looks like."""
+    for codings in headers.getlist("content-encoding"):
+        if any(one.strip().lower() not in ("", "identity") for one in codings.split(",")):
+            fault = FieldFault("Content-Encoding", "left out, or identity", codings)
+            detail = "The body must be sent as it is, not compressed."
+            taken = {"Accept-Encoding": "identity"}  # RFC 9110, section 15.5.16
+            raise UnsupportedMediaType(detail, faults=[fault], headers=taken)
+
+
+def _check_media_type(headers: Headers) -> None:
     """`application/json`, with or without a UTF-8 charset; a body without a type is taken for JSON."""
-    media_type, _, parameters = (content_type or "application/json").partition(";")
-    charset = parameters.lower().replace(" ", "").replace('"', "").removeprefix("charset=")
-    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
-        fault = FieldFault("Content-Type", "application/json", content_type)
-        raise UnsupportedMediaType("The body must be application/json in UTF-8.", faults=[fault])
+    for content_type in headers.getlist("content-type"):  # given twice, either could be meant
+        media_type, *parameters = content_type.lower().split(";")
+        bare = {one.strip().replace(" ", "").replace('"', "") for one in parameters}
+        if media_type.strip() not in _MEDIA_TYPES or not bare <= _PARAMETERS:
+            fault = FieldFault("Content-Type", "application/json", content_type)
+            raise UnsupportedMediaType("The body must be application/json in UTF-8.", faults=[fault])
 
 
 def _unique_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

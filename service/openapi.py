@@ -34,7 +34,7 @@ _PROBLEM_OF_STATUS = {
     408: "The rest of the request did not come in time",
     409: "The model is being changed already, stands in the way, or is the only one",
     413: "The request is too large",
-    415: "The body is not application/json",
+    415: "The body is not application/json, or compressed",
     422: "A field is unknown, of the wrong type or out of bounds, or a language is not available",
     429: "Too much work is waiting; `Retry-After` says when to try again",
     500: "Internal error",

@@ -5,7 +5,7 @@ Knows addresses, schemas and statuses; must not know how anything is done.
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -27,12 +27,13 @@ from service.disconnect import unless_disconnected
 from service.jobs import TranslationJob
 from service.language_codes import english_name, own_name
 from service.openapi import PROBLEMS, TRANSLATE_RESPONSES, request_body
+from service.parameters import check_parameters, no_parameters
 from service.registry import ServedModel
 from service.request_record import RequestRecord, record_of
 from service.schemas import OPTION_FIELDS, DetectRequest, TranslateRequest
 from service.streaming import EventStreamResponse
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", dependencies=[Depends(no_parameters)])
 
 MAX_ALTERNATIVES = 4
 
@@ -53,6 +54,7 @@ async def translate(request: Request, context: Context) -> Response:
     comes with the segment that it follows, and at the start of a text with the first. In a draft
     (`stream_mode`), `revise` says how many characters at the end of its segment's text are to be dropped.
     """
+    check_parameters(request)  # the shortcut to this function solves no dependencies
     translator = context.lifecycle.require_translator()
     asked = validate(TranslateRequest, await read_json(request, context.intake))
     job = to_job(asked)

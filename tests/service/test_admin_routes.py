@@ -56,6 +56,37 @@ def test_without_a_key_of_the_servers_the_addresses_are_as_unknown_as_any(method
     run(story)
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        *((method, path + "?x=1", "x") for method, path in ROUTES),
+        ("DELETE", MODELS + "/en-de?wait=true&wait=false", "wait"),
+    ],
+)
+def test_a_parameter_that_would_be_ignored_is_refused_by_name(method: str, path: str, field: str) -> None:
+    async def story() -> None:
+        async with client_of(pretended("en-de")) as client:
+            answer = await client.request(method, path)
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Content-Encoding": "gzip"}, 415), ({"Content-Type": "text/plain"}, 415), ({}, 202)],
+    ids=["packed", "text", "json"],
+)
+def test_what_may_have_a_body_takes_no_other_than_json(headers: dict[str, str], status: int) -> None:
+    async def story() -> None:
+        async with client_of(pretended("en-de")) as client:
+            path = MODELS + "/en-de/reload"
+            answer = await client.post(path, content=b"{}", headers=headers)
+            assert answer.status_code == status
+
+    run(story)
+
+
 WRONG = ["", "Bearer", "Bearer ", f"Bearer {KEY}x", f"Basic {KEY}", KEY, f"Bearer {KEY.upper()}"]
 
 

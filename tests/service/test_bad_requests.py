@@ -1,6 +1,7 @@
 """Whatever is wrong with a request, the answer is a problem that names it, and the server goes on."""
 
 import asyncio
+import gzip
 import json
 import time
 from typing import Any
@@ -139,6 +140,8 @@ def test_a_body_beyond_the_limit_is_too_large_with_and_without_a_length(client: 
         "application/x-www-form-urlencoded",
         "application/json; charset=latin-1",
         "multipart/form-data",
+        "application/json; charset=utf-8; charset=latin-1",
+        "application/json, text/plain",
     ],
 )
 def test_another_media_type_is_refused(client: TestClient, content_type: str) -> None:
@@ -147,12 +150,58 @@ def test_another_media_type_is_refused(client: TestClient, content_type: str) ->
     assert fault == {"field": "Content-Type", "bound": "application/json", "value": content_type}
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=UTF-8", None])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "Application/JSON; charset=UTF-8",
+        "application/json;charset=UTF-8;",
+        'application/json; charset="utf-8"',
+        None,
+    ],
+)
 def test_json_is_taken_whatever_its_type_is_written_like(
     client: TestClient, content_type: str | None
 ) -> None:
     headers = {"Content-Type": content_type} if content_type else {}
     assert client.post("/v1/translate", content=b'{"text": "a"}', headers=headers).status_code == 200
+
+
+def test_of_two_media_types_none_is_ignored(client: TestClient) -> None:
+    types = [("Content-Type", "application/json"), ("Content-Type", "text/plain")]
+    for headers in (types, types[::-1]):
+        response = client.post("/v1/translate", content=b'{"text": "a"}', headers=headers)
+        (fault,) = problem(response, 415, "unsupported_media_type")["errors"]
+        assert (fault["field"], fault["value"]) == ("Content-Type", "text/plain")
+
+
+@pytest.mark.parametrize("path", ["/v1/translate", "/v1/detect"])
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip"])
+def test_a_packed_body_is_refused_for_that(client: TestClient, path: str, coding: str) -> None:
+    headers = JSON | {"Content-Encoding": coding}
+    for content in (b'{"text": "a"}', gzip.compress(b'{"text": "a"}')):
+        response = client.post(path, content=content, headers=headers)
+        (fault,) = problem(response, 415, "unsupported_media_type")["errors"]
+        assert (fault["field"], fault["value"]) == ("Content-Encoding", coding)
+        assert response.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity"])
+def test_a_body_that_is_said_to_be_as_it_is_is_taken(client: TestClient, coding: str) -> None:
+    headers = JSON | {"Content-Encoding": coding}
+    assert client.post("/v1/translate", content=b'{"text": "a"}', headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/v1/translate"), ("POST", "/v1/detect"), ("GET", "/v1/models"), ("GET", "/v1/languages")],
+)
+def test_a_parameter_in_the_address_is_refused_by_name(client: TestClient, method: str, path: str) -> None:
+    body = {"text": "Hello."} if method == "POST" else None
+    assert client.request(method, path + "?", json=body).status_code == 200
+    response = client.request(method, path + "?source=fr&bogus=1", json=body)
+    faults = problem(response, 422, "invalid_request")["errors"]
+    assert [(one["field"], one["value"]) for one in faults] == [("source", "fr"), ("bogus", "1")]
 
 
 def test_an_unknown_address_and_a_wrong_method_are_problems_too(client: TestClient) -> None:
