@@ -19,7 +19,8 @@ def check_parameters(request: Request, *known: str) -> None:
     faults = [FieldFault(name, _bound(known), value) for name, value in given if name not in known]
     faults += [FieldFault(name, "given once", "given twice") for name in known if names.count(name) > 1]
     if faults:
-        raise InvalidRequest("There is no such parameter.", faults=faults[:MAX_FAULTS])
+        detail = f"{faults[0].field} must be {faults[0].bound}."
+        raise InvalidRequest(detail, faults=faults[:MAX_FAULTS])
 
 
 async def no_parameters(request: Request) -> None:
@@ -30,4 +31,4 @@ async def no_parameters(request: Request) -> None:
 def _bound(known: tuple[str, ...]) -> str:
     if known:
         return f"left out: the only parameter is {', '.join(known)}"
-    return "left out: there are no parameters; the body says what is asked"
+    return "left out: there are no parameters"
