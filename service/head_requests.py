@@ -3,9 +3,7 @@
 Knows ASGI; must not know the addresses.
 """
 
-from functools import partial
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class HeadAsGet:
@@ -18,16 +16,10 @@ class HeadAsGet:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        # A copy: the web server looks into the original for whether a body may be sent.
+        # A copy: the web server looks into the original for whether a body may be sent, and sends none.
         within = {**scope, "method": "GET"}
         try:
-            await self._app(within, receive, partial(_send_head, send))
+            await self._app(within, receive, send)
         finally:
             if "route" in within:  # for whoever counts
                 scope["route"] = within["route"]
-
-
-async def _send_head(send: Send, message: Message) -> None:
-    if message["type"] == "http.response.body":
-        message = {**message, "body": b""}
-    await send(message)
