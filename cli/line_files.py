@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_LINE_BYTES = 1 << 24
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class LineFileError(OSError):
@@ -61,6 +62,11 @@ class LineFile:
         with self._open() as stream:
             for number, raw in enumerate(self._raw_lines(stream), 1):
                 yield self._text(number, raw)
+
+    def unmarked_lines(self) -> Iterator[str]:
+        """The same without a byte order mark, which some editors write: it is no text."""
+        for number, line in enumerate(self.lines()):
+            yield line if number else line.removeprefix(_BYTE_ORDER_MARK)
 
     def count_checked(self) -> int | None:
         """The number of lines, every one of them checked; None for a pipe, which can be read only once.

@@ -49,7 +49,7 @@ Choose = Callable[["TranslationAnswer", Entry], str]
 def entries(inputs: Sequence[LineFile], column: int | None, reference: int | None) -> Iterator[Entry]:
     """Every line that has text. `column` None: the whole line. Raises LineFileError for a missing column."""
     for index, one in enumerate(inputs):
-        for number, raw in enumerate(one.lines(), 1):
+        for number, raw in enumerate(one.unmarked_lines(), 1):
             cells = [raw] if column is None else raw.split("\t")
             if max(column or 0, reference or 0) >= len(cells):
                 wanted = f"column {max(column or 0, reference or 0)} (counted from 0) is asked for"

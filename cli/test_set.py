@@ -56,7 +56,7 @@ def _collect(names: tuple[str, ...], pairs: Iterator[tuple[str, str]]) -> TestSe
 
 
 def _columns(file: LineFile, columns: tuple[int, int]) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(file.lines(), 1):
+    for number, line in enumerate(file.unmarked_lines(), 1):
         fields = line.removesuffix("\r").split("\t")
         if len(fields) < max(columns):
             fault = f"line {number}: {len(fields)} columns, column {max(columns)} is needed"
@@ -65,7 +65,9 @@ def _columns(file: LineFile, columns: tuple[int, int]) -> Iterator[tuple[str, st
 
 
 def _pairs(sources: LineFile, references: LineFile) -> Iterator[tuple[str, str]]:
-    for number, (source, reference) in enumerate(zip_longest(sources.lines(), references.lines()), 1):
+    for number, (source, reference) in enumerate(
+        zip_longest(sources.unmarked_lines(), references.unmarked_lines()), 1
+    ):
         if source is None or reference is None:
             short = sources if source is None else references
             raise LineFileError(short.name, f"ends before line {number}, the other file does not")

@@ -89,6 +89,14 @@ def test_line_ends_of_another_system_belong_to_no_column(tmp_path: Path) -> None
         assert (test_set.sources, test_set.references) == (["one"], ["eins"])
 
 
+def test_a_byte_order_mark_belongs_to_no_column(tmp_path: Path) -> None:
+    for name, content in {"tsv": "one\teins\n", "en": "one\n", "de": "eins\n"}.items():
+        (tmp_path / name).write_bytes(content.encode("utf-8-sig"))
+    tsv, source, reference = (LineFile(tmp_path / name) for name in ("tsv", "en", "de"))
+    for test_set in (read_tsv(tsv, (1, 2), None), read_parallel(source, reference, None)):
+        assert (test_set.sources, test_set.references) == (["one"], ["eins"])
+
+
 def test_two_files_are_read_side_by_side_and_translations_saved(
     verto: Verto, engine: FakeEngine, tmp_path: Path
 ) -> None:

@@ -38,6 +38,13 @@ def test_gzip_is_known_by_its_first_bytes_whatever_the_name(tmp_path: Path) -> N
     assert list(LineFile(path).lines()) == ["größer"]
 
 
+def test_a_byte_order_mark_is_no_text_but_what_else_looks_like_one_is(tmp_path: Path) -> None:
+    path = tmp_path / "marked.txt"
+    path.write_bytes("\ufeff\ufeffone\n\ufefftwo\n".encode())
+    assert list(LineFile(path).unmarked_lines()) == ["\ufeffone", "\ufefftwo"]
+    assert list(LineFile(path).lines()) == ["\ufeff\ufeffone", "\ufefftwo"]  # all that stands there
+
+
 def fault_of(path: Path) -> str:
     """What counting, which reads everything, says is wrong with the file, without the file's name."""
     with pytest.raises(LineFileError) as fault:
