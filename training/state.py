@@ -36,6 +36,7 @@ class Progress:
     best_value: float | None = None  # of all looks at the dev text, by the recipe's metric; more is better
     looks_since_best: int = 0
     best_steps: list[tuple[float, int]] = field(default_factory=list)  # (value, step) kept, best first
+    judged_by: dict[str, str | int] | None = None  # the settings that give a look its value; None: not noted
 
 
 def save_state(
@@ -45,10 +46,13 @@ def save_state(
     progress: Progress,
     key: str,
     average: MovingAverage | None = None,
+    start_from: str | None = None,
 ) -> None:
-    """Write everything that the next step depends on. `key` names the run's unchangeable settings."""
+    """Write everything that the next step depends on. `key` names the run's unchangeable settings,
+    `start_from` the bundle that it began with."""
     state: dict[str, Any] = {
         "key": key,
+        "start_from": start_from,
         "progress": asdict(progress),
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -65,21 +69,40 @@ def load_state(
     optimizer: torch.optim.Optimizer,
     key: str,
     average: MovingAverage | None = None,
+    start_from: str | None = None,
 ) -> Progress:
     """Put a saved state back. Raises `ResumeError` when it is damaged or of a run with other settings.
 
-    An average that was not saved begins again as the saved weights.
+    An average that was not saved begins again as the saved weights. The optimizer keeps its own settings.
     """
     state = _read(path)
     if state["key"] != key:
         raise ResumeError(
             f"{path}: belongs to a run with another network, tokenizer or data; use another run folder"
         )
+    _check_beginning(path, state.get("start_from", start_from), start_from)  # an older state does not say
     model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    _put_back(optimizer, state["optimizer"])
     if average is not None:
         average.restart() if state.get("average") is None else average.restore(state["average"])
     return Progress(**state["progress"])
+
+
+def _check_beginning(path: Path, before: str | None, now: str | None) -> None:
+    """Only the value counts: the bundle's weights are in the state, and the bundle may be gone."""
+    if before != now:
+        was, is_now = before or "left out", now or "left out"
+        raise ResumeError(
+            f"{path}: start_from was {was}, is {is_now}; put back what it was, or use another run folder"
+        )
+
+
+def _put_back(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """The moments, and not the settings that were saved beside them: those are the recipe's, as it is now."""
+    own = [{name: value for name, value in g.items() if name != "params"} for g in optimizer.param_groups]
+    optimizer.load_state_dict(saved)
+    for group, settings in zip(optimizer.param_groups, own, strict=True):
+        group.update(settings)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from training.state import STATE_FILE, Progress, load_state, save_state
 from training.stopping import StopWish
 from training.stream import BatchStream, Place, Share
 from training.update import Learner
-from training.validation import Look, look, remember, waited_enough
+from training.validation import Look, compare_by, look, remember, waited_enough
 from training.window import Window
 
 LOG_INTERVAL_STEPS = 100
@@ -75,10 +75,13 @@ class Trainer:
         """Go on from the saved state, or from nothing. Raises `ResumeError`."""
         path = self.folder / STATE_FILE
         if path.exists():
-            self.progress = load_state(path, self.model, self.learner.optimizer, self._key(), self.average)
+            optimizer, beginning = self.learner.optimizer, self.config.start_from
+            self.progress = load_state(path, self.model, optimizer, self._key(), self.average, beginning)
             self.monitor.say(f"resumed at step {self.progress.step:,} (epoch {self.progress.epoch})")
         else:
             self._begin()
+        if change := compare_by(self.progress, self.config.validation):
+            self.monitor.say(change)
         self.world.wait()  # until all have read what the first process changes from here on
         if self.world.is_main:
             self._forget_what_is_ahead()
@@ -200,8 +203,11 @@ class Trainer:
         keep_snapshots(self.snapshot_folder, self.kept_snapshots()[: keeps.keep])
 
     def kept_snapshots(self) -> list[Path]:
-        """The recipe's choice first: the best one or the newest one."""
-        if self.config.checkpoint.choose == "best":
+        """The recipe's choice first: the best one or the newest one.
+
+        Where no look counts (yet), those that are there are better than none.
+        """
+        if self.config.checkpoint.choose == "best" and self.progress.best_steps:
             return snapshots_of(self.snapshot_folder, [step for _, step in self.progress.best_steps])
         return snapshot_paths(self.snapshot_folder)[::-1]
 
@@ -218,6 +224,7 @@ class Trainer:
                 self.progress,
                 self._key(),
                 self.average,
+                self.config.start_from,
             )
 
     def _key(self) -> str:

@@ -84,6 +84,28 @@ def _scores(network: nn.Module, data: PreparedData, text: HeldOut, settings: Val
     return score(translate(network, data.tokenizer, sources, options, signal=text.signal), references)
 
 
+def compare_by(progress: Progress, settings: ValidationConfig) -> str | None:
+    """From now on looks are compared by these settings. What is said, if earlier ones were by others.
+
+    Then those count no longer: the chrF of one look and the loss of another are no better and worse.
+    """
+    before, now = progress.judged_by, _judged_by(settings)
+    progress.judged_by = now
+    if before in (None, now) or progress.best_value is None:
+        return None
+    progress.best_value, progress.looks_since_best, progress.best_steps = None, 0, []
+    was, is_now = (", ".join(f"{name} {value}" for name, value in one.items()) for one in (before or {}, now))
+    return f"looks are compared anew: they were by {was}, and are by {is_now}"
+
+
+def _judged_by(settings: ValidationConfig) -> dict[str, str | int]:
+    """What gives a look its value; the loss is of the whole dev text, and nothing is translated for it."""
+    metric: dict[str, str | int] = {"metric": settings.metric}
+    if settings.metric == "loss":
+        return metric
+    return metric | {"num_sentences": settings.num_sentences, "strategy": settings.strategy}
+
+
 def remember(progress: Progress, value: float, settings: CheckpointConfig) -> bool:
     """Take a look's worth after `progress.step` steps into account; whether its weights are worth keeping."""
     better = progress.best_value is None or value > progress.best_value

@@ -95,6 +95,25 @@ def test_more_patience_lets_an_ended_run_go_on(tmp_path: Path, monkeypatch: pyte
     assert patient.progress.step == 6
 
 
+def test_looks_by_another_metric_are_not_compared_with_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(tmp_path, **BEST)
+    looks_worth(run, [30.0] * 5, monkeypatch)
+    assert run.run()
+    monitor = ListeningMonitor()
+    by_loss = {"interval_steps": 1, "metric": "loss", "patience": 2}
+    again = trainer(tmp_path, monitor, **{**BEST, "max_steps": 8, "validation": by_loss})
+    (said,) = [line for line in monitor.lines if line.startswith("looks are compared anew")]
+    assert said.endswith("by metric chrf, num_sentences 3, strategy greedy, and are by metric loss")
+    assert len(again.kept_snapshots()) == 2  # until there is a look by the new one
+    losses = iter([3.0, 2.0, 1.0])
+    monkeypatch.setattr("training.trainer.look", lambda *_: Look(next(losses), Scores(0.0, 30.0, "", "")))
+    assert again.run()
+    assert (again.progress.step, again.progress.best_steps) == (8, [(-1.0, 8), (-2.0, 7)])
+    assert snapshot_steps(again) == [7, 8]
+
+
 def test_snapshots_and_looks_are_of_the_moving_average(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

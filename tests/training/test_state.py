@@ -147,3 +147,46 @@ def test_an_average_that_was_not_saved_begins_as_the_saved_weights(tmp_path: Pat
         assert torch.equal(average.values[name], parameter)
     average.update(1)  # it follows the restored weights
     assert torch.equal(average.values["0.bias"], model[0].bias)
+
+
+def test_a_resumed_run_has_the_optimizer_settings_of_its_recipe(tmp_path: Path) -> None:
+    saved(tmp_path / "state.pt")
+    model = network(seed=9)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02, betas=(0.5, 0.75), eps=1e-3, fused=True)
+    load_state(tmp_path / "state.pt", model, optimizer, KEY)
+    assert optimizer.state_dict()["state"][0]["step"] == 3
+    (group,) = optimizer.param_groups
+    assert (group["betas"], group["eps"], group["lr"]) == ((0.5, 0.75), 1e-3, 0.02)
+
+
+def began_with(path: Path, start_from: str | None) -> None:
+    model = network()
+    save_state(path, model, adam(model), Progress(), KEY, start_from=start_from)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"), [("gone/bundle", "other"), ("gone/bundle", None), (None, "other")]
+)
+def test_a_run_that_began_with_another_bundle_is_refused(
+    tmp_path: Path, before: str | None, now: str | None
+) -> None:
+    path, model = tmp_path / "state.pt", network()
+    began_with(path, before)
+    fault = f"start_from was {before or 'left out'}, is {now or 'left out'}; put back what it was"
+    with pytest.raises(ResumeError, match=fault):
+        load_state(path, model, adam(model), KEY, start_from=now)
+
+
+def test_the_bundle_that_a_run_began_with_may_be_gone(tmp_path: Path) -> None:
+    path, model = tmp_path / "state.pt", network()
+    began_with(path, "gone/bundle")
+    assert load_state(path, model, adam(model), KEY, start_from="gone/bundle") == Progress()
+
+
+def test_an_older_state_does_not_say_what_it_began_with_nor_how_looks_were_judged(tmp_path: Path) -> None:
+    path, model = tmp_path / "state.pt", network()
+    saved(path)
+    state = torch.load(path, weights_only=True)
+    del state["start_from"], state["progress"]["judged_by"]
+    torch.save(state, path)
+    assert load_state(path, model, adam(model), KEY, start_from="any") == Progress(3, 1, 2, 40, 0.5)

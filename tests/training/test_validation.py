@@ -7,7 +7,7 @@ import pytest
 from training.evaluation import Scores
 from training.run_config import CheckpointConfig, ValidationConfig
 from training.state import Progress
-from training.validation import Look, remember, waited_enough
+from training.validation import Look, compare_by, remember, waited_enough
 
 BEST = CheckpointConfig(choose="best", keep=3, average=2)
 NEWEST = CheckpointConfig(keep=3, average=2)
@@ -83,3 +83,33 @@ def test_waiting_ends_after_as_many_looks_without_a_better_one() -> None:
     assert waited_enough(after([1.0, 3.0, 2.0, 3.0]), patient)
     assert not waited_enough(after([1.0, 3.0, 2.0, 3.1]), patient)
     assert not waited_enough(after([3.0] + [1.0] * 50), ValidationConfig())
+
+
+BY_CHRF = ValidationConfig(metric="chrf", num_sentences=10)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ValidationConfig(metric="bleu", num_sentences=10),
+        ValidationConfig(metric="chrf", num_sentences=11),
+        ValidationConfig(metric="chrf", num_sentences=10, strategy="beam"),
+        ValidationConfig(metric="loss", num_sentences=10),
+    ],
+    ids=["metric", "sentences", "search", "loss"],
+)
+def test_what_gives_looks_another_value_lets_them_begin_anew(changed: ValidationConfig) -> None:
+    progress = after([5.0, 4.0])
+    assert compare_by(progress, BY_CHRF) is None  # of an older state: it is not known to differ
+    assert compare_by(progress, BY_CHRF) is None
+    assert progress.best_steps == [(5.0, 10), (4.0, 20)]
+    assert "were by metric chrf, num_sentences 10, strategy greedy" in (compare_by(progress, changed) or "")
+    assert (progress.best_value, progress.looks_since_best, progress.best_steps) == (None, 0, [])
+    assert compare_by(progress, BY_CHRF) is None  # there is nothing to forget
+
+
+def test_of_the_loss_no_setting_of_translations_counts() -> None:
+    progress = after([-5.0])
+    compare_by(progress, ValidationConfig(metric="loss"))
+    assert compare_by(progress, ValidationConfig(metric="loss", num_sentences=7, strategy="beam")) is None
+    assert progress.best_value == -5.0
