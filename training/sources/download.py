@@ -83,23 +83,29 @@ def download(
     partial = _Partial(place, may_mix=wanted.sha256 is not None)
     place.parent.mkdir(parents=True, exist_ok=True)
     resumed = partial.size > 0
-    if resumed and sha256_of(partial.path) == wanted.sha256:  # ended between the last byte and the renaming
-        partial.complete()
-        return str(wanted.sha256)
-    _receive_all(wanted, partial, http, on_bytes, pause)
+    # An earlier call may have ended between the last byte and the renaming.
+    if not (resumed and sha256_of(partial.path) == wanted.sha256):
+        _receive_all(wanted, partial, http, on_bytes, pause)
     found = sha256_of(partial.path)
-    if wanted.sha256 not in (None, found) and resumed:  # the earlier part may be of an older version
+    if resumed and _fault(wanted, partial.size, found):  # the earlier part may be of an older version
         partial.discard()
         _receive_all(wanted, partial, http, on_bytes, pause)
         found = sha256_of(partial.path)
-    if wanted.sha256 not in (None, found):
+    if fault := _fault(wanted, partial.size, found):
         partial.discard()
-        raise SourceError(
-            f"{wanted.url}: SHA-256 must be {wanted.sha256}, got {found}: not the file that the recipe was "
-            "written for (removed again)"
-        )
+        why = "not the file that the recipe was written for (removed again)"
+        raise SourceError(f"{wanted.url}: {fault}: {why}")
     partial.complete()
     return found
+
+
+def _fault(wanted: Wanted, size: int, sha256: str) -> str | None:
+    """What is not as it was wanted. A server need not say beforehand how much it will send."""
+    if wanted.size is not None and size != wanted.size:
+        return f"must have {wanted.size:,} bytes, {size:,} came"
+    if wanted.sha256 not in (None, sha256):
+        return f"SHA-256 must be {wanted.sha256}, got {sha256}"
+    return None
 
 
 def sha256_of(path: Path) -> str:

@@ -116,6 +116,7 @@ def _make(works: list[_Work], sources: Sources, places: Places, listener: Listen
     """All held-out texts first: what stands in any of them is left out of every training text."""
     notes = {work.name: {} if rebuild else _noted(work) for work in works}
     for work in (work for work in works if not notes[work.name]):
+        _note_begun(work)
         _make_held_out(work, places.raw, listener)
     keys = _keys(sources, places.data)
     mark = _sum(sorted(keys))
@@ -166,6 +167,11 @@ def _tell(work: _Work, name: str, listener: Listener) -> None:
     expected = work.corpus.expected_pairs.get(name, counts.kept)
     if expected != counts.kept:
         listener.say(f"{work.name}/{name}: {expected:,} pairs were expected, {counts.kept:,} are there")
+
+
+def _note_begun(work: _Work) -> None:
+    """Before its first file: without a note it would count as put there by hand, or as what it was before."""
+    write_atomically(work.folder / ORIGIN, (json.dumps({"unfinished": True}) + "\n").encode())
 
 
 def _note(work: _Work, mark: str, earlier: Mapping[str, str]) -> None:

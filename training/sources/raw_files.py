@@ -2,7 +2,7 @@
 
     beside the recipe, or in a folder of yours, or downloaded  ->  checked  ->  RAW/NAME
 
-Knows: where a raw file may come from, and its checksum. Must not know: HTTP, what is in the files.
+Knows: where a raw file may come from, its checksum and its size. Must not know: HTTP, what is in the files.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from training.sources.config import RawFile
 from training.sources.download import OnBytes, Wanted, client, download, sha256_of
 
 NOTED = "checksums.json"
+_ANOTHER = "not the file that the recipe was written for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,8 @@ def bring(
 ) -> dict[str, str]:
     """See to it that these raw files lie in `places.raw`; the SHA-256 of each.
 
-    What is there is checked and kept. Raises `SourceError` for a file that cannot be had, or is another one.
+    What is there is checked and kept; a copy of a local file is made again when that has changed. Raises
+    `SourceError` for a file that cannot be had, or is another one.
     """
     places.raw.mkdir(parents=True, exist_ok=True)
     with client() as http:
@@ -72,16 +74,33 @@ class _Bringer:
 
     def bring(self, name: str, raw: RawFile) -> str:
         place = self._places.raw / name
+        if raw.path is not None:
+            return self._local(self._places.recipe / raw.path, place, raw)
         demanded = raw.sha256 or self._noted.get(name)
         if place.exists():
-            found = _checked(place, demanded)
-        elif raw.path is not None:
-            found = _copied(self._places.recipe / raw.path, place, demanded)
+            found = _checked(place, demanded, raw.size)
         else:
             found = self._downloaded(Wanted(str(raw.url), demanded, raw.size), place)
-        if raw.sha256 is None and raw.path is None:
+        if raw.sha256 is None:
             self._note(name, found)
         return found
+
+    def _local(self, origin: Path, place: Path, raw: RawFile) -> str:
+        """The copy is as the original is now: somebody who edits that wants the edited text."""
+        if not origin.is_file():
+            return self._without_original(origin, place, raw)
+        found = _checked(origin, raw.sha256, raw.size, _ANOTHER)
+        if place.exists():
+            if sha256_of(place) == found:
+                return found
+            self._listener.say(f"{place.name}: copied again, {origin} has changed")
+        return _copied(origin, place, raw)
+
+    def _without_original(self, origin: Path, place: Path, raw: RawFile) -> str:
+        if not place.exists():
+            raise SourceError(f"{origin}: is not there; the recipe names it for {place.name}")
+        self._listener.say(f"{origin}: is not there; {place} is used as it is")
+        return _checked(place, raw.sha256, raw.size, _ANOTHER)
 
     def _downloaded(self, wanted: Wanted, place: Path) -> str:
         if self._http is None:
@@ -101,21 +120,24 @@ class _Bringer:
         self._listener.say(f"{name}: the recipe knows no checksum; noted in {NOTED}: {found}")
 
 
-def _checked(place: Path, demanded: str | None) -> str:
+def _checked(
+    place: Path, demanded: str | None, size: int | None, advice: str = "remove it, and it is fetched again"
+) -> str:
+    """The SHA-256. Raises `SourceError` where it, or the size, is not the one that is demanded."""
+    there = place.stat().st_size
+    if size is not None and size != there:
+        raise SourceError(f"{place}: must have {size:,} bytes, has {there:,}; {advice}")
     found = sha256_of(place)
     if demanded not in (None, found):
-        fault = f"SHA-256 must be {demanded}, got {found}; remove it, and it is fetched again"
-        raise SourceError(f"{place}: {fault}")
+        raise SourceError(f"{place}: SHA-256 must be {demanded}, got {found}; {advice}")
     return found
 
 
-def _copied(origin: Path, place: Path, demanded: str | None) -> str:
-    if not origin.is_file():
-        raise SourceError(f"{origin}: is not there; the recipe names it for {place.name}")
+def _copied(origin: Path, place: Path, raw: RawFile) -> str:
     temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
         shutil.copyfile(origin, temporary)
-        found = _checked(temporary, demanded)
+        found = _checked(temporary, raw.sha256, raw.size, _ANOTHER)
         temporary.replace(place)
     finally:
         temporary.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ class FileServer(ThreadingHTTPServer):
         self.faults: list[int | str] = []
         self.tag: str | None = '"one"'
         self.ranges = True
+        self.lengths = True  # whether it says how much comes
         self.requests: list[dict[str, str]] = []
 
     def handle_error(self, request: object, client_address: object) -> None:
@@ -72,10 +73,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.lengths:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:sent])
-        self.close_connection = sent is not None and sent < len(body)
+        self.close_connection = not self.server.lengths or (sent is not None and sent < len(body))
 
     def log_message(self, format: str, *args: object) -> None: ...
 

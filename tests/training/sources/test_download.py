@@ -130,6 +130,14 @@ def test_another_size_is_told_before_anything_comes(fetch: Fetching) -> None:
     assert fetch.names == []
 
 
+def test_another_size_that_no_server_told_is_found_out_at_the_end(fetch: Fetching) -> None:
+    fetch.server.lengths = False
+    with pytest.raises(SourceError, match=r"must have 40 bytes, 1,048,576 came: not the file"):
+        fetch(sha256=None, size=40)
+    assert fetch.names == []
+    assert fetch(sha256=None, size=len(CONTENT)) == SHA256
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_server_that_is_busy_is_asked_again_when_it_wishes(fetch: Fetching, status: int) -> None:
     fetch.server.faults = [status, status]

@@ -14,6 +14,7 @@ from tests.training.sources.file_server import FileServer
 from tests.training.sources.raw import put
 from training.errors import ResumeError, SourceError
 from training.files import held
+from training.sources import preparation
 from training.sources.config import Sources
 from training.sources.preparation import prepare_sources
 from training.sources.raw_files import Places
@@ -107,7 +108,7 @@ def test_a_changed_recipe_makes_only_the_changed_corpus_again(kitchen: Kitchen) 
 
 def test_a_test_text_that_grew_is_kept_out_of_training_text_at_once(kitchen: Kitchen) -> None:
     kitchen.cook()
-    put(kitchen.places.raw, {"test.txt": TEST + "sentence number 5\tx\n"})
+    put(kitchen.places.recipe, {"local.txt": TEST + "sentence number 5\tx\n"})
     assert "one/train: 30 pairs read, 24 kept (dropped: held out 6)" in kitchen.cook()
     assert "dev: 30 pairs read, 4 kept" in (kitchen.data / "one" / "ORIGIN.md").read_text()
 
@@ -119,6 +120,22 @@ def test_a_half_made_corpus_is_made_again(kitchen: Kitchen) -> None:
     assert any(line.startswith("one/train") for line in kitchen.cook())
     (kitchen.data / "one" / "origin.json").write_text("{")
     assert any(line.startswith("one/train") for line in kitchen.cook())
+
+
+def test_a_corpus_whose_making_was_cut_short_is_not_taken_for_one_put_there_by_hand(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(preparation, "_make_train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            kitchen.cook()
+    assert kitchen.lines("two/test") == [TEST.strip()]  # the held-out texts are there, and no training text
+    put(kitchen.places.recipe, {"local.txt": "another test text\tx\n"})
+    kitchen.cook()
+    assert kitchen.lines("two/test") == ["another test text\tx"]
 
 
 def test_a_corpus_that_was_put_there_by_hand_stays_and_its_test_texts_count(kitchen: Kitchen) -> None:
@@ -163,6 +180,42 @@ def test_a_local_file_that_is_missing_is_named(kitchen: Kitchen) -> None:
     with pytest.raises(
         SourceError, match=r"recipe/local\.txt: is not there; the recipe names it for test.txt"
     ):
+        kitchen.cook()
+
+
+def test_a_local_file_that_was_edited_is_copied_again(kitchen: Kitchen) -> None:
+    kitchen.cook()
+    put(kitchen.places.recipe, {"local.txt": "edited by hand\tx\n"})
+    lines = kitchen.cook()
+    said = f"test.txt: copied again, {kitchen.places.recipe / 'local.txt'} has changed"
+    assert said in lines
+    assert kitchen.lines("two/test") == ["edited by hand\tx"]
+
+
+def test_of_a_local_file_that_is_gone_the_copy_is_used_and_said(kitchen: Kitchen) -> None:
+    kitchen.cook()
+    (kitchen.places.recipe / "local.txt").unlink()
+    (said,) = kitchen.cook()
+    assert said.endswith(f"local.txt: is not there; {kitchen.places.raw / 'test.txt'} is used as it is")
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["original", "copy"])
+def test_a_local_file_of_another_size_or_checksum_is_refused(kitchen: Kitchen, gone: bool) -> None:
+    if gone:
+        kitchen.cook()
+        (kitchen.places.recipe / "local.txt").unlink()
+    kitchen.files["test.txt"]["size"] = 7
+    with pytest.raises(SourceError, match=rf"must have 7 bytes, has {len(TEST)};"):
+        kitchen.cook()
+    kitchen.files["test.txt"] = {"path": "local.txt", "sha256": "0" * 64, "size": len(TEST)}
+    with pytest.raises(SourceError, match="SHA-256 must be 0000"):
+        kitchen.cook()
+
+
+def test_a_raw_file_of_another_size_is_refused(kitchen: Kitchen) -> None:
+    put(kitchen.places.raw, {"train.txt": TRAIN})
+    kitchen.files["train.txt"] = {"url": kitchen.server.url("train.txt"), "size": 7}
+    with pytest.raises(SourceError, match=rf"train\.txt: must have 7 bytes, has {len(TRAIN):,};"):
         kitchen.cook()
 
 
