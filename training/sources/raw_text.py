@@ -26,7 +26,9 @@ from training.errors import SourceError
 from training.sources.config import file_of, members_of
 
 _OPENERS: dict[str, Callable[..., object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_BROKEN = (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
+# RuntimeError: of an encrypted member of a zip, and of a compression that zipfile does not know.
+_PACKED = (zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
+_BROKEN = (EOFError, OSError, ValueError, RuntimeError, *_PACKED)
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER = 60
 

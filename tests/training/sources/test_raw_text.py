@@ -28,7 +28,18 @@ ARCHIVES = {
     "a.zip": zip_of(MEMBERS),
     "a.deb": package_of({f"./{name}": text for name, text in MEMBERS.items()}),
 }
+
+
+def unreadable_zip(place: int, value: int) -> bytes:
+    """A zip of one member with another byte at `place` of its directory's entry, and so in its own header."""
+    content = bytearray(zip_of({"x": "text"}))
+    content[place - 2] = content[content.index(b"PK\x01\x02") + place] = value
+    return bytes(content)
+
+
 DAMAGED = {
+    "encrypted.zip/x": unreadable_zip(8, 1),
+    "deflate64.zip/x": unreadable_zip(10, 9),
     "a.tar.xz/x": b"not an archive",
     "a.tar.gz/top/other.txt": tar_of(MEMBERS)[:60],
     "a.zip/x": b"PK but no archive",
