@@ -56,7 +56,7 @@ class TrainingConfig(Section):
     directions: tuple[tuple[str, str], ...] = Field(
         min_length=1, description="`[[source, target]]`, as language codes; one model may have several"
     )
-    seed: int = Field(1, ge=0, description="decides first weights, order and dropout")
+    seed: int = Field(1, ge=0, le=2**63 - 1, description="decides first weights, order and dropout")
     max_steps: int = Field(100_000, ge=1, description="updates of the weights")
     max_seconds: float | None = Field(
         None, gt=0, description="stop, resumably, after so many seconds of steps over all starts"
@@ -65,7 +65,7 @@ class TrainingConfig(Section):
         "float32", description="of activations; weights are float32"
     )
     compile: bool = Field(False, description="the passes of training are compiled by `torch.compile`")
-    num_threads: int | None = Field(None, ge=1, description="CPU threads; default: what torch takes")
+    num_threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; default: what torch takes")
     device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="`cpu`, `cuda` or `cuda:N`")
     start_from: str | None = Field(
         None,

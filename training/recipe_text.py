@@ -15,9 +15,20 @@ import yaml
 
 from training.errors import RecipeError
 
+# What PyYAML raises, apart from errors of its own, for what looks like a date or a number and is none.
+_NO_VALUE = (ValueError, ArithmeticError, LookupError, AttributeError)
+
 
 class _Loader(yaml.SafeLoader):
     """YAML as people expect it: `1e-3` is a number, and a setting that stands twice is a fault."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except _NO_VALUE as error:  # 2026-02-30, 0b_
+            problem = f"{node.value} is taken for a date or a number, and is none ({error})"
+            advice = f"{problem}; put text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, advice, node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value]
@@ -71,7 +82,8 @@ def _parse(place: str, text: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        raise RecipeError(f"{place}: not a YAML value: {text!r}") from error
+        why = f" ({error.problem})" if isinstance(error, yaml.MarkedYAMLError) else ""
+        raise RecipeError(f"{place}: not a YAML value: {text!r:.80}{why:.200}") from error
 
 
 def _put(data: Any, rest: str, place: str, value: Any) -> Any:

@@ -76,6 +76,8 @@ def test_an_unknown_setting_is_named_with_the_nearest_known_one(changes: dict[st
     ("changes", "place", "bound", "value"),
     [
         ({"max_steps": 0}, "max_steps", "greater than or equal to 1", "0"),
+        ({"seed": 2**63}, "seed", "equal to 9223372036854775807", "9223372036854775808"),
+        ({"num_threads": 1025}, "num_threads", "equal to 1024", "1025"),
         ({"max_steps": "many"}, "max_steps", "valid integer", "'many'"),
         ({"name": "En De"}, "name", "match pattern", "'En De'"),
         ({"version": 2}, "version", "valid string", "2 (put it in quotes)"),

@@ -29,6 +29,7 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
         ("", "a recipe is a mapping of settings, got NoneType"),
         ("a: !!python/object/apply:os.getcwd []\n", "not a YAML file"),
         (b"a: \xff\n", "not a YAML file"),
+        ("a: 2026-02-30\n", "2026-02-30 is taken for a date or a number, and is none (day "),
     ],
 )
 def test_a_file_that_is_no_recipe_is_refused_in_one_line(
@@ -45,6 +46,16 @@ def test_a_file_that_is_no_recipe_is_refused_in_one_line(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"nowhere\.yaml: No such file"):
         read_recipe(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("value", ["2020-13-45", "2026-02-30", "0b_", "0x_", "!!bool x", '!!int ""'])
+def test_what_looks_like_a_date_or_a_number_and_is_none_is_refused_by_name(value: str) -> None:
+    with pytest.raises(
+        RecipeError,
+        match=r"^card\.summary: not a YAML value: .* is taken for a date or a number, and is none",
+    ):
+        override({}, [f"card.summary={value}"])
+    assert override({}, [f"card.summary='{value}'"]) == {"card": {"summary": value}}
 
 
 def test_overrides_reach_into_sections_and_leave_the_original_alone() -> None:
