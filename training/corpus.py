@@ -6,16 +6,20 @@ worth learning from (cleaning.py), tokens, batches.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple
 
 from training.data_config import ParallelText
 from training.errors import CorpusError
+
+_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class Pair(NamedTuple):
@@ -49,17 +53,36 @@ def _read_two_files(source: Path, target: Path) -> Iterator[Pair]:
 
 def read_lines(path: Path) -> Iterator[str]:
     """Lines of a UTF-8 text without their ends, gzipped when the name ends in `.gz`. Raises `CorpusError`."""
-    opener = gzip.open if path.suffix == ".gz" else open
+    opener: Callable[..., IO[Any]] = gzip.open if path.suffix == ".gz" else open
     try:
         # A byte order mark, which some editors write, is not text. Only \n ends a line, or sides would slip.
         with opener(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
             for line in lines:
                 yield line.rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 ({error.reason})") from error
+        fault = _place_of_fault(path, opener) or f"not UTF-8 ({error.reason})"
+        raise CorpusError(f"{path}: {fault}") from error
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise CorpusError(f"{path}: {reason}") from error
+
+
+def _place_of_fault(path: Path, opener: Callable[..., IO[Any]]) -> str | None:
+    """What of a file is not UTF-8. It is read again for that, so that good files are read fast.
+
+    None for what is no regular file: a pipe can be read only once.
+    """
+    if not path.is_file():
+        return None
+    with suppress(OSError, EOFError, zlib.error), opener(path, "rb") as lines:  # there is a fault to tell
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                if number == 1 and line.startswith(_UTF_16_MARKS):
+                    return "is UTF-16; UTF-8 is needed"
+                return f"line {number}, byte {error.start + 1} (0x{line[error.start]:02x}): not UTF-8"
+    return None
 
 
 def tidy(text: str) -> str:

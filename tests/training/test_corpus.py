@@ -78,7 +78,10 @@ def damaged_gzip() -> bytes:
         ("a.gz", packed(b"some text\n" * 100)[:-20], "Compressed file ended before"),
         ("a.gz", damaged_gzip(), "CRC check failed"),
         ("a.gz", packed(b"x" * 99)[:10] + b"\xff" * 30, "Error -3 while decompressing"),
-        ("a.txt", b"gr\xfc\xdfe\n", "not UTF-8"),
+        ("a.txt", b"gr\xfc\xdfe\n", "line 1, byte 3 (0xfc): not UTF-8"),
+        ("a.txt", b"one\n\xc3\n", "line 2, byte 1 (0xc3): not UTF-8"),
+        ("a.gz", packed(b"one\ntwo\nab\xff\n"), "line 3, byte 3 (0xff): not UTF-8"),
+        ("a.txt", "text".encode("utf-16"), "is UTF-16; UTF-8 is needed"),
     ],
 )
 def test_an_unreadable_file_is_one_clear_line(
