@@ -61,13 +61,15 @@ def make_batch(
     decoder_start_id: int,
     *,
     epoch: int = 0,
+    number: int = 0,
 ) -> Batch:
     """Padded tensors of the chosen pairs; the input is the output shifted right behind the start token.
 
-    `epoch` decides into which pieces a text is split, where that is done anew each time.
+    `epoch`, and the batch's `number` in it, decide into which pieces a text is split, where that is done anew
+    each time.
     """
-    source, source_lengths = _padded(corpus, "source", indices, pad_id, epoch)
-    target, target_lengths = _padded(corpus, "target", indices, pad_id, epoch)
+    source, source_lengths = _padded(corpus, "source", indices, pad_id, epoch, number)
+    target, target_lengths = _padded(corpus, "target", indices, pad_id, epoch, number)
     target_output = torch.from_numpy(target)
     start = torch.full((len(indices), 1), decoder_start_id)
     mask = torch.from_numpy(np.arange(source.shape[1]) < source_lengths[:, None])
@@ -76,11 +78,17 @@ def make_batch(
 
 
 def _padded(
-    corpus: EncodedCorpus, side: Side, indices: NDArray[np.integer[Any]], pad_id: int, epoch: int
+    corpus: EncodedCorpus,
+    side: Side,
+    indices: NDArray[np.integer[Any]],
+    pad_id: int,
+    epoch: int,
+    number: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows [B, longest] and their lengths [B]."""
     stored = corpus.source if side == "source" else corpus.target
     if corpus.sampler is None or not corpus.sampler.draws(side):
         return stored.padded(indices, pad_id)
-    drawn = corpus.sampler.draw(side, stored, indices, epoch)
+    # Only a mixture repeats pairs; without one the splits stay those of runs that have begun.
+    drawn = corpus.sampler.draw(side, stored, indices, epoch, None if corpus.mixture is None else number)
     return drawn.padded(np.arange(len(drawn)), pad_id)

@@ -84,5 +84,10 @@ class BatchStream:
     def _made(self, place: Place, pairs: NDArray[np.integer[Any]]) -> Batch:
         network = self._data.network
         return make_batch(
-            self._data.train, pairs, network.pad_id, network.decoder_start_id, epoch=place.epoch
+            self._data.train,
+            pairs,
+            network.pad_id,
+            network.decoder_start_id,
+            epoch=place.epoch,
+            number=place.number,
         )

@@ -31,7 +31,8 @@ _DRAWN_AT_ONCE = 64
 
 class SubwordSampler:
     """Draws splits of chosen texts. Seed, epoch, side and place in the corpus decide a text's split, in
-    whatever process and beside whatever others it is drawn."""
+    whatever process and beside whatever others it is drawn; and where an epoch may hold a text several times
+    the place in the epoch too."""
 
     def __init__(
         self,
@@ -51,18 +52,31 @@ class SubwordSampler:
     def draws(self, side: Side) -> bool:
         return side in self._texts
 
-    def draw(self, side: Side, plain: Ragged, indices: NDArray[np.integer[Any]], epoch: int) -> Ragged:
+    def draw(
+        self,
+        side: Side,
+        plain: Ragged,
+        indices: NDArray[np.integer[Any]],
+        epoch: int,
+        batch: int | None = None,
+    ) -> Ragged:
         """Ids of the chosen texts in a new split, each ending with `</s>`, tags before them as in `plain`.
 
-        One that would be longer than `max_tokens` keeps its `plain` ids.
+        `batch`, its number in the epoch, is given where an epoch may hold a text several times. A split that
+        would be longer than `max_tokens` keeps its `plain` ids.
         """
         return Ragged.from_lists(
-            [self._drawn(side, plain[index].tolist(), index, epoch) for index in indices.tolist()]
+            [
+                self._drawn(side, plain[index].tolist(), index, epoch, () if batch is None else (batch, row))
+                for row, index in enumerate(indices.tolist())
+            ]
         )
 
-    def _drawn(self, side: Side, plain: list[int], index: int, epoch: int) -> list[int]:
+    def _drawn(
+        self, side: Side, plain: list[int], index: int, epoch: int, place: tuple[int, ...]
+    ) -> list[int]:
         tags, ids, end = _parts(plain, self._num_tags[side])
-        uniform = _uniform(self._seed, epoch, _STREAMS[side], index)
+        uniform = _uniform(self._seed, epoch, _STREAMS[side], index, *place)
         drawn = [*tags, *self._splits[side].draw(self._texts[side][index].tobytes(), ids, uniform), *end]
         return drawn if len(drawn) <= self._max_tokens else plain
 

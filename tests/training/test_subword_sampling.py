@@ -21,6 +21,7 @@ from training.data_config import SubwordSamplingConfig
 from training.distributed import World
 from training.encoding import encode_pairs
 from training.errors import RecipeError
+from training.mixing import Mixture
 from training.ragged import Ragged
 from training.stream import BatchStream, Place
 from training.subword_sampling import SubwordSampler, sampled_sides
@@ -90,6 +91,20 @@ def test_equal_texts_and_both_sides_are_drawn_apart() -> None:
     source, target = sampler.draw("source", plain, rows, 0), sampler.draw("target", plain, rows, 0)
     assert len({tuple(source[i].tolist()) for i in range(20)}) > 3
     assert source.values.tolist() != target.values.tolist()
+
+
+def test_a_pair_that_an_epoch_repeats_is_split_anew_each_time() -> None:
+    """Without a mixture a pair stands in an epoch once, and the batch's number decides nothing."""
+    mixed = dataclasses.replace(plain := corpus(tokenizer_of("bpe")), mixture=Mixture((COUNT,), 2.0))
+    rows = np.asarray([3] * 10)
+
+    def splits(made: EncodedCorpus, number: int) -> list[list[int]]:
+        return make_batch(made, rows, pad_id=0, decoder_start_id=2, number=number).source_ids.tolist()
+
+    assert len({tuple(ids) for number in (0, 1) for ids in splits(mixed, number)}) > 5
+    assert splits(mixed, 1) == splits(mixed, 1) != splits(mixed, 0)
+    assert splits(plain, 1) == splits(plain, 0)
+    assert len({tuple(ids) for ids in splits(plain, 0)}) == 1
 
 
 DRAW = """
