@@ -208,14 +208,35 @@ def test_a_dictionary_vocabulary_cannot_be_sampled() -> None:
 
 
 def streamed(
-    max_tokens: int, start: Place, world: World, steps: int, count: int = COUNT
+    max_tokens: int,
+    start: Place,
+    world: World,
+    steps: int,
+    count: int = COUNT,
+    mixture: Mixture | None = None,
 ) -> dict[Place, list[list[int]]]:
     """The sources of a process's batches by their place, without padding."""
     settings = config(batch={"max_tokens": max_tokens, "batches_per_update": 2})
-    data = dataclasses.replace(prepared(settings), train=corpus(tiny_tokenizer(), count=count))
+    train = dataclasses.replace(corpus(tiny_tokenizer(), count=count), mixture=mixture)
+    data = dataclasses.replace(prepared(settings), train=train)
     shares = islice(BatchStream(settings, data, world).shares(start), steps)
     batches = {place: batch.source_ids for share in shares for place, batch in share.batches}
     return {place: [row[row != 0].tolist() for row in rows] for place, rows in batches.items()}
+
+
+# Two corpora, of which an epoch holds the second one's pair many times.
+REPEATING = Mixture((COUNT - 1, 1), 100.0)
+
+
+def test_a_run_sees_new_pieces_of_a_pair_that_an_epoch_repeats() -> None:
+    """In each batch where it comes first, also when a run goes on from the midst of an epoch."""
+    batches = streamed(16, Place(0, 0), World(), 4, mixture=REPEATING)
+    text, firsts = pairs(COUNT)[-1].source, [rows[0] for place, rows in batches.items() if not place.epoch]
+    again = [ids for ids in firsts if tiny_tokenizer().decode_target(ids) == text]
+    assert len(again) > 2
+    assert len(set(map(tuple, again))) > 1
+    resumed = streamed(16, Place(0, 2), World(), 2, mixture=REPEATING)
+    assert resumed == {place: batches[place] for place in resumed}
 
 
 def test_a_run_sees_new_pieces_in_each_epoch() -> None:
