@@ -116,7 +116,6 @@ def _make(works: list[_Work], sources: Sources, places: Places, listener: Listen
     """All held-out texts first: what stands in any of them is left out of every training text."""
     notes = {work.name: {} if rebuild else _noted(work) for work in works}
     for work in (work for work in works if not notes[work.name]):
-        _note_begun(work)
         _make_held_out(work, places.raw, listener)
     keys = _keys(sources, places.data)
     mark = _sum(sorted(keys))
@@ -139,16 +138,25 @@ def _make_held_out(work: _Work, raw_folder: Path, listener: Listener) -> None:
         candidates = _pairs(work, raw_folder) if wanted.choose is not None else []
         counts = work.counts[name] = CleaningReport()
         pairs = held_out_pairs(wanted, candidates, raw_folder, counts)
-        write_pairs(work.folder / work.corpus.file(name), pairs)
+        _write(work, name, pairs)
         _tell(work, name, listener)
 
 
 def _make_train(work: _Work, keys: set[str], raw_folder: Path, listener: Listener) -> None:
     if work.corpus.train:
         pairs = _pairs(work, raw_folder)
-        write_pairs(work.folder / work.corpus.file(TRAIN), without_held_out(pairs, keys, work.counts[TRAIN]))
+        _write(work, TRAIN, without_held_out(pairs, keys, work.counts[TRAIN]))
         work.pairs = None  # one corpus at a time is enough in memory
         _tell(work, TRAIN, listener)
+
+
+def _write(work: _Work, name: str, pairs: list[Pair]) -> None:
+    """One file of a corpus that is unfinished until `_note`.
+
+    Without that mark it would count as put there by hand, or as what it was before, if the rest never comes.
+    """
+    write_atomically(work.folder / ORIGIN, (json.dumps({"unfinished": True}) + "\n").encode())
+    write_pairs(work.folder / work.corpus.file(name), pairs)
 
 
 def _keys(sources: Sources, data_folder: Path) -> set[str]:
@@ -167,11 +175,6 @@ def _tell(work: _Work, name: str, listener: Listener) -> None:
     expected = work.corpus.expected_pairs.get(name, counts.kept)
     if expected != counts.kept:
         listener.say(f"{work.name}/{name}: {expected:,} pairs were expected, {counts.kept:,} are there")
-
-
-def _note_begun(work: _Work) -> None:
-    """Before its first file: without a note it would count as put there by hand, or as what it was before."""
-    write_atomically(work.folder / ORIGIN, (json.dumps({"unfinished": True}) + "\n").encode())
 
 
 def _note(work: _Work, mark: str, earlier: Mapping[str, str]) -> None:

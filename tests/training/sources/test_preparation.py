@@ -122,19 +122,20 @@ def test_a_half_made_corpus_is_made_again(kitchen: Kitchen) -> None:
     assert any(line.startswith("one/train") for line in kitchen.cook())
 
 
+@pytest.mark.parametrize("stage", ["_make_train", "_note"])
 def test_a_corpus_whose_making_was_cut_short_is_not_taken_for_one_put_there_by_hand(
-    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     def killed(*args: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(preparation, "_make_train", killed)
+        patched.setattr(preparation, stage, killed)
         with pytest.raises(KeyboardInterrupt):
             kitchen.cook()
-    assert kitchen.lines("two/test") == [TEST.strip()]  # the held-out texts are there, and no training text
+    assert kitchen.lines("two/test") == [TEST.strip()]  # complete, and without its note
     put(kitchen.places.recipe, {"local.txt": "another test text\tx\n"})
-    kitchen.cook()
+    assert not any("by hand" in line for line in kitchen.cook())
     assert kitchen.lines("two/test") == ["another test text\tx"]
 
 
