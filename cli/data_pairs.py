@@ -13,10 +13,10 @@ import typer
 
 from cli import offline_options as shared
 from cli.line_files import LineFile
-from cli.line_places import check_inputs
+from cli.line_places import check_inputs, check_is_no_input
 from cli.line_progress import LineProgress
 from cli.pair_parts import PairParts
-from cli.pair_translation import Choose, Entry, PairCounts, PairMaker, Write, entries
+from cli.pair_translation import Choose, Entry, PairCounts, PairMaker, Write, check_columns, entries
 from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
@@ -123,13 +123,30 @@ def _make_pairs(given: dict[str, Any], choose: Choose, write: Write) -> None:
 
     settings = shared.settings(given)
     with orderly_end():
-        inputs = [LineFile(path) for path in given["files"]]
-        total = check_inputs(inputs)
+        inputs, total = _checked_inputs(given)
         bundle = choose_model(settings.models_dir, given["model"], given["source"], given["target"])
         parts = PairParts(given["output"], _job(given, inputs, bundle))
         counts, progress = _translated(given, inputs, total, bundle, parts, choose, write)
     if not given["quiet"]:
         typer.echo(f"{progress.summary()}; {counts.describe()}", err=True)
+
+
+def _checked_inputs(given: dict[str, Any]) -> tuple[list[LineFile], int | None]:
+    """Everything about the files that can be wrong is told before a model is loaded."""
+    _check_named("FILE", given["files"])
+    _check_named("--output", [given["output"]])
+    inputs = [LineFile(path) for path in given["files"]]
+    check_is_no_input(given["output"], inputs)
+    total = check_inputs(inputs)
+    check_columns(inputs, given["column"], given.get("reference"))
+    return inputs, total
+
+
+def _check_named(option: str, paths: Sequence[Path]) -> None:
+    """An interrupted job is known again by its files, and its parts lie beside its output."""
+    if Path("-") in paths:
+        fault = "must be a named file, not standard input or output: an interrupted job goes on from files"
+        raise typer.BadParameter(fault, param_hint=option)
 
 
 def _translated(

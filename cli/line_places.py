@@ -38,7 +38,7 @@ def choose_places(
     else:
         places = _places_in(inputs, output, output_dir)
     for place in places:
-        _check_is_no_input(place, inputs)
+        check_is_no_input(place, inputs)
     return places
 
 
@@ -53,7 +53,8 @@ def _places_in(inputs: Sequence[LineFile], output: Path | None, folder: Path) ->
     return [folder / name for name in names]
 
 
-def _check_is_no_input(place: Path | None, inputs: Sequence[LineFile]) -> None:
+def check_is_no_input(place: Path | None, inputs: Sequence[LineFile]) -> None:
+    """Raises LineFileError for an output that is an input, OSError for an input that cannot be read."""
     status = _status(place)
     for one in inputs:
         if same_file(status, one.status()):

@@ -1,6 +1,6 @@
 """A long job in parts that are finished one by one, so that an interrupted one goes on where it was.
 
-    OUTPUT.parts/job.json       what the job is; another one in the same place is refused
+    OUTPUT.parts/job.json       what the job is, as soon as there is a part; parts of another job are refused
     OUTPUT.parts/00000.tsv      the pairs of the first lines, once all of these are done
     OUTPUT                      all of them, when the last part is there; the folder is then gone
 
@@ -27,21 +27,17 @@ class PairParts:
         with WholeFile(output):  # a place that cannot be written to is told before hours of work
             pass
         self._output, self._folder = output, output.with_name(f"{output.name}.parts")
-        self._folder.mkdir(exist_ok=True)
-        path, text = self._folder / _JOB, json.dumps(job, indent=1, sort_keys=True)
-        if path.exists() and path.read_text(encoding="utf-8") != text + "\n":
+        self._job = json.dumps(job, indent=1, sort_keys=True)
+        if self._has_parts() and not self._is_this_job():
             fault = "holds parts of another job; finish that with its own command, or remove the folder"
             raise OSError(errno.EEXIST, fault, str(self._folder))
-        if not path.exists():
-            with WholeFile(path) as file:
-                file.write(text)
-                file.commit()
 
     def __contains__(self, number: int) -> bool:
         return self._path(number).exists()
 
     def open(self, number: int) -> WholeFile:
         """Where a part is written; it is there once it is committed."""
+        self._claim()
         return WholeFile(self._path(number))
 
     def read(self, number: int) -> Iterator[str]:
@@ -57,7 +53,24 @@ class PairParts:
                 for line in self.read(number):
                     whole.write(line)
             whole.commit()
-        shutil.rmtree(self._folder)
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
+
+    def _has_parts(self) -> bool:
+        """Without one there is no work to lose: a job that failed before its first part binds nobody."""
+        return any(self._folder.glob(f"[0-9]*{_STEMS}"))
+
+    def _is_this_job(self) -> bool:
+        path = self._folder / _JOB
+        return path.exists() and path.read_text(encoding="utf-8") == self._job + "\n"
+
+    def _claim(self) -> None:
+        """From now on the folder belongs to this job."""
+        self._folder.mkdir(exist_ok=True)
+        if not self._is_this_job():
+            with WholeFile(self._folder / _JOB) as file:
+                file.write(self._job)
+                file.commit()
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:05}{_STEMS}"

@@ -59,6 +59,13 @@ def entries(inputs: Sequence[LineFile], column: int | None, reference: int | Non
                 yield Entry(Line(index, number, text), None if reference is None else cells[reference])
 
 
+def check_columns(inputs: Sequence[LineFile], column: int | None, reference: int | None) -> None:
+    """Raises LineFileError for a line that lacks a column: hours of work shall not end at such a line."""
+    if column is not None:
+        for _ in entries(inputs, column, reference):
+            pass
+
+
 class PairMaker:
     """Translates entries and writes what `write` makes of an entry and its translation."""
 

@@ -121,9 +121,57 @@ def test_an_interrupted_job_goes_on_with_the_parts_that_are_missing(
 def test_parts_of_another_job_are_refused(run: Any) -> None:
     Path("out.tsv.parts").mkdir()
     Path("out.tsv.parts/job.json").write_text("{}\n")
+    Path("out.tsv.parts/00000.tsv").write_text("a\tb\n")
     ended = run("distill", "lines.txt", "-o", "out.tsv")
     assert ended.code == 2
     assert ended.err.startswith("verto: out.tsv.parts: holds parts of another job; finish that")
+
+
+def test_a_job_that_ended_before_its_first_part_binds_nobody(
+    run: Any, translations: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise Stopped(130)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pair_translation.PairMaker, "_pair", stopped)
+        assert run("distill", "pairs.tsv", "--column", 0, "-o", "out.tsv").code == 130
+    assert [path.name for path in Path("out.tsv.parts").iterdir()] == ["job.json"]
+    ended = run("distill", "pairs.tsv", "--column", 1, "-o", "out.tsv")
+    assert ended.code == 0, ended.err
+    assert [target for _, target in sides(Path("out.tsv"))] == translations
+
+
+def test_a_missing_column_is_told_before_any_work(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pair_translation.PairMaker.run, "__defaults__", (4,))
+    with Path("pairs.tsv").open("a") as file:
+        file.write("one cell\n")
+    ended = run("distill", "pairs.tsv", "--column", 1, "-o", "out.tsv")
+    assert ended.code == 2
+    assert "pairs.tsv: line 10 has 1 columns, column 1" in ended.err
+    assert not Path("out.tsv.parts").exists()
+
+
+@pytest.mark.parametrize("command", ["distill", "back-translate"])
+@pytest.mark.parametrize("name", ["pairs.tsv", "./pairs.tsv", "link.tsv"])
+def test_an_input_is_never_written_over(run: Any, command: str, name: str) -> None:
+    Path("link.tsv").symlink_to("pairs.tsv")
+    before = Path("pairs.tsv").read_bytes()
+    ended = run(command, "lines.txt", "pairs.tsv", "-o", name)
+    assert (ended.code, ended.err) == (2, "verto: pairs.tsv: is both input and output\n")
+    assert Path("pairs.tsv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"), [(("-", "-o", "out.tsv"), "FILE"), (("lines.txt", "-o", "-"), "--output")]
+)
+def test_a_dash_is_refused_and_no_file_of_that_name_is_written(
+    run: Any, arguments: tuple[str, ...], option: str
+) -> None:
+    ended = run("distill", *arguments)
+    assert ended.code == 2
+    assert f"Invalid value for {option}: must be a named file" in ended.err
+    assert not Path("-").exists()
 
 
 @pytest.mark.parametrize(
