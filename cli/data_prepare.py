@@ -115,6 +115,7 @@ def _load(recipe: Path) -> "TrainingConfig":
     try:
         from training.config import load_recipe
     except ModuleNotFoundError as error:  # a serving environment holds no training dependency
-        typer.echo(f"verto: {error.name} is missing; this needs: pip install 'verto[training]'", err=True)
+        needed = "this needs, from the root of the clone: pip install '.[training]'"
+        typer.echo(f"verto: {error.name} is missing; {needed}", err=True)
         raise typer.Exit(2) from error
     return load_recipe(recipe)

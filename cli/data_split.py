@@ -31,7 +31,8 @@ def run(
     try:
         from training.splitting import split
     except ModuleNotFoundError as error:  # a serving environment holds no training dependency
-        typer.echo(f"verto: {error.name} is missing; this needs: pip install 'verto[training]'", err=True)
+        needed = "this needs, from the root of the clone: pip install '.[training]'"
+        typer.echo(f"verto: {error.name} is missing; {needed}", err=True)
         raise typer.Exit(2) from error
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn

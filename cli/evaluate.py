@@ -142,7 +142,8 @@ def _measure(given: dict[str, Any]) -> "Measure":
         from training.length_buckets import check_bounds
         from training.scoring import METRICS, Scorer
     except ModuleNotFoundError as error:
-        typer.echo(f"verto: evaluate needs {error.name}: pip install 'verto[training]'", err=True)
+        needed = "from the root of the clone: pip install '.[training]'"
+        typer.echo(f"verto: evaluate needs {error.name}; {needed}", err=True)
         raise typer.Exit(2) from None
     if given["bootstrap_samples"] is not None and given["baseline"] is None:
         raise typer.BadParameter("needs a --baseline", param_hint="--bootstrap-samples")

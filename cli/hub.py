@@ -16,6 +16,7 @@ from typing import Any
 
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 
+_WAYS_OUT = "from the root of the clone: pip install '.[hub]'; or give a folder"
 _SECONDS = 20.0  # that the hub may take to say which files a model has
 _WEIGHTS = (
     "model.safetensors",
@@ -118,7 +119,7 @@ def _client(name: str) -> Any:
         import huggingface_hub
     except ModuleNotFoundError as error:
         fault = f"{error.name} is missing, which a model's name needs"
-        raise HubError(f"{name}: {fault}: pip install 'verto[hub]', or give a folder") from error
+        raise HubError(f"{name}: {fault}; {_WAYS_OUT}") from error
     return huggingface_hub
 
 

@@ -51,7 +51,7 @@ def run(
 
     Weights come from safetensors, or from a pickle that holds tensors and nothing else. A folder of another
     architecture, a truncated file, a quantised model: each is refused by name, and nothing partial is left.
-    Names on the hub need: pip install 'verto[hub]'.
+    Names on the hub need, from the root of the clone: pip install '.[hub]'.
 
     \b
     Examples:

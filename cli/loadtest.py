@@ -36,7 +36,7 @@ def check_installed() -> None:
     if importlib.util.find_spec("loadtests") is None:
         raise LoadTestsMissing(
             "the load tests are not installed here (a serving image has none); run this elsewhere against "
-            "--url, from a clone of the repository after `make test`, or with pip install 'verto[loadtest]'"
+            "--url, from the root of a clone of the repository after `make test` or pip install '.[loadtest]'"
         )
 
 

@@ -59,7 +59,8 @@ def run(
         from training.release import BUNDLE
         from training.run import train
     except ModuleNotFoundError as error:  # a serving environment holds no training dependency
-        typer.echo(f"verto: {error.name} is missing; training needs: pip install 'verto[training]'", err=True)
+        needed = "training needs, from the root of the clone: pip install '.[training]'"
+        typer.echo(f"verto: {error.name} is missing; {needed}", err=True)
         raise typer.Exit(2) from error
     config = load_recipe(recipe, settings or ())
     if show_settings:

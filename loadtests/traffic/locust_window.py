@@ -31,8 +31,8 @@ def check_locust() -> None:
     """Raises LoadTestError where locust is not installed."""
     if importlib.util.find_spec("locust") is None:
         raise LoadTestError(
-            "users who wait are locust's, which is not installed; pip install 'verto[loadtest]', or give "
-            "--users '' and --rates for an open loop alone"
+            "users who wait are locust's, which is not installed; from the root of the clone: "
+            "pip install '.[loadtest]'; or give --users '' and --rates for an open loop alone"
         )
 
 

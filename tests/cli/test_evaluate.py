@@ -191,7 +191,9 @@ def test_without_the_training_packages_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     ended = evaluate(verto, "--test", test_file)
     assert (ended.code, ended.out, engine.requests) == (2, b"", [])
-    assert ended.err == "verto: evaluate needs sacrebleu: pip install 'verto[training]'\n"
+    assert ended.err == (
+        "verto: evaluate needs sacrebleu; from the root of the clone: pip install '.[training]'\n"
+    )
 
 
 def test_a_failing_engine_is_told_and_no_translations_are_saved(

@@ -89,6 +89,7 @@ def test_without_a_connection_the_cache_serves_or_the_fault_is_told(hub: SmallHu
 def test_a_missing_client_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(
-        HubError, match=r"huggingface_hub is missing.*pip install 'verto\[hub\]', or give a folder"
+        HubError,
+        match=r"huggingface_hub is missing.*root of the clone: pip install '\.\[hub\]'; or give a folder",
     ):
         fetch("org/plain")

@@ -223,7 +223,7 @@ def test_without_the_training_packages_it_says_what_to_install(
     monkeypatch.delitem(sys.modules, "training.run", raising=False)
     monkeypatch.setitem(sys.modules, "training.config", None)
     assert verto(["train", "my.yaml"], monkeypatch) == 2
-    assert "training needs: pip install 'verto[training]'" in capsys.readouterr().err
+    assert "training needs, from the root of the clone: pip install '.[training]'" in capsys.readouterr().err
 
 
 def test_a_leg_ends_in_time_and_the_same_command_goes_on(

@@ -17,6 +17,10 @@ _FORBIDDEN = {
     + "|".join(["pypi" + r"\.org", "python" + "hosted", "download.py" + "torch"])
     + ")",
     "an option naming a package index": r"(?i)(?:extra-)?" + r"index-url[ =]+[\"']?https?:",
+    # Verto is on no package index; a project of the same name is, and would be installed instead.
+    "an installation of somebody else's package": r"\b(?:pip3?|uv)\b[^&;|`]*\s(?:install|add)\b"
+    + r"[^&;|`]*[\s'\"]ver"
+    + r"to(?![\w/-])",
     "a folder of wheels": r"(?i)find[-_]" + "links",
 }
 
@@ -48,6 +52,9 @@ def test_nothing_committed_names_a_machine_or_a_package_index() -> None:
         "pip install --index" + "-url https://example.org/simple torch",
         "pip install --find" + "-links wheels torch",
         "export PIP_FIND" + "_LINKS=x",
+        "pip install 'ver" + "to[training]'",
+        "`pip install --upgrade ver" + "to`",
+        "uv pip install ver" + "to==1.0",
     ],
 )
 def test_a_text_of_one_machine_is_caught(text: str) -> None:
@@ -61,6 +68,8 @@ def test_a_text_of_one_machine_is_caught(text: str) -> None:
         "/workspace",
         "pip install --index-url <PyTorch's CPU index> torch",
         "sharedmemory",
+        "pip install '.[training]' for Verto's training",
+        "pip install -r requirements.txt && verto serve",
     ],
 )
 def test_an_ordinary_text_passes(text: str) -> None:

@@ -140,5 +140,5 @@ def test_without_locust_users_are_told_apart_from_rates(monkeypatch: pytest.Monk
     from loadtests.traffic.locust_window import check_locust
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(LoadTestError, match="pip install 'verto\\[loadtest\\]'"):
+    with pytest.raises(LoadTestError, match=r"root of the clone: pip install '\.\[loadtest\]'"):
         check_locust()
