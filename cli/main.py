@@ -21,6 +21,7 @@ How a subcommand plugs in
 import importlib
 import importlib.metadata
 import importlib.util
+import io
 import sys
 from typing import Annotated, Any
 
@@ -167,9 +168,16 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _print_anything() -> None:
+    """A character that the terminal's encoding lacks is printed as its escape rather than a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line; the console entry point."""
     end_with_sigterm()
+    _print_anything()
     try:
         build_app()(prog_name="verto")
     except Exception as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli import running_models
+from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,8 +47,12 @@ def run(
             detail = "is about bundles on disk; a running server has a folder of its own"
             raise typer.BadParameter(detail, param_hint="--models-dir")
         return
-    from rich.console import Console
+    with orderly_end():
+        _list(models_dir)
 
+
+def _list(models_dir: Path | None) -> None:
+    from cli.tables import print_table
     from model.bundle_head import list_bundles
     from service.settings import resolve_settings
 
@@ -57,10 +62,9 @@ def run(
         typer.echo(f"verto: {root}: no bundle found in this folder; train one with `verto train`", err=True)
         raise typer.Exit(2)
     table, faults = _table(bundles)
-    console = Console()
-    console.print(table)
+    print_table(table)
     for fault in faults:
-        console.print(fault, markup=False, highlight=False, soft_wrap=True)
+        typer.echo(fault)
     if faults:
         raise typer.Exit(1)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.main import version
+from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
     from service.hosting.hosting import Hosting
@@ -122,11 +123,13 @@ def _serve(resolved: "ResolvedSettings") -> None:
 
 
 def _show(resolved: "ResolvedSettings") -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from cli.tables import print_table
 
     table = Table("setting", "value", "from", "meaning")
     for name, field in type(resolved.settings).model_fields.items():
         value = str(getattr(resolved.settings, name))
         table.add_row(name, value, resolved.origins[name], field.description)
-    Console().print(table)
+    with orderly_end():
+        print_table(table)

@@ -1,5 +1,6 @@
 """`verto models` lists bundles and says which are broken."""
 
+import io
 import sys
 from pathlib import Path
 
@@ -39,6 +40,16 @@ def test_a_broken_bundle_is_listed_with_its_fault_beside_a_whole_one(
     printed = capsys.readouterr().out
     assert "yes" in printed
     assert f"{tmp_path / 'broken' / 'MODEL_CARD.md'}: " in printed
+
+
+def test_an_encoding_without_arrows_is_no_end_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_bundle(tmp_path / "one")
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="latin-1"))
+    assert list_models(monkeypatch, tmp_path) == 0
+    assert b"| en \\u2192 de" in printed.getvalue()
 
 
 def test_an_empty_folder_is_said_with_the_way_out(
