@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 CHECKS = ("startup", "live", "ready")
+MAX_SECONDS = 86_400.0  # a socket takes no number of any size
 
 
 def run(
@@ -18,7 +19,9 @@ def run(
         str | None,
         typer.Option(help="The server's address.", show_default="this machine, VERTO_HOST and VERTO_PORT"),
     ] = None,
-    timeout_seconds: Annotated[float, typer.Option(help="How long to wait for an answer.", min=0.1)] = 4.0,
+    timeout_seconds: Annotated[
+        float, typer.Option(help="How long to wait for an answer.", min=0.1, max=MAX_SECONDS)
+    ] = 4.0,
 ) -> None:
     """Ask a running server how it is.
 

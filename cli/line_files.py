@@ -130,6 +130,9 @@ def same_file(left: os.stat_result | None, right: os.stat_result | None) -> bool
 
 
 def _standard_descriptor() -> int | None:
+    """Raises LineFileError for a standard input that was closed, as with `<&-`."""
+    if sys.stdin is None:
+        raise LineFileError("standard input", "is closed")
     try:
         return sys.stdin.fileno()
     except (OSError, ValueError):  # replaced by an object that is no file

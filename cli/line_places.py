@@ -29,7 +29,8 @@ def choose_places(
 ) -> list[Path | None]:
     """One output for all inputs, or one for each in `output_dir`; None is standard output.
 
-    Raises BadParameter for options that do not fit each other, LineFileError for an output that is an input.
+    Raises BadParameter for options that do not fit each other, LineFileError for an output that is an input,
+    and for a standard input or output that is closed.
     """
     if sum(one.path is None for one in inputs) > 1:
         raise typer.BadParameter("standard input can be read only once", param_hint="FILE")
@@ -37,6 +38,8 @@ def choose_places(
         places: list[Path | None] = [None if output in (None, Path("-")) else output]
     else:
         places = _places_in(inputs, output, output_dir)
+    if None in places and sys.stdout is None:  # as with `>&-`
+        raise LineFileError("standard output", "is closed")
     for place in places:
         check_is_no_input(place, inputs)
     return places

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.stopping import orderly_end
+
 if TYPE_CHECKING:
     from cli.admin_client import AdminClient
 
@@ -40,12 +42,11 @@ def status(
       verto models status --json
     """
     told = _client(server, admin_key_file).models()
-    if as_json:
-        typer.echo(json.dumps(told, indent=2))
-        return
-    _print_table(told["data"])
-    for line in _remarks(told):
-        typer.echo(line)
+    with orderly_end():
+        if as_json:
+            typer.echo(json.dumps(told, indent=2))
+        else:
+            _print_status(told)
 
 
 def load(
@@ -117,8 +118,21 @@ def _client(server: str, key_file: Path | None) -> AdminClient:
     from service.settings import resolve_settings
 
     if key_file is not None:
-        return AdminClient(server, key_file.read_text(encoding="utf-8").strip())
+        return AdminClient(server, _key_in(key_file))
     return AdminClient(server, resolve_settings().settings.admin_key.get_secret_value())
+
+
+def _key_in(file: Path) -> str:
+    """As VERTO_ADMIN_KEY is checked. Raises AdminError that names the file, OSError, SettingsError."""
+    from cli.admin_client import AdminError
+    from service.settings import SettingsError, resolve_settings
+
+    try:
+        return resolve_settings({"admin_key": file.read_text("utf-8")}).settings.admin_key.get_secret_value()
+    except UnicodeDecodeError:
+        raise AdminError(f"{file}: must be UTF-8 text that is an admin key") from None
+    except SettingsError as error:
+        raise SettingsError(str(error).replace("admin_key (command line)", str(file))) from None
 
 
 @contextmanager
@@ -133,13 +147,20 @@ def _told() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+def _print_status(told: dict[str, Any]) -> None:
+    _print_table(told["data"])
+    for line in _remarks(told):
+        typer.echo(line)
+
+
 def _print_state(model: dict[str, Any]) -> None:
     typer.echo(f"{model['name']} {model['version']} ({model['folder']}): {model['state']}")
 
 
 def _print_table(models: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from cli.tables import print_table
 
     table = Table("model", "version", "folder", "state", "since", "path", "memory", "reason")
     for one in models:
@@ -147,7 +168,7 @@ def _print_table(models: list[dict[str, Any]]) -> None:
         path = f"{one['path']} on {one['device']}" if "path" in one else ""
         memory, reason = _in_mb(one["memory"]["needed_bytes"]), one.get("reason", "")
         table.add_row(one["name"], one["version"], one["folder"], one["state"], since, path, memory, reason)
-    Console().print(table)
+    print_table(table)
 
 
 def _remarks(told: dict[str, Any]) -> Iterator[str]:

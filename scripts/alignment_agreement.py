@@ -1,14 +1,16 @@
 """How often each decoder layer's attention links a word that is the same in both languages to itself.
 
-    python scripts/alignment_agreement.py BUNDLE TEST.tsv.gz [SENTENCES]
+    python scripts/alignment_agreement.py checkpoints/en-de test.tsv.gz
 
 Names, numbers and borrowed words that stand once in a sentence and once, spelled alike, in its reference
 translation align themselves: nobody has to do it by hand. One line for each layer: words linked rightly.
 """
 
+import argparse
 import gzip
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -43,10 +45,11 @@ def right_links(bundle: Bundle, source: str, target: str, words: set[str]) -> li
     ]
 
 
-def main(folder: str, test: str, sentences: str = "800") -> None:
-    bundle, every, right = load_bundle(Path(folder)), 0, Counter[int]()
-    remaining = int(sentences)
-    with gzip.open(test, "rt", encoding="utf-8") as lines, torch.inference_mode():
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = _parser().parse_args(arguments)
+    bundle, every, right = load_bundle(given.bundle), 0, Counter[int]()
+    remaining = given.sentences
+    with gzip.open(given.test, "rt", encoding="utf-8") as lines, torch.inference_mode():
         for line in lines:
             source, target = line.rstrip("\n").split("\t")[:2]
             if not remaining or not (words := shared_words(source, target)):
@@ -58,5 +61,14 @@ def main(folder: str, test: str, sentences: str = "800") -> None:
         sys.stdout.write(f"layer {layer}: {count} of {every} ({count / every:.1%})\n")
 
 
+def _parser() -> argparse.ArgumentParser:
+    as_it_is = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
+    parser.add_argument("bundle", type=Path, help="folder of a bundle")
+    parser.add_argument("test", type=Path, help="gzipped TSV of sources and references")
+    parser.add_argument("sentences", type=int, nargs="?", default=800, help="so many of them (default: 800)")
+    return parser
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

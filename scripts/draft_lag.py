@@ -1,12 +1,13 @@
 """How much later a streamed beam shows a token than greedy search would, in stable and in draft mode.
 
-    python scripts/draft_lag.py BUNDLE TEST.tsv.gz [SENTENCES]
+    python scripts/draft_lag.py checkpoints/en-de test.tsv.gz 300
 
 Greedy search shows token t at step t. The lag of a token is the number of steps after that until it is shown
 for good: in stable mode until it is certain, in a draft until the leading hypothesis shows it and no later
 one takes it back. The end of a search shows all that is left.
 """
 
+import argparse
 import gzip
 import statistics
 import sys
@@ -75,10 +76,11 @@ def report(mode: str, shown: Sequence[Shown]) -> str:
 
 
 @torch.inference_mode()
-def main(folder: str, test: str, sentences: str = "500") -> None:
-    bundle = load_bundle(Path(folder))
-    with gzip.open(test, "rt", encoding="utf-8") as lines:
-        texts = [line.split("\t")[0] for line in islice(lines, int(sentences))]
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = _parser().parse_args(arguments)
+    bundle = load_bundle(given.bundle)
+    with gzip.open(given.test, "rt", encoding="utf-8") as lines:
+        texts = [line.split("\t")[0] for line in islice(lines, given.sentences)]
     sources = bundle.tokenizer.encode_sources(texts)
     options = bundle.info.decoding
     for mode in ("stable", "draft"):
@@ -94,5 +96,14 @@ def main(folder: str, test: str, sentences: str = "500") -> None:
         sys.stdout.write(report(mode, shown) + "\n")
 
 
+def _parser() -> argparse.ArgumentParser:
+    as_it_is = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_it_is)
+    parser.add_argument("bundle", type=Path, help="folder of a bundle")
+    parser.add_argument("test", type=Path, help="gzipped TSV whose first column is translated")
+    parser.add_argument("sentences", type=int, nargs="?", default=500, help="so many of them (default: 500)")
+    return parser
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -55,6 +55,7 @@ def test_what_is_not_so_ends_with_1(verto: Verto, port: int, check: str) -> None
     [
         ("http://127.0.0.1:1", "no answer ([Errno 111] Connection refused)"),
         ("127.0.0.1:8000", "no answer (unknown url type: 127.0.0.1)"),
+        ("http://[::1", "no answer (Invalid IPv6 URL)"),
         ("nonsense", "no answer (unknown url type: 'nonsense/health/startup')"),
     ],
 )
@@ -75,6 +76,8 @@ def test_ipv6_is_asked_at_the_machine_itself(verto: Verto, monkeypatch: pytest.M
     [
         (["--check", "well"], "--check must be one of startup, live, ready, got 'well'"),
         (["--timeout-seconds", "0"], "greater than or equal to 0.1"),
+        (["--timeout-seconds", "inf"], "less than or equal to 86400"),
+        (["--timeout-seconds", "1e300"], "less than or equal to 86400"),
     ],
 )
 def test_a_wrong_option_ends_with_2(verto: Verto, arguments: list[str], fault: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cli import line_files
 from cli.line_files import LineFile, LineFileError, same_file
+from cli.line_places import choose_places
 
 # Everything that Unicode or Python might take for the end of a line, beside ordinary text.
 LINE = st.text(
@@ -147,3 +148,15 @@ def test_one_file_under_two_names_is_the_same_and_a_device_is_never(tmp_path: Pa
     assert not same_file(statuses["a"], None)
     null = LineFile(Path(os.devnull)).status()
     assert not same_file(null, null)
+
+
+def test_a_closed_standard_input_or_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(LineFileError, match="is closed") as told:
+        choose_places([LineFile(None)], None, None)
+    assert told.value.filename == "standard input"
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(LineFileError, match="is closed") as told:
+        choose_places([LineFile(Path("in.txt"))], None, None)
+    assert told.value.filename == "standard output"

@@ -88,6 +88,13 @@ def test_the_key_may_come_from_a_file(desk: Desk, tmp_path: Path, monkeypatch: p
     file.write_text("a-wrong-key-of-16")
     code, _, err = desk.verto("status", "--admin-key-file", str(file))
     assert (code, err) == (2, "verto: The admin key is wrong\n")
+    file.write_bytes(b"a-key-in-latin-1-\xe9")
+    code, _, err = desk.verto("status", "--admin-key-file", str(file))
+    assert (code, err) == (2, f"verto: {file}: must be UTF-8 text that is an admin key\n")
+    file.write_text("a-key-of-at-least-é", encoding="utf-8")
+    code, _, err = desk.verto("status", "--admin-key-file", str(file))
+    bound = "must be 16 to 256 visible ASCII characters without a space, got a secret of 19 characters"
+    assert (code, err) == (2, f"verto: {file}: {bound}\n")
     missing = desk.verto("status", "--admin-key-file", str(tmp_path / "none"))[2]
     assert missing.endswith("No such file or directory\n")
     code, _, err = desk.verto("status")
@@ -133,6 +140,8 @@ def test_a_change_that_fails_is_exit_code_1_with_the_reason(desk: Desk) -> None:
         ("http://127.0.0.1:1", "http://127.0.0.1:1 does not answer ([Errno 111] Connection refused); "),
         ("127.0.0.1:8000", "--server must be an address as http://127.0.0.1:8000, got '127.0.0.1:8000'"),
         ("ftp://example.org", "--server must be an address"),
+        ("http://[::1", "--server must be an address"),
+        ("http://127.0.0.1:99999", "--server must be an address"),
     ],
 )
 def test_a_server_that_is_not_there_is_told_with_its_address(desk: Desk, server: str, told: str) -> None:
@@ -148,6 +157,19 @@ def test_a_server_without_a_key_or_of_another_kind_is_told_apart(desk: Desk) -> 
         assert (code, err) == (2, f"verto: {other.url} has no admin API; start it with VERTO_ADMIN_KEY set\n")
         code, _, err = desk.verto("status", server=f"{other.url}/health/live")
         assert code == 2
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("load", "x"), ("reload", "x"), ("unload", "x")])
+@pytest.mark.parametrize("answer", [{"ok": True}, ["a"], {"data": []}], ids=["object", "list", "data"])
+def test_another_server_that_answers_with_json_is_told(
+    desk: Desk, arguments: tuple[str, ...], answer: object
+) -> None:
+    other = FastAPI()
+    other.add_api_route("/{path:path}", lambda: answer, methods=["GET", "POST", "DELETE"])
+    with live_server(other) as server:
+        code, out, err = desk.verto(*arguments, server=server.url)
+    told = f"verto: {server.url} does not answer as Verto does; is --server right?\n"
+    assert (code, out, err) == (2, "", told)
 
 
 def test_the_key_goes_to_no_other_server(desk: Desk) -> None:
