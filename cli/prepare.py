@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.stopping import orderly_end
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,7 +56,7 @@ def run(
 
     A server that finds them built has them from its first request; one that does not begins without, and
     builds them beside its traffic. What is there already is not built again. Ends with code 1 when a
-    bundle's answers are not those that it has without kernels.
+    bundle's answers are not those that it has without kernels, with 2 when there is no bundle to try.
 
     \b
     Examples:
@@ -69,16 +71,33 @@ def run(
     from service.settings import resolve_settings
 
     given = {"models_dir": models_dir, "cache_dir": cache_dir, "cxx": cxx, "num_threads": num_threads}
+    if kernels_only:
+        _refuse_what_is_for_bundles(bundles, precision, models_dir, num_threads)
     settings = resolve_settings(given).settings
     precisions = _checked_precisions(precision or PRECISIONS)
     levels = _levels(level)
+    folders = [] if kernels_only else _folders(settings.models_dir, bundles or [])
     console = Console()
     build = BuildSettings(cache_dir=settings.cache_dir, compiler=settings.cxx)
-    _build(console, build, levels, rebuild)
-    if not kernels_only:
-        folders = _folders(settings.models_dir, bundles or [])
-        if not _try_bundles(console, build, levels, folders, precisions, settings.num_threads):
+    with orderly_end():
+        _build(console, build, levels, rebuild)
+        if folders and not _try_bundles(console, build, levels, folders, precisions, settings.num_threads):
             raise typer.Exit(1)
+
+
+def _refuse_what_is_for_bundles(
+    bundles: list[str] | None, precision: list[str] | None, models_dir: Path | None, num_threads: int | None
+) -> None:
+    """An option that would do nothing was meant otherwise."""
+    given = {
+        "BUNDLE": bundles,
+        "--precision": precision,
+        "--models-dir": models_dir,
+        "--num-threads": num_threads,
+    }
+    for name, value in given.items():
+        if value not in (None, []):
+            raise typer.BadParameter("is for trying bundles; --kernels-only tries none", param_hint=name)
 
 
 def _checked_precisions(wanted: "Sequence[str]") -> "Sequence[str]":
@@ -113,7 +132,7 @@ def _build(console: "Console", build: "BuildSettings", levels: "Sequence[Level]"
             runs_here = level in supported_levels()
             if runs_here:
                 check_library(built)
-        console.print(_line_of(built, runs_here), highlight=False, soft_wrap=True)
+        typer.echo(_line_of(built, runs_here))
 
 
 def _line_of(built: "BuiltLibrary", runs_here: bool) -> str:
@@ -124,12 +143,17 @@ def _line_of(built: "BuiltLibrary", runs_here: bool) -> str:
 
 
 def _folders(models_dir: Path, bundles: "Sequence[str]") -> list[Path]:
+    """Never none. Raises BadParameter, BundleError."""
     from cli.model_choice import bundle_folder
     from model.bundle_head import list_bundles
 
     if bundles:
         return [bundle_folder(models_dir, bundle) for bundle in bundles]
-    return list_bundles(models_dir)
+    found = list_bundles(models_dir)
+    if not found:
+        fault = f"{models_dir}: no bundle found in this folder; --kernels-only builds the kernels alone"
+        raise typer.BadParameter(fault, param_hint="--models-dir")
+    return found
 
 
 def _try_bundles(
@@ -144,10 +168,8 @@ def _try_bundles(
     from model.native.levels import supported_levels
 
     usable = [level for level in levels if level in supported_levels()]
-    if not usable or not folders:
-        console.print(
-            "no bundle was tried: " + ("there is none" if usable else "this processor lacks the level")
-        )
+    if not usable:
+        typer.echo("no bundle was tried: this processor lacks the level")
         return True
     library = _open(build, usable[0])
     agreed = [_try_bundle(console, library, folder, precisions, num_threads) for folder in folders]
@@ -177,7 +199,7 @@ def _try_bundle(
     for precision in precisions:
         with console.status(f"{folder.name} in {precision}"):
             line, agrees = _try_precision(library, bundle.model, precision, num_threads)
-        console.print(f"{bundle.info.name} {precision}: {line}", highlight=False, soft_wrap=True)
+        typer.echo(f"{bundle.info.name} {precision}: {line}")
         agreed = agreed and agrees
     return agreed
 

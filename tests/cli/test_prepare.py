@@ -72,6 +72,33 @@ def test_an_unknown_choice_is_refused_with_those_there_are(
     assert words in " ".join(ended.err.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("option", "arguments"),
+    [
+        ("BUNDLE", ("nope",)),
+        ("--precision", ("--precision", "int8")),
+        ("--models-dir", ("--models-dir", "x")),
+        ("--num-threads", ("--num-threads", 1)),
+    ],
+    ids=["bundle", "precision", "models", "threads"],
+)
+def test_nothing_is_accepted_and_ignored_beside_kernels_only(
+    verto: Verto, option: str, arguments: tuple[object, ...]
+) -> None:
+    ended = verto("prepare", "--kernels-only", "--cache-dir", CACHE, *arguments)
+    assert (ended.code, ended.text) == (2, "")
+    assert f"Invalid value for {option}: is for trying bundles" in ended.err
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_no_bundle_to_try_is_told_before_anything_is_built(verto: Verto, tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    ended = verto("prepare", "--models-dir", tmp_path / name, "--cache-dir", tmp_path / "cache")
+    assert (ended.code, ended.text) == (2, "")
+    assert f"{tmp_path / name}: no bundle found in this folder" in ended.err
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_missing_compiler_is_one_line_that_says_what_to_install(
     verto: Verto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
