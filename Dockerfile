@@ -1,4 +1,4 @@
-# The image of the server: one bundle, kernels for every processor, and no tool that builds or trains.
+# The image of the server: the shipped bundles, kernels for every processor, and no tool that builds or trains.
 # How it is built and run, and why it is as it is: docs/image.md.
 
 # To pin it to the byte: --build-arg PYTHON_IMAGE=docker.io/library/python@sha256:DIGEST

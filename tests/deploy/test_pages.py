@@ -65,6 +65,51 @@ def test_numbers_of_the_readme_are_those_of_the_manifests() -> None:
     assert f"killed after {deployment['terminationGracePeriodSeconds']} s" in text
 
 
+def test_resources_of_the_readme_are_those_of_the_manifests() -> None:
+    text = text_of("deploy/README.md")
+    found = {name: text.split(f"\n### {name}\n")[1].split("\n#")[0] for name in OVERLAYS}
+    told = {name: _told_resources(section) for name, section in found.items()}
+    assert told == {name: _resources(name) for name in OVERLAYS}
+    assert not re.search(r"\d [GM]iB", text.split("\n## Overlays\n")[0])
+
+
+def _told_resources(section: str) -> tuple[int, str]:
+    (told,) = re.findall(r"(\w+) processors? and (\d+) GiB", section)
+    return ["no", "one", "two", "three", "four"].index(told[0]), f"{told[1]}Gi"
+
+
+def _resources(overlay: str) -> tuple[int, str]:
+    (deployment,) = of_kind(render(overlay), "Deployment")
+    (server,) = deployment["spec"]["template"]["spec"]["containers"]
+    limits = server["resources"]["limits"]
+    return int(limits["cpu"]), limits["memory"]
+
+
+def test_each_component_stands_once_in_the_table() -> None:
+    named = re.findall(r"^\| `([\w-]+)` \|", text_of("deploy/README.md"), re.MULTILINE)
+    assert sorted(named) == sorted(COMPONENTS)
+
+
+def test_a_model_that_changes_places_again_and_again_is_always_the_newest(tmp_path: Path) -> None:
+    """What the page tells to run in the loader's pod, on a folder, with a copy for each version."""
+    in_pod = [
+        line for line in commands(text_of("docs/deploy.md")) if " exec verto-model-loader -- sh " in line
+    ]
+    *update, back = (shlex.split(line)[-1].replace("/models", str(tmp_path)) for line in in_pod)
+    current = tmp_path / "en-de"
+    current.mkdir()
+    (current / "version").write_text("1")
+    for version_number in "234":
+        subprocess.run(["sh", "-c", update[0]], check=True)
+        (tmp_path / ".incoming" / "en-de").mkdir()
+        (tmp_path / ".incoming" / "en-de" / "version").write_text(version_number)
+        subprocess.run(["sh", "-c", update[1]], check=True)
+        assert (current / "version").read_text() == version_number
+    subprocess.run(["sh", "-c", back], check=True)
+    assert (current / "version").read_text() == "3"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".incoming", "en-de"]
+
+
 def test_commands_and_files_of_a_page_are_found() -> None:
     page = (
         "```sh\nkubectl apply -n verto \\\n  -k deploy/overlays/x\nkubectl kustomize deploy/a | head\n```\n"
