@@ -68,7 +68,7 @@ function swapTexts() {
 }
 
 function again() {
-  if (bar.isReady) translation.again();
+  if (bar.isReady) update(0); // with what stands there now, whatever was sent last
   else connect();
 }
 

@@ -35,12 +35,6 @@ export class LiveTranslation {
     this.#timer = setTimeout(() => this.#run(), delayMs);
   }
 
-  /** Try the last request again, at once. */
-  again() {
-    this.stop();
-    this.#run();
-  }
-
   /** Drop what runs and what was to come. */
   stop() {
     clearTimeout(this.#timer);

@@ -8,7 +8,10 @@
 const PASSING_STATUSES = new Set([429, 502, 503]);
 
 export class Problem extends Error {
-  /** `fields`: a problem object, or its `title` alone. `mayPass`: trying again later makes sense. */
+  /**
+   * `fields`: a problem object, or its `title` alone. `mayPass`: trying again later makes sense. `isOfText`: only
+   * another text helps, so that nobody is offered to try.
+   */
   constructor(fields) {
     super(fields.title);
     this.title = fields.title;
@@ -16,6 +19,7 @@ export class Problem extends Error {
     this.requestId = fields.request_id ?? "";
     this.faults = fields.errors ?? [];
     this.mayPass = fields.mayPass ?? PASSING_STATUSES.has(fields.status);
+    this.isOfText = fields.isOfText ?? false;
     this.retryAfterSeconds = fields.retry_after_seconds ?? null;
   }
 }
@@ -38,4 +42,5 @@ export const tooLong = () =>
   new Problem({
     title: "The text is too long",
     detail: "The server does not take so many characters at a time.",
+    isOfText: true,
   });

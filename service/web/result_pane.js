@@ -80,6 +80,7 @@ export class ResultPane {
     element("problem-title").textContent = problem.title;
     element("problem-detail").textContent = problem.detail;
     element("problem-faults").replaceChildren(...problem.faults.map(faultItem));
+    element("again").hidden = problem.isOfText;
     this.#countDown(problem, pauseSeconds);
   }
 
