@@ -171,13 +171,15 @@ def _translated(
 
 
 def _options(given: dict[str, Any], bundle: "Choice") -> dict[str, Any]:
-    """The options that were named; with a reference all of the beam is wanted."""
+    """The options that were named; with a reference all of the beam is wanted. Raises BadParameter."""
     from model.bundle_head import load_bundle_head
 
     options = shared.decoding_options(given)
     if given.get("reference") is not None:
-        default = load_bundle_head(bundle.folder).info.decoding.beam_size
-        options["num_hypotheses"] = options.get("beam_size", default)
+        default = load_bundle_head(bundle.folder).info.decoding
+        if options.get("strategy", default.strategy) != "beam":
+            raise typer.BadParameter("needs --strategy beam, whose best it chooses", param_hint="--reference")
+        options["num_hypotheses"] = options.get("beam_size", default.beam_size)
     return options
 
 

@@ -181,9 +181,13 @@ def test_a_dash_is_refused_and_no_file_of_that_name_is_written(
         (("none.txt", "-o", "out.tsv"), "none.txt: No such file"),
         (("lines.txt", "-o", "no/out.tsv"), "no/out.tsv: its folder does not exist"),
         (("lines.txt", "-o", "out.tsv", "--reference", 1), "--reference"),
+        (
+            ("pairs.tsv", "-o", "out.tsv", "--column", 1, "--reference", 2, "--strategy", "greedy"),
+            "Invalid value for --reference: needs --strategy beam",
+        ),
         (("lines.txt", "-o", "out.tsv", "--model", "other"), "no model is called 'other'"),
     ],
-    ids=["column", "input", "output", "reference", "model"],
+    ids=["column", "input", "output", "reference", "strategy", "model"],
 )
 def test_a_fault_is_told_and_leaves_no_output(run: Any, arguments: tuple[object, ...], fault: str) -> None:
     ended = run("distill", *arguments)
