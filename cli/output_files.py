@@ -61,7 +61,7 @@ class StandardOutput:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, OSError):
-            discard_standard_output()
+            _discard_rest_of_standard_output()
 
 
 class WholeFile:
@@ -195,7 +195,7 @@ def _naming(name: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror or str(error), name) from None
 
 
-def discard_standard_output() -> None:
+def _discard_rest_of_standard_output() -> None:
     """What is still in the buffer could not be written; the interpreter would try once more and complain."""
     with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -15,8 +15,6 @@ from types import FrameType
 
 import typer
 
-from cli.output_files import discard_standard_output
-
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _CLOSED_PIPE = 128 + 13
 
@@ -51,7 +49,6 @@ def orderly_end() -> Iterator[None]:
         typer.echo(f"verto: {failed}", err=True)
         raise typer.Exit(1) from None
     except BrokenPipeError:
-        discard_standard_output()
         raise typer.Exit(_CLOSED_PIPE) from None
     finally:
         for number, handler in before.items():
