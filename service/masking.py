@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from service.protected_spans import joined
 from service.segmentation import Span, has_letter
@@ -95,6 +96,11 @@ def has_private(text: str) -> bool:
     return any(FIRST_PRIVATE <= character <= LAST_PRIVATE for character in text)
 
 
+def private_runs(text: str) -> int:
+    """How often one or more such characters stand there in a row."""
+    return sum(is_private for is_private, _ in groupby(text, has_private))
+
+
 def mask(source: str, spans: Sequence[Span], symbols: Sequence[str]) -> Mask | None:
     """The source with its spans masked, as many as there are symbols; None where characters of its own that
     are taken for symbols would be left."""
@@ -138,6 +144,7 @@ def _gathered(source: str, spans: Sequence[Span]) -> list[Span]:
 
 def _first(source: str, spans: Sequence[Span], most: int) -> list[Span]:
     """The first so many, before all others those that the model would take for symbols, however many."""
-    own = [span for span in spans if has_private(source[slice(*span)])]
-    others = [span for span in spans if span not in own]
+    own, others = list[Span](), list[Span]()
+    for span in spans:
+        (own if has_private(source[slice(*span)]) else others).append(span)
     return sorted([*own, *others[: max(0, most - len(own))]])

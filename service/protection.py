@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # annotations only: routes import this package before torch i
     from model.tokenizer import Tokenizer
 
 MAX_REMEMBERED = 20_000  # characters of which is known whether the model has them
+MAX_REMEMBERED_LENGTH = 8  # of one of these, its marks included
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 # Marks that a model is to write in its own language's way, whether or not it has seen these.
 _TYPOGRAPHY = frozenset("‐‑‒–—―‘’‚“”„…‹›«»·")
@@ -128,6 +129,7 @@ class Protector:
         if known is None:
             # A capital that texts hardly have is still a letter of the language ("Ö").
             known = any(map(self._tokenizer.knows_source, (cluster, cluster.lower())))
-            if len(self._is_known) < MAX_REMEMBERED:
+            # A letter may have any number of marks, and what strangers send is not to fill the memory.
+            if len(cluster) <= MAX_REMEMBERED_LENGTH and len(self._is_known) < MAX_REMEMBERED:
                 self._is_known[cluster] = known
         return known

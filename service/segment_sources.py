@@ -2,6 +2,9 @@
 
     text -> sentences -> what must not change masked -> ids -> if they are too many, divided, and so again
 
+What has more characters of its own that the model would take for masks than there are masks cannot be masked,
+and is divided as if it were too long.
+
 Knows text, tokenizers, masks and length limits; must not know options of decoding, the engine or HTTP.
 """
 
@@ -14,6 +17,7 @@ from service.errors import FieldFault, SegmentTooLong
 from service.jobs import TranslationJob
 from service.language_codes import primary
 from service.long_sentences import IndivisibleError, divide
+from service.masking import private_runs
 from service.protected_spans import protected_spans
 from service.protection import MaskedSource, Target
 from service.registry import Route
@@ -45,9 +49,12 @@ def segment_sources(job: TranslationJob, index: int, route: Route) -> list[Segme
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
+    """`fits`: the model can be given these ids; there are none where the piece cannot be masked."""
+
     span: Span
     source_ids: list[int]
     masked: MaskedSource | None
+    fits: bool
 
 
 class _Reader:
@@ -66,14 +73,14 @@ class _Reader:
         return [self._bare(span) for span in around(spans, self._kept)] if self._kept else spans
 
     def read(self, span: Span) -> list[_Piece]:
-        """The piece, or its parts where it is too long; nothing where there is nothing to translate."""
+        """The piece, or its parts where it does not fit; nothing where there is nothing to translate."""
         piece = self._piece(span)
         if piece is None:
             return []
-        if len(piece.source_ids) <= self._limit:
+        if piece.fits:
             return [piece]
         if self._job.split == "none":
-            raise self._too_long(len(piece.source_ids))
+            raise self._too_long(len(piece.source_ids)) if piece.source_ids else self._too_private(span)
         return [part for one in self._parts(span) if (part := self._piece(one)) is not None]
 
     def _bare(self, span: Span) -> Span:
@@ -94,12 +101,15 @@ class _Reader:
         source, masked = self._text[slice(*span)], None
         if self._protector is not None:
             masked = self._protector.masked(source, within(self._kept, span), self._target)
-            if masked is None or not has_letter(masked.mask.text):
+            if masked is None:
+                return _Piece(span, [], None, fits=False)
+            if not has_letter(masked.mask.text):
                 return None
             source = masked.mask.text
         source_ids = self._tokenizer.encode_source(source)
         # Of some letters (fillers, for one) the tokenizer leaves nothing but `</s>`: nothing to translate.
-        return _Piece(span, source_ids, masked) if len(source_ids) > 1 else None
+        fits = len(source_ids) <= self._limit
+        return _Piece(span, source_ids, masked, fits) if len(source_ids) > 1 else None
 
     @property
     def _target(self) -> Target:
@@ -115,13 +125,27 @@ class _Reader:
 
     def _num_tokens(self, span: Span) -> int:
         piece = self._piece(span)
-        return 0 if piece is None else len(piece.source_ids)
+        if piece is None:
+            return 0
+        # Cut until it can be masked; one character alone always can.
+        return len(piece.source_ids) or self._limit + 1
 
     def _too_long(self, num_tokens: int) -> SegmentTooLong:
         bound = f"at most {self._limit} tokens in one piece; split 'sentences' divides longer texts"
         field = self._job.field_of(self._index)
         detail = f"{field} has more tokens than the model reads."
         return SegmentTooLong(detail, faults=[FieldFault(field, bound, num_tokens)])
+
+    def _too_private(self, span: Span) -> SegmentTooLong:
+        most = 0 if self._protector is None else len(self._protector.symbols)
+        bound = (
+            f"with private characters (U+E000 to U+F8FF) in at most {most} places of one piece; "
+            "split 'sentences' divides longer texts"
+        )
+        field = self._job.field_of(self._index)
+        detail = f"{field} has private characters in more places than the model copies."
+        value = private_runs(self._text[slice(*span)])
+        return SegmentTooLong(detail, faults=[FieldFault(field, bound, value)])
 
 
 def _is_picture(text: str) -> bool:

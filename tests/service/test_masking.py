@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.masking import Mask, has_private, mask, without_capitals
+from service.masking import Mask, has_private, mask, private_runs, without_capitals
 from service.protected_spans import protected_spans
 from service.unmasking import Unmasking, masked_prefix, restored, shown_pieces, shown_text
 
@@ -136,6 +138,19 @@ def test_what_has_no_symbol_left_stays_the_model_s_but_for_what_is_taken_for_one
     assert "{k}" in made.text
     text = " a ".join("\ue000\ue001\ue002\ue003\ue004\ue005\ue006")
     assert mask(text, protected_spans(text), SYMBOLS) is None
+
+
+@pytest.mark.parametrize("unit", ["dog \ue000 ", "dog {x} "])
+def test_far_too_many_spans_are_told_apart_in_little_time(unit: str) -> None:
+    text = unit * 12_000
+    spans = protected_spans(text)
+    before = time.process_time()
+    mask(text, spans, SYMBOLS)
+    assert time.process_time() - before < 2
+
+
+def test_characters_in_a_row_are_one_place() -> None:
+    assert [private_runs(text) for text in ("", "a", "\ue000\uf8ff", "\ue000a\ue000 \ue001")] == [0, 0, 1, 3]
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ from service.errors import (
     ServiceError,
 )
 from service.jobs import TranslationJob
-from service.planning import Limits, PlannedText, Planner
+from service.masking import has_private
+from service.planning import Limits, PlannedSegment, PlannedText, Planner
 from service.registry import ModelRegistry, ServedModel
+from tests.builders import tiny_tokenizer
 from tests.fakes import CharacterTokenizer, FakeDetector, FakeEngine, served_model
 
 
@@ -175,3 +177,49 @@ def test_pieces_without_a_letter_that_come_of_dividing_pass_through() -> None:
     (planned,) = plan(job("abcd 1234 5678 efgh"), short)
     assert sources(planned) == ["abcd", "efgh"]
     assert planned.segments[0].segment.after == " 1234 5678 "
+
+
+def copying(max_source_length: int = 60) -> ServedModel:
+    """A model with three symbols for what it copies."""
+    return replace(
+        model("en-de", ("en", "de"), max_source_length=max_source_length),
+        tokenizer=tiny_tokenizer(placeholders=3),
+    )
+
+
+def private(count: int) -> str:
+    return " ".join(f"ba {chr(0xE000 + number % 5)} go" for number in range(count)) + "."
+
+
+def test_a_sentence_with_more_private_characters_than_there_are_symbols_is_divided() -> None:
+    (planned,) = plan(job(private(20)), copying(500))
+    assert len(planned.segments) > 1
+    assert all(one.source_ids for one in planned.segments)
+    assert sum(len(one.mask.copies) for one in planned.segments if one.mask) == 20
+    assert all(one.mask is not None and not has_private(restoring(one)) for one in planned.segments)
+
+
+def restoring(planned: PlannedSegment) -> str:
+    """What the model reads but for its own symbols."""
+    assert planned.mask is not None
+    symbols = {copy.symbol for copy in planned.mask.copies}
+    return "".join(one for one in planned.mask.text if one not in symbols)
+
+
+def test_without_splitting_too_many_private_characters_are_refused_naming_bound_and_value() -> None:
+    field, bound, value = refusal(SegmentTooLong, job(private(4), split="none"), copying(500))
+    assert (field, value) == ("text[0]", 4)
+    assert "in at most 3 places of one piece" in bound
+    assert plan(job(private(3), split="none"), copying(500))[0].segments[0].source_ids
+
+
+PRIVATE_PIECES = st.sampled_from(["ba ", "go ", "\ue000", "\ue004", " ", ", ", "{1} "])
+
+
+@given(st.lists(PRIVATE_PIECES, max_size=40).map("".join))
+def test_whatever_private_characters_a_text_has_all_its_words_are_translated(text: str) -> None:
+    (planned,) = plan(job(text), copying(20))
+    segments = [one.segment for one in planned.segments]
+    assert "".join(one.before + one.source + one.after for one in segments) == text
+    read = "".join(one.mask.source for one in planned.segments if one.source_ids and one.mask)
+    assert list(filter(str.isalpha, read)) == list(filter(str.isalpha, text))

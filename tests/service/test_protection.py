@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.protected_spans import protected_spans
-from service.protection import Protector, Target
+from service.protection import MAX_REMEMBERED_LENGTH, Protector, Target
 from service.unmasking import restored
 from tests.builders import tiny_tokenizer
 
@@ -82,3 +82,12 @@ def test_what_a_request_speaks_of_in_part_is_left_to_the_model(
     protector: Protector, target: Target, spans: list[str]
 ) -> None:
     assert copied(protector, "Ba {name} de 1,250 go", target) == spans
+
+
+def test_a_letter_with_marks_without_end_is_not_remembered() -> None:
+    protector = Protector.of(TOKENIZER)
+    assert protector is not None
+    long = "q" + "\u0301" * MAX_REMEMBERED_LENGTH
+    assert copied(protector, f"Ba {long} de q\u0301") == [long, "q\u0301"]
+    assert "q\u0301" in protector._is_known
+    assert long not in protector._is_known
