@@ -7,6 +7,9 @@ Knows text only; must not know tokenizers or models (masking.py knows which char
 
 What is found is copied, so nothing may be found that a reader would translate: "3rd", "1990s", "and/or" and
 "e.g." are words. Spans are in code points, disjoint and in order; none begins or ends with white space.
+
+Texts come from strangers, so time must grow as a text does: what can begin at any character must either end
+soon (`{1,64}`) or be divided in one way only (a mark between repeats, or `*+`, which gives nothing back).
 """
 
 import re
@@ -33,9 +36,9 @@ _TEMPLATE = r"""
   | \{%(?:(?!%\}|\n|\t).){1,100}%\}             # {% x %}
   | [$%\#]\{[^{}\n\t]{1,100}\}                  # ${x}, %{x}, #{x}
   | \{[^\s{}]{0,60}\}                           # {name}, {0:.2f}, {}
-  | %\(\w+\)[\-+0\#]*\d*(?:\.\d+)?[a-z]         # %(name)s
-  | (?<![\d%])%[\-+0\#]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?[diouxefgcsp@](?![a-z0-9])
-  | %\d+\$[\-+0\#]*\d*(?:\.\d+)?(?:hh|h|ll|l|z)?[diouxefgcsp@]
+  | %\(\w+\)[\-+0\#]*+\d*+(?:\.\d++)?[a-z]      # %(name)s
+  | (?<![\d%])%[\-+0\#]*+\d*+(?:\.\d++)?(?:hh|h|ll|l|z)?[diouxefgcsp@](?![a-z0-9])
+  | %\d+\$[\-+0\#]*+\d*+(?:\.\d++)?(?:hh|h|ll|l|z)?[diouxefgcsp@]
   | \$[a-z_]\w+                                 # $HOME
 """
 _TAG = r"""
@@ -65,12 +68,16 @@ _NAME = r"""
   | (?<!\w)(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?!\w)
   | (?<!\w)_*[^\W_]+(?:_+[^\W_]+)+_*(?!\w)      # snake_case
   | (?<!\w)(?-i:[a-z]+(?:[A-Z][a-z0-9]*)+)(?!\w)   # camelCase, iPhone
-  | (?<!\w)(?:v\d+(?:\.\d+)+|\d+(?:\.\d+)+-?(?:alpha|beta|rc|dev)\.?\d*)(?!\w)
+  | (?<!\w)(?:v\d+(?:\.\d+)+|\d{1,9}(?:\.\d{1,9}){1,6}-?(?:alpha|beta|rc|dev)\.?\d*)(?!\w)
   | (?<!\w)(?=\w*\d)(?-i:[A-Za-z])\w*(?!\w)     # A380, MP3
 """
 _UNIT = r"(?:[kcmµ]?m|[kmµ]?g|[mc]?l|[kMGT]i?B|[kMG]?Hz|[kMG]?W|[kM]?V|px|pt|dpi|h|min|ms|kWh|mph|fps)"
+# Between the digits of a telephone number; never nothing, or they could be divided in countless ways.
+_GAP = r"(?:\)?(?:[ \u00a0\-/.]\(?|\()|\))"
+_GROUP = rf"(?:{_GAP}\d{{1,15}})"
+_PREFIX = rf"(?:\d{{3,15}}|\d\d{_GROUP}|\d{_GAP}(?:\d{{2,15}}|\d{_GROUP}))"  # three digits or more
 _NUMBER = rf"""
-    (?<![\w.,+])\+\d{{1,3}}(?:[ \u00a0\-/.]?\(?\d{{1,5}}\)?){{2,6}}(?!\w)              # telephone
+    (?<![\w.,+])\+{_PREFIX}{_GROUP}{{0,6}}\)?(?!\w)                                  # telephone
   | (?<![\w.,])\d{{1,3}}(?:[ \u00a0\u202f]\d{{3}})+(?:[.,]\d+)?(?!\w)
   | (?<![\w.,])[+\-−]?\d+(?:[.,:/'’\-–][ ]?(?<![ ])\d+)+(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
   | (?<![\w.,])[+\-−]?\d{{3,}}(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
@@ -86,7 +93,8 @@ _FACE = r"(?<!\S)[:;=]['’]?-?[()\[\]dpo|/\\](?!\S) | (?<!\S)<3(?!\S)"
 
 _KINDS = (_PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _EMOJI, _PATH, _HANDLE, _NAME, _NUMBER, _FACE)
 _ANY = re.compile("|".join(f"(?:{kind})" for kind in _KINDS), re.IGNORECASE | re.VERBOSE)
-_OPENERS = {")": "(", "]": "[", "}": "{"}
+_CLOSING = ".,;:!?)]}"
+_PAIRS = ((")", "("), ("]", "["), ("}", "{"))
 
 
 def protected_spans(text: str) -> list[Span]:
@@ -136,14 +144,14 @@ def _word_around(text: str, place: int, first: int) -> Span:
 
 def _without_closing(text: str, start: int, end: int) -> int:
     """The end of an address or a path without the marks of the sentence that it stands in."""
-    if end - start < 4 or text[end - 1] not in ".,;:!?)]}" or not _may_run_on(text, start):
+    if end - start < 4 or text[end - 1] not in _CLOSING or not _may_run_on(text, start):
         return end
-    while end - start > 1:
-        last = text[end - 1]
-        opener = _OPENERS.get(last)
-        is_own = opener is not None and text.count(opener, start, end) >= text.count(last, start, end)
-        if last not in ".,;:!?)]}" or is_own:
-            break
+    surplus = {last: text.count(last, start, end) - text.count(first, start, end) for last, first in _PAIRS}
+    while end - start > 1 and (last := text[end - 1]) in _CLOSING:
+        if last in surplus:
+            if surplus[last] <= 0:  # it closes what the address itself has opened
+                break
+            surplus[last] -= 1
         end -= 1
     return end
 

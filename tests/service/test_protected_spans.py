@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,10 @@ def found(text: str) -> list[str]:
         ("In 1984, 1,250.75 or 1.250,75", ["1984", "1,250.75", "1.250,75"]),
         ("At 10:30 on 2024-01-31 or 31.12.2024.", ["10:30", "2024-01-31", "31.12.2024"]),
         ("12 345 678 of 1\u202f000", ["12 345 678", "1\u202f000"]),
+        ("Call +1 (555) 123-4567, (+49) 30 123456", ["+1 (555) 123-4567", "+49) 30 123456"]),
+        ("Or +4930123456, +1 23, not +12, +1 2", ["+4930123456", "+1 23"]),
+        ("(http://x.org/a_(b)_(c))).", ["http://x.org/a_(b)_(c)"]),
+        ("%05.2f, %-+08d, %(a)03d, 3.0.1-rc2", ["%05.2f", "%-+08d", "%(a)03d", "3.0.1-rc2"]),
         ("+49 30 1234567, 192.168.0.1, -40.5", ["+49 30 1234567", "192.168.0.1", "-40.5"]),
         ("100km, 2.5 GB, 100% and $1,000", ["100", "2.5", "100", "1,000"]),
         ("Hi 👋🏽👨\u200d👩\u200d👧 🇩🇪 1\ufe0f\u20e3 ☀\ufe0f :-)", None),
@@ -106,3 +112,44 @@ def test_characters_that_are_taken_for_symbols_are_always_found(text: str) -> No
     spans = protected_spans(text)
     places = [place for place, character in enumerate(text) if character == "\ue000"]
     assert all(any(start <= place < end for start, end in spans) for place in places)
+
+
+# Each was, or looks, as if it could be read in many ways.
+UNITS = [
+    "+" + "1" * 34 + "x ",
+    "+1",
+    "+1 (",
+    ".1",
+    "1.",
+    "%0",
+    "%(a)0",
+    "<a b=",
+    "{{",
+    "<!--",
+    "`a",
+    "a@",
+    "_",
+]
+UNITS += ["a.", "aA", "1:", "1e", "0:", "\\n", "http://a)", "1-1x", "a=b ", "\ue000", "--a", "☺", "1 111 "]
+
+
+def seconds(text: str) -> float:
+    """Of processor time, whoever else is at work: the least of three."""
+    taken = list[float]()
+    for _ in range(3):
+        before = time.process_time()
+        protected_spans(text)
+        taken.append(time.process_time() - before)
+    return min(taken)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("start", ["", "http://a", "."])
+def test_time_grows_as_a_text_does(unit: str, start: str) -> None:
+    short, long = (start + unit * (size // len(unit)) + "!" for size in (2_000, 16_000))
+    assert seconds(long) < 24 * seconds(short) + 0.02  # 64 times it would be if it were quadratic
+
+
+@pytest.mark.parametrize("closer", [")", "]", "}", ").", "()"])
+def test_marks_behind_an_address_are_taken_off_in_little_time(closer: str) -> None:
+    assert seconds("http://a" + closer * 40_000) < 1
