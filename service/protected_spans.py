@@ -50,7 +50,8 @@ _CODE = r"""
     `[^`\s](?:[^`\n\t]{0,98}[^`\s])?`           # `quoted`
   | (?<![\w\-])--[a-z][\w\-]*(?:=[^\s"'<>]+)?   # --option
   | (?<![\w.])[a-z_]\w*(?:\.\w+)*\(\)           # call()
-  | \\[ntr0"'\\](?![a-z])                       # \n
+  | (?-i:\\[ntr](?![a-zß-öø-ÿ]))                # \n, and \nName; but \name is one word
+  | \\[0"'\\](?![a-z])
 """
 _ENDING = (
     r"(?:txt|py|js|ts|json|ya?ml|xml|html?|css|pdf|png|jpe?g|gif|svg|csv|tsv|md|rst|docx?|xlsx?|pptx?|od[tsp]"
@@ -71,6 +72,16 @@ _NAME = r"""
   | (?<!\w)(?:v\d+(?:\.\d+)+|\d{1,9}(?:\.\d{1,9}){1,6}-?(?:alpha|beta|rc|dev)\.?\d*)(?!\w)
   | (?<!\w)(?=\w*\d)(?-i:[A-Za-z])\w*(?!\w)     # A380, MP3
 """
+# By ISO 8601: numbers that letters join. A time without a date, or a zone, is a number like any other.
+_ZONE = r"(?:Z|[+\-−]\d\d(?::?\d\d)?)"
+_CLOCK = r"\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?"
+_TIME = rf"""
+    (?<![\w.,:])(?:
+        \d{{4}}-\d\d-\d\d[T ]{_CLOCK}{_ZONE}?+
+      | {_CLOCK}(?:Z|[+\-−]\d\d:\d\d)
+      | \d{{8}}T\d{{4}}(?:\d\d)?{_ZONE}?+
+    )(?!\w|[:.,]\d)
+"""
 _UNIT = r"(?:[kcmµ]?m|[kmµ]?g|[mc]?l|[kMGT]i?B|[kMG]?Hz|[kMG]?W|[kM]?V|px|pt|dpi|h|min|ms|kWh|mph|fps)"
 # Between the digits of a telephone number; never nothing, or they could be divided in countless ways.
 _GAP = r"(?:\)?(?:[ \u00a0\-/.]\(?|\()|\))"
@@ -79,6 +90,8 @@ _PREFIX = rf"(?:\d{{3,15}}|\d\d{_GROUP}|\d{_GAP}(?:\d{{2,15}}|\d{_GROUP}))"  # t
 _NUMBER = rf"""
     (?<![\w.,+])\+{_PREFIX}{_GROUP}{{0,6}}\)?(?!\w)                                  # telephone
   | (?<![\w.,])\d{{1,3}}(?:[ \u00a0\u202f]\d{{3}})+(?:[.,]\d+)?(?!\w)
+  | (?<![\w.,])[+\-−]?\d{{1,30}}(?:[.,]\d{{1,30}})?e[+\-−]?\d{{1,4}}(?!\w)               # 1e-5
+  | (?<![\w.,])(?:US|CA|AU|NZ|HK|A|C)\$\d++(?:[.,]\d++)*+(?!\w)                            # US$250
   | (?<![\w.,])[+\-−]?\d+(?:[.,:/'’\-–][ ]?(?<![ ])\d+)+(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
   | (?<![\w.,])[+\-−]?\d{{3,}}(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
 """
@@ -91,7 +104,7 @@ _PICTURE = (
 _EMOJI = rf"{_PICTURE}(?:\u200d?{_PICTURE})*"
 _FACE = r"(?<!\S)[:;=]['’]?-?[()\[\]dpo|/\\](?!\S) | (?<!\S)<3(?!\S)"
 
-_KINDS = (_PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _EMOJI, _PATH, _HANDLE, _NAME, _NUMBER, _FACE)
+_KINDS = (_PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _EMOJI, _PATH, _HANDLE, _NAME, _TIME, _NUMBER, _FACE)
 _ANY = re.compile("|".join(f"(?:{kind})" for kind in _KINDS), re.IGNORECASE | re.VERBOSE)
 _CLOSING = ".,;:!?)]}"
 _PAIRS = ((")", "("), ("]", "["), ("}", "{"))
