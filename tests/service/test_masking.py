@@ -146,7 +146,7 @@ def test_far_too_many_spans_are_told_apart_in_little_time(unit: str) -> None:
     spans = protected_spans(text)
     before = time.process_time()
     mask(text, spans, SYMBOLS)
-    assert time.process_time() - before < 2
+    assert time.process_time() - before < 0.5
 
 
 def test_characters_in_a_row_are_one_place() -> None:
