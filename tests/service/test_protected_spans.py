@@ -159,6 +159,10 @@ def test_time_grows_as_a_text_does(unit: str, start: str) -> None:
     assert taken < 24 * seconds(short) + 0.02  # 64 times it would be if it were quadratic
 
 
-@pytest.mark.parametrize("closer", [")", "]", "}", ").", "()"])
-def test_marks_behind_an_address_are_taken_off_in_little_time(closer: str) -> None:
-    assert seconds("http://a" + closer * 40_000) < 1
+LONG = ["http://a" + closer * 50_000 for closer in (")", "]}", ").", "()")]
+LONG += [start + "0" * 30_000 + "!" for start in ("%", "%(a)", "%1$", "1.", "+")]
+
+
+@pytest.mark.parametrize("text", LONG, ids=[text[:12] for text in LONG])
+def test_marks_behind_an_address_and_long_numbers_take_little_time(text: str) -> None:
+    assert seconds(text) < 0.5
