@@ -34,7 +34,7 @@ def shared_words(source: str, target: str) -> set[str]:
 def right_links(bundle: Bundle, source: str, target: str, words: set[str]) -> list[int]:
     """By layer, how many of these words are linked to themselves."""
     source_ids, target_ids = bundle.tokenizer.encode_source(source), bundle.tokenizer.encode_target(target)
-    attention = cross_attention(bundle.model, source_ids, target_ids)
+    attention = cross_attention(bundle.model, source_ids, target_ids).numpy()
     return [
         sum(
             source[slice(*pair.source_span)] == target[slice(*pair.target_span)]
