@@ -20,43 +20,49 @@ def job(text: str) -> TranslationJob:
     return TranslationJob(texts=(text,), source="en", target="de", options={})
 
 
-async def turns_of_others(text: str) -> int:
-    """How often somebody else had a turn while finished segments became an answer."""
-    engine = FakeEngine(turns=lambda: 0)
-    translator = fake_translator(served_model(engine), max_text_characters=100_000)
-    turns = 0
+class Watched:
+    """Answers a text, and notes of each assembly its thread, and how many turns others had had until then."""
 
-    async def other() -> None:
-        nonlocal turns
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.turns, self.seen = 0, list[tuple[threading.Thread, int]]()
+        monkeypatch.setattr(translation, "assemble_text", self._noted)
+
+    def _noted(self, *given: Any) -> Any:
+        self.seen.append((threading.current_thread(), self.turns))
+        return assemble_text(*given)
+
+    async def _other(self) -> None:
         while True:
-            turns += 1
+            self.turns += 1
             await asyncio.sleep(0)
 
-    with await translator.start(job(text)) as running:
-        task = asyncio.ensure_future(other())
-        result = await running.result()
-        task.cancel()
-    assert result.texts[0].candidates[0].text == text
-    return turns
+    async def answer(self, text: str) -> None:
+        engine = FakeEngine(turns=lambda: 0)  # all is there before it is asked for
+        translator = fake_translator(served_model(engine), max_text_characters=100_000)
+        with await translator.start(job(text)) as running:
+            other = asyncio.ensure_future(self._other())
+            result = await running.result()
+            other.cancel()
+        assert result.texts[0].candidates[0].text == text
 
 
-def test_others_get_their_turn_while_thousands_of_segments_are_taken_in() -> None:
-    assert asyncio.run(turns_of_others("Hi.\n" * 50 * SEGMENTS_AT_A_TIME)) >= 50
+def test_others_get_their_turn_while_thousands_of_segments_are_taken_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = Watched(monkeypatch)
+    asyncio.run(watched.answer("Hi.\n" * 50 * SEGMENTS_AT_A_TIME))
+    ((_, turns),) = watched.seen
+    assert turns >= 50
 
 
 @pytest.mark.parametrize(("count", "is_aside"), [(3, False), (2 * SEGMENTS_AT_A_TIME, True)])
 def test_only_long_answers_are_put_together_in_another_thread(
     monkeypatch: pytest.MonkeyPatch, count: int, is_aside: bool
 ) -> None:
-    threads = list[threading.Thread]()
-
-    def noted(*given: Any) -> Any:
-        threads.append(threading.current_thread())
-        return assemble_text(*given)
-
-    monkeypatch.setattr(translation, "assemble_text", noted)
-    asyncio.run(turns_of_others("Hi.\n" * count))
-    assert [thread is not threading.main_thread() for thread in threads] == [is_aside]
+    watched = Watched(monkeypatch)
+    asyncio.run(watched.answer("Hi.\n" * count))
+    ((thread, _),) = watched.seen
+    assert (thread is not threading.main_thread()) == is_aside
 
 
 @pytest.mark.parametrize(("length", "is_aside"), [(10, False), (INLINE_CHARACTERS + 1, True)])
