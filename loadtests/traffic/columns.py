@@ -45,10 +45,12 @@ def decoded(columns: Columns) -> list[Sample]:
     return samples
 
 
+SHORTEST_MS = 0.1  # a time of which less is left is written as none
 _DENSE = ("kind", "outcome", "due_ms", "late_ms", "latency_ms", "target_tokens", "characters")
 
 
 def _ms(seconds: float) -> float:
+    """As finely as `SHORTEST_MS` says."""
     return round(1000 * seconds, 1)
 
 

@@ -16,6 +16,7 @@ from statistics import NormalDist
 import numpy
 
 from loadtests.traffic.bootstrap import Numbers, resampled, sliced
+from loadtests.traffic.columns import SHORTEST_MS
 from loadtests.traffic.faults import LoadTestError
 from loadtests.traffic.figures import ALL, Figure, figures
 from loadtests.traffic.kinds import STREAM, read_mix
@@ -145,9 +146,11 @@ class _Seen:
         return self._logarithm(found)
 
     def _logarithm(self, values: Numbers) -> Numbers:
-        """Of a rate with half a request more, so that there is one of no request at all."""
-        is_rate = self._row.figure.share is None
-        return numpy.log(values + (0.5 / self._what.seconds if is_rate else 0.0))
+        """Of a rate with half a request more, so that there is one of no request at all; of a time that was
+        too short to be told from none, as if it were half of the shortest that can be told."""
+        if self._row.figure.share is None:
+            return numpy.log(values + 0.5 / self._what.seconds)
+        return numpy.log(numpy.maximum(values, SHORTEST_MS / 2))
 
     def _resampled(self, figure: Figure) -> Numbers:
         """With the same slices for every figure."""

@@ -74,6 +74,18 @@ def test_a_run_is_the_same_as_itself() -> None:
     assert all(one.ratio in (1.0, 0.0) for one in found)
 
 
+def test_times_too_short_to_be_told_from_none_are_compared_as_very_short_ones() -> None:
+    def instant(seconds: float) -> Run:
+        answers = [[sample(n / 100, seconds if n % 2 else 0.0) for n in range(100)] for _ in range(3)]
+        return run_of([window(one, number=n) for n, one in enumerate(answers)])
+
+    found = {one.figure.name: one for one in changes(instant(0.0), instant(0.001))}["latency p95"]
+    assert (found.before, found.verdict) == (0.0, WORSE)
+    assert found.after == pytest.approx(1.0)
+    assert found.ratio == pytest.approx(20.0)
+    assert all(math.isfinite(bound) for bound in (found.low, found.high))
+
+
 def test_one_round_says_nothing_and_few_requests_say_nothing_of_a_tail() -> None:
     assert set(verdicts(changes(run_with(1, rounds=1), run_with(2, slow=9.0, rounds=1))).values()) == {
         TOO_FEW
