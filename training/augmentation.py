@@ -3,28 +3,29 @@
 Knows: a pair of texts, shares, a random number generator. Must not know: files, tokens, batches.
 
 What is varied: a text without capitals, one all in capitals, one without its final stop, other numbers, other
-names, and words that stand literally on both sides (names, numbers, addresses) behind placeholder symbols.
-From names that nobody has, a model learns to copy letters; from symbols, to copy one of them to its place,
-whatever it stands for: a server puts a URL behind a symbol and finds it in the translation. That idea is of
-Luong et al. 2015, "Addressing the Rare Word Problem in Neural Machine Translation", section 3.1.
+names, words that stand literally on both sides (names, numbers, addresses) behind placeholder symbols, and
+longer texts, which `joined_pairs.py` makes. From names that nobody has, a model learns to copy letters; from
+symbols, to copy one of them to its place, whatever it stands for: a server puts a URL behind a symbol and
+finds it in the translation. That idea is of Luong et al. 2015, "Addressing the Rare Word Problem in Neural
+Machine Translation", section 3.1.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from training.corpus import Pair
 from training.data_config import MAX_REPLACED_WORDS, AugmentationConfig
+from training.joined_pairs import FINAL_STOPS, Joiner
 from training.made_up_names import made_up_name
 
 # The share of pairs with symbols that also get one behind the end of both sides, where an emoji would stand.
 SHARE_WITH_SYMBOL_AT_END = 0.15
 
-_FINAL_STOPS = ".!?…。"
 _EDGES = re.compile(r"^[\"'„“”‚‘’«»(\[¿¡]*(.*?)[\"'“”‘’«»)\],;:.!?…]*$", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.,])[1-9]\d{1,5}(?![\w]|[.,]\d)")
 # Spelled alike in two of our languages, but not the same word: nothing that a translation may copy.
@@ -43,13 +44,23 @@ _STREAM = 2  # of random numbers: others of a run's seed decide weights and orde
 
 
 class Augmenter:
-    """Draws one variation of a pair per call; the same seed gives the same variations."""
+    """Draws one variation of each pair; the same seed gives the same variations."""
 
     def __init__(self, config: AugmentationConfig, symbols: Sequence[str], seed: int) -> None:
         """`symbols` are the tokenizer's placeholders; `config.placeholders` is 0 where there are none."""
         self._config, self._symbols = config, tuple(symbols)
         self._random = np.random.default_rng((seed, _STREAM))
         self.counts: Counter[str] = Counter()
+
+    def variations(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """One of each pair of a corpus, in order. Joined first: a longer text is varied as one text."""
+        if self._config.joined:  # without it, the draws are those of a Verto that knew none
+            joiner = Joiner(self._config.joined, self._random)
+            for pair in joiner.joined(pairs):
+                yield self.vary(pair)
+            self.counts["joined"] += joiner.count
+        else:
+            yield from map(self.vary, pairs)
 
     def vary(self, pair: Pair) -> Pair:
         """The pair, or a variation of it; `counts` says how many of each kind were made."""
@@ -146,8 +157,8 @@ def other_name(pair: Pair, random: Random) -> Pair:
 
 def without_final_stop(pair: Pair) -> Pair:
     """Both sides without the stop that both end with; as it is where only one has any."""
-    if all(text[-1:] in _FINAL_STOPS and len(text) > 1 for text in pair):
-        return Pair(*(text.rstrip(_FINAL_STOPS).rstrip() or text for text in pair))
+    if all(text[-1:] in FINAL_STOPS and len(text) > 1 for text in pair):
+        return Pair(*(text.rstrip(FINAL_STOPS).rstrip() or text for text in pair))
     return pair
 
 

@@ -72,6 +72,9 @@ class AugmentationConfig(Section):
     lower_case: float = Field(0.0, ge=0, le=0.5, description="the source loses its capitals")
     upper_case: float = Field(0.0, ge=0, le=0.5, description="both sides are in capitals")
     no_final_stop: float = Field(0.0, ge=0, le=1, description="both sides lose their final stop")
+    joined: float = Field(
+        0.0, ge=0, le=1, description="up to three other pairs of the file come after it, for longer texts"
+    )
 
 
 class SubwordSamplingConfig(Section):

@@ -50,7 +50,7 @@ def write_training_text(
             pairs = _kept(cleaners[config.direction_of(corpus)], corpus, data_folder, done)
             copies: Iterator[Pair] = _copies(pairs, corpus.repeat, folder)
             if varies:
-                copies = map(augmenter.vary, copies)
+                copies = augmenter.variations(copies)
             sizes.append(_write(writer, copies if corpus.tag is None else _tagged(copies, corpus.tag)))
     cleaning = report.describe() + augmenter.describe()
     if not sum(sizes):

@@ -130,7 +130,7 @@ def test_capitals_are_of_both_sides() -> None:
 
 
 def test_nothing_is_varied_by_default() -> None:
-    assert augmenter().vary(PAIR) == PAIR
+    assert list(augmenter().variations([PAIR] * 3)) == [PAIR] * 3
     assert augmenter().describe() == ""
 
 
@@ -143,7 +143,7 @@ def test_the_seed_decides_and_every_draw_is_its_own() -> None:
     assert first.counts == second.counts
 
 
-@pytest.mark.parametrize("kind", sorted(set(AugmentationConfig.model_fields) - {"placeholders"}))
+@pytest.mark.parametrize("kind", sorted(set(AugmentationConfig.model_fields) - {"placeholders", "joined"}))
 def test_about_the_share_that_is_asked_for_is_varied(kind: str) -> None:
     one = augmenter(**{kind: 0.25})
     varied = [one.vary(PAIR) for _ in range(2000)]
@@ -161,3 +161,18 @@ def test_symbols_are_as_many_on_both_sides_and_no_side_is_emptied(
     for symbol in SYMBOLS:
         assert changed.source.count(symbol) == changed.target.count(symbol) <= 1
     assert all(bool(text) >= bool(was) for text, was in zip(changed, plain, strict=True))
+
+
+def test_what_is_joined_is_varied_as_one_text_and_counted() -> None:
+    one = augmenter(joined=1.0, numbers=1.0, no_final_stop=1.0)
+    first, *others = one.variations([PAIR] * 50)
+    assert first.source.count("Tom moved") == 1
+    assert all(1 < pair.source.count("Tom moved") == pair.target.count("Tom zog") for pair in others)
+    assert not any(text.endswith(".") for pair in others for text in pair)
+    assert one.counts["joined"] == 49
+    assert "joined 49" in one.describe()
+
+
+def test_without_joining_the_draws_are_those_of_a_verto_that_knew_none() -> None:
+    one, other = (augmenter(numbers=0.5, names=0.5, lower_case=0.3) for _ in range(2))
+    assert list(one.variations([PAIR] * 30)) == [other.vary(PAIR) for _ in range(30)]
