@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from model.bundle_config import CONFIG_FILE, BundleInfo, parse_config
 from model.config import ModelConfig
@@ -18,6 +19,7 @@ from model.manifest import (
     FileEntry,
     Manifest,
     check_files,
+    parse_json,
     read_bytes,
     read_manifest,
 )
@@ -73,6 +75,20 @@ def list_bundles(root: Path) -> list[Path]:
 def looks_like_bundle(folder: Path) -> bool:
     """Whether it has any of what only bundles have."""
     return any((folder / name).exists() for name in (MANIFEST_FILE, CONFIG_FILE))
+
+
+def says_it_is_a_bundle(folder: Path) -> bool:
+    """Whether a file in it can only be a bundle's: models of other programs have a `config.json`, too."""
+    marks = {MANIFEST_FILE: "files", CONFIG_FILE: "format_version"}
+    return any(mark in _content(folder / name) for name, mark in marks.items())
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where there is none to read."""
+    try:
+        return parse_json(path, read_bytes(path))
+    except BundleError:
+        return {}
 
 
 def verified(folder: Path) -> Manifest:

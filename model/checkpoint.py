@@ -37,7 +37,7 @@ from model.bundle_head import (
     list_bundles,
     load_bundle_head,
     load_tokenizer,
-    looks_like_bundle,
+    says_it_is_a_bundle,
     verified,
     verify_bundle,
 )
@@ -153,7 +153,7 @@ def _check_replaceable(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise BundleError(folder, "exists and is not a folder; not replaced")
-    if any(folder.iterdir()) and not looks_like_bundle(folder):
+    if any(folder.iterdir()) and not says_it_is_a_bundle(folder):
         raise BundleError(folder, "exists and is not a bundle; not replaced")
 
 

@@ -228,6 +228,27 @@ class TestSaving:
             save(tmp_path / "thesis.txt")
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
+    @pytest.mark.parametrize(
+        "files",
+        [
+            {"config.json": '{"model_type": "marian"}', "pytorch_model.bin": "weights"},
+            {"manifest.json": '{"name": "an application"}'},
+            {"config.json": "cut off {"},
+        ],
+    )
+    def test_nor_is_the_folder_of_another_program(self, tmp_path: Path, files: dict[str, str]) -> None:
+        for name, content in files.items():
+            (tmp_path / name).write_text(content)
+        with pytest.raises(BundleError, match="exists and is not a bundle; not replaced"):
+            save(tmp_path)
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
+
+    @pytest.mark.parametrize("name", ["config.json", MANIFEST_FILE])
+    def test_half_a_bundle_is_replaced_by_a_whole_one(self, saved: Path, name: str) -> None:
+        (saved / name).unlink()
+        save(saved)
+        load_bundle(saved)
+
     @pytest.mark.parametrize("value", [float("nan"), float("inf")])
     def test_weights_that_are_not_finite_are_not_saved(self, tmp_path: Path, value: float) -> None:
         network = full_vocabulary()
