@@ -70,6 +70,10 @@ class ForeignWeights:
         self.dtypes.add(tensor.dtype)
         return tensor.float()
 
+    def stored_dtype(self, name: str) -> torch.dtype:
+        """The type in which a tensor that is there is kept."""
+        return self._files[name][1].get(name).dtype
+
     def ignore(self, name: str) -> None:
         """Say that this tensor, if it is there, carries nothing."""
         self._asked.add(name)

@@ -27,7 +27,7 @@ from model.importers.foreign import ForeignConfig, ForeignFolder
 from model.importers.foreign_weights import ForeignWeights
 from model.importers.generation import read_decoding
 from model.importers.mapping import ForeignModel, Wanted
-from model.importers.position_tables import CLOSE
+from model.importers.position_tables import tolerance
 from model.manifest import BundleError
 from model.moses_file import MosesModel
 from model.tokenizer import Tokenizer, TokenizerError
@@ -79,8 +79,8 @@ def _check_sinusoids(weights: ForeignWeights, name: str, config: ModelConfig) ->
         return
     table, first = weights.get(name), config.position_offset
     expected = sinusoidal_positions(0, len(table), config.d_model, "fairseq")
-    same_shape = table.shape == expected.shape
-    if not same_shape or not torch.allclose(table[first:], expected[first:], rtol=0.0, atol=CLOSE):
+    same_shape, close = table.shape == expected.shape, tolerance(weights.stored_dtype(name))
+    if not same_shape or not torch.allclose(table[first:], expected[first:], rtol=0.0, atol=close):
         raise BundleError(weights.path, f"tensor {name} does not hold the sinusoids of an FSMT model")
 
 

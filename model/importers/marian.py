@@ -30,7 +30,7 @@ from model.importers.marian_tokenizer import (
     read_languages,
     read_tokenizer,
 )
-from model.importers.position_tables import Sinusoids, first_row, recognise
+from model.importers.position_tables import Sinusoids, first_row, recognise, tolerance
 from model.tokenizer import Tokenizer
 
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu": "gelu", "swish": "silu", "silu": "silu"}
@@ -171,7 +171,8 @@ def _with_positions(config: ModelConfig, weights: ForeignWeights) -> tuple[Model
     if not any(name in weights for name in _POSITIONS):
         return config, None
     encoder, decoder = (weights.get(name) for name in _POSITIONS)
-    found = [recognise(table) for table in (encoder, decoder)]
+    close = max(tolerance(weights.stored_dtype(name)) for name in _POSITIONS)
+    found = [recognise(table, close) for table in (encoder, decoder)]
     if found[0] is None or found[0] != found[1]:
         length = min(len(encoder), config.max_source_length)
         learned = replace(config, positions="learned", max_source_length=length)

@@ -14,7 +14,7 @@ from torch import Tensor
 from model.config import SinusoidLayout
 from model.embeddings import sinusoidal_positions
 
-CLOSE = 1e-4  # sinusoids of late positions, computed in float32 or kept in float16
+_CLOSE = 1e-4  # sinusoids of late positions, computed in float32
 _OFFSETS = range(4)  # fairseq counts from padding_idx + 1
 
 
@@ -26,8 +26,14 @@ class Sinusoids:
     offset: int
 
 
-def recognise(table: Tensor) -> Sinusoids | None:
-    """The sinusoids that a table [N, D] holds from its second row on; None for learned positions.
+def tolerance(stored: torch.dtype) -> float:
+    """How far a sinusoid that is kept in this type may be from one that is computed."""
+    return _CLOSE + torch.finfo(stored).eps / 4  # half of what lies between two numbers next to 1
+
+
+def recognise(table: Tensor, close: float) -> Sinusoids | None:
+    """The sinusoids that a table [N, D] holds from its second row on, to within `close`; None for learned
+    positions.
 
     The first row is left out: a Marian export may add to it what the start token holds.
     """
@@ -37,7 +43,7 @@ def recognise(table: Tensor) -> Sinusoids | None:
     for layout in get_args(SinusoidLayout):
         for offset in _OFFSETS:
             expected = sinusoidal_positions(offset + 1, count - 1, width, layout)
-            if bool(torch.allclose(table[1:], expected, rtol=0.0, atol=CLOSE)):
+            if bool(torch.allclose(table[1:], expected, rtol=0.0, atol=close)):
                 return Sinusoids(layout, offset)
     return None
 

@@ -24,6 +24,7 @@ from tests.model.importers.random_fairseq import (
     write_nllb,
 )
 from tests.model.importers.test_fairseq import imported
+from tests.model.peers import quiet
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -220,6 +221,17 @@ def test_an_fsmt_with_other_positions_is_refused(tmp_path: Path) -> None:
     name = "model.encoder.embed_positions.weight"
     edit_tensors(tmp_path / "hf", lambda tensors: tensors.update({name: torch.randn(66, 32)}))
     assert f"tensor {name} does not hold the sinusoids" in fault(tmp_path / "hf")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_an_fsmt_in_half_precision_may_store_its_sinusoids(tmp_path: Path, dtype: torch.dtype) -> None:
+    """As transformers does: every position is rounded."""
+    model = write_fsmt(tmp_path / "hf").to(dtype)
+    with quiet():
+        model.save_pretrained(tmp_path / "hf")
+    stored = safetensors.torch.load_file(tmp_path / "hf" / "model.safetensors")
+    assert stored["model.encoder.embed_positions.weight"].dtype == dtype
+    assert imported(tmp_path / "hf").config.positions == "sinusoidal"
 
 
 def test_tied_tables_that_differ_are_refused(tmp_path: Path) -> None:

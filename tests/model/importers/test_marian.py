@@ -265,6 +265,17 @@ def test_a_tied_table_that_differs_is_refused_by_name(tmp_path: Path) -> None:
         imported(tmp_path / "hf")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_sinusoids_that_are_stored_in_half_precision_are_known_for_what_they_are(
+    tmp_path: Path, dtype: torch.dtype
+) -> None:
+    model = write_marian(tmp_path / "hf").to(dtype)
+    (tmp_path / "hf" / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "hf" / "pytorch_model.bin")
+    config = imported(tmp_path / "hf").config
+    assert (config.positions, config.sinusoid_layout, config.position_offset) == ("sinusoidal", "halves", 0)
+
+
 def test_learned_positions_in_the_checkpoint_are_taken_from_it(tmp_path: Path) -> None:
     tokenizer = dictionary_tokenizer(tags=())
     theirs = random_model(tokenizer.source_vocab_size, tokenizer.target_vocab_size)
