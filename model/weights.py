@@ -41,11 +41,11 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor], max_shard_bytes: 
     """One file, or several and an index above `max_shard_bytes`; the file names. Raises OSError."""
     shards = _shards(tensors, max_shard_bytes)
     if len(shards) == 1:
-        _write_file(folder / WEIGHTS_FILE, shards[0])
+        write_tensors(folder / WEIGHTS_FILE, shards[0])
         return [WEIGHTS_FILE]
     names = [f"model-{number:05}-of-{len(shards):05}.safetensors" for number in range(1, len(shards) + 1)]
     for name, shard in zip(names, shards, strict=True):
-        _write_file(folder / name, shard)
+        write_tensors(folder / name, shard)
     weight_map = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
     total_size = sum(tensor.nbytes for tensor in tensors.values())
     index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
@@ -107,7 +107,9 @@ def _shards(tensors: Mapping[str, Tensor], max_bytes: int) -> list[dict[str, Ten
     return shards
 
 
-def _write_file(path: Path, tensors: dict[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """A safetensors file that is on the disk, for whoever may read its folder. Raises OSError,
+    SafetensorError."""
     safetensors.torch.save_file(tensors, path, metadata={"format": "pt"})
     # safetensors makes files that only their owner may read; a server runs as somebody else.
     path.chmod(path.parent.stat().st_mode & 0o666)

@@ -27,7 +27,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
@@ -35,6 +34,7 @@ from torch import Tensor
 
 from model.bart_names import bart_names
 from model.bundle_config import BundleInfo
+from model.bundle_head import WEIGHTS_FILE
 from model.config import ConfigError, ModelConfig
 from model.embeddings import sinusoidal_positions
 from model.exporters.marian_vocabulary import ExportedVocabulary, exported_vocabulary
@@ -42,7 +42,7 @@ from model.folder_swap import replaced_folder
 from model.manifest import BundleError, describe, dump_json, write_bytes
 from model.tokenizer import Tokenizer
 from model.transformer import Transformer
-from model.weights import named_tensors
+from model.weights import named_tensors, write_tensors
 
 IMPOSSIBLE = -10_000.0  # a logit whose exponential is 0 in float32, and which float16 can hold
 _ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "silu": "swish"}
@@ -219,7 +219,7 @@ def _check_free(destination: Path) -> None:
 def _write(destination: Path, tensors: dict[str, Tensor], files: Mapping[str, bytes]) -> None:
     try:
         with replaced_folder(destination) as partial:
-            safetensors.torch.save_file(tensors, partial / "model.safetensors", metadata={"format": "pt"})
+            write_tensors(partial / WEIGHTS_FILE, tensors)
             for name, content in files.items():
                 write_bytes(partial / name, content)
     except (OSError, SafetensorError) as error:

@@ -144,6 +144,11 @@ def test_separate_vocabularies_have_a_dictionary_each(tmp_path: Path) -> None:
     assert any("one vocabulary" in remark for remark in remarks(build("two-tables"), ours))
 
 
+def test_whoever_may_read_the_folder_may_read_all_of_it(tmp_path: Path) -> None:
+    modes = {path.stat().st_mode for path in export(tmp_path, build("as-shipped")).iterdir()}
+    assert len(modes) == 1
+
+
 def test_what_is_never_text_is_never_generated(tmp_path: Path) -> None:
     model = build("post-norm")
     barred = json.loads((export(tmp_path, model) / "generation_config.json").read_text())["bad_words_ids"]
