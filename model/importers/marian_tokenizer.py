@@ -10,7 +10,7 @@ folder without tags has one target language, which `tokenizer_config.json` says,
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.config import ConfigError
@@ -66,8 +66,8 @@ def read_languages(
     """Raises BundleError for a language that nobody says, and for one that has no tag."""
     token_ids = _tags(tokenizer)
     exported = folder.config.part("verto").values.get("directions")
-    if exported is not None and not (token_ids or wanted.sources or wanted.targets):
-        return Directions.from_json(exported), LanguageSignals()
+    if exported is not None and not (wanted.sources or wanted.targets):
+        return _as_exported(Directions.from_json(exported), token_ids)
     sources = wanted.sources or (_said(folder, "source_lang", "--source"),)
     if not token_ids:
         targets = wanted.targets or (_said(folder, "target_lang", "--target"),)
@@ -82,6 +82,13 @@ def read_languages(
             raise BundleError(folder.path / VOCAB, f"has no tag >>{target}<<, only {_listed(token_ids)}")
     chosen = {code: token_ids[code] for code in wanted.targets or token_ids}
     return _directions(sources, tuple(chosen)), LanguageSignals(target="source_tag", token_ids=chosen)
+
+
+def _as_exported(directions: Directions, token_ids: Mapping[str, int]) -> tuple[Directions, LanguageSignals]:
+    """What the bundle translated that was exported: of many tags perhaps a few, from several sources."""
+    chosen = {code: token_ids[code] for code in directions.targets if code in token_ids}
+    signals = LanguageSignals(target="source_tag", token_ids=chosen) if chosen else LanguageSignals()
+    return directions, signals
 
 
 def _tags(tokenizer: Tokenizer) -> dict[str, int]:

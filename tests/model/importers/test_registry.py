@@ -66,6 +66,27 @@ def test_what_is_exported_and_imported_answers_the_same(tmp_path: Path, variant:
     assert [getattr(again.config, name) for name in kept] == [getattr(model.config, name) for name in kept]
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [{}, {"targets": ("oci",)}, {"sources": ("en", "sv")}],
+    ids=["every", "one-target", "two-sources"],
+)
+def test_what_is_told_by_tags_keeps_its_languages_too(tmp_path: Path, wanted: dict[str, Any]) -> None:
+    write_marian(tmp_path / "first", tokenizer=dictionary_tokenizer())
+    bundle = load_bundle(bring(tmp_path / "first", **wanted))
+    export_marian_hf(
+        tmp_path / "hf",
+        model=bundle.model,
+        tokenizer=bundle.tokenizer,
+        info=bundle.info,
+        model_card="# Tags\n",
+    )
+    again = load_bundle(bring(tmp_path / "hf")).info
+    assert list(again.languages) == list(bundle.info.languages)
+    assert again.signals == bundle.info.signals
+    assert list(load_bundle(bring(tmp_path / "hf", sources=("nl",))).info.languages.sources) == ["nl"]
+
+
 def test_the_card_says_origin_licence_and_how(tmp_path: Path) -> None:
     write_marian(tmp_path / "opus-mt-xx")
     card = "---\nlicense: cc-by-4.0\nlanguage:\n- en\n---\n# Fine model\n\nText.\n"
