@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from model.bundle_config import BundleInfo
+from model.bundle_head import check_vocabulary
 from model.checkpoint import save_bundle
 from model.config import ConfigError
 from model.decoding.options import OptionError
@@ -54,6 +55,7 @@ def import_folder(
         raise BundleError(folder.config.path, str(error)) from error
     except TokenizerError as error:
         raise BundleError(folder.path, str(error)) from error
+    check_vocabulary(folder.config.path, foreign.config, foreign.tokenizer)
     model = read_network(foreign, weights)
     info = BundleInfo(
         name=wanted.name,

@@ -160,7 +160,12 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, dict[str, Any], str]] = {
         {"do_lower_case": 1},
         "do_lower_case must be true or false",
     ),
-    "eos": (write_fsmt, "config.json", {"eos_token_id": 5}, "eos_id is 5, but the tokenizer says 2"),
+    "eos": (
+        write_fsmt,
+        "config.json",
+        {"eos_token_id": 5},
+        "config.json: eos_id is 5, but the tokenizer says 2",
+    ),
 }
 
 
