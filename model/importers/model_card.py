@@ -15,15 +15,16 @@ CARD_FILE = "README.md"
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 
 
-def imported_card(folder: ForeignFolder, name: str, num_parameters: int, languages: str) -> str:
-    """Markdown. What the folder does not say of its licence is said to be unsaid."""
+def imported_card(folder: ForeignFolder, name: str, num_parameters: int, languages: str, change: str) -> str:
+    """Markdown. `change`: what became of the weights. A licence that the folder does not say is said to be
+    unsaid."""
     original = folder.read(CARD_FILE).decode("utf-8", errors="replace") if folder.has(CARD_FILE) else ""
     matter = _FRONT_MATTER.match(original)
     licence = _licence(matter.group(1) if matter else "")
     head = [
         f"# {name}",
         "",
-        f"Imported by `verto import` from the Hugging Face model `{folder.origin}`; weights unchanged.",
+        f"Imported by `verto import` from the Hugging Face model `{folder.origin}`; weights {change}.",
         "",
         f"- Licence: {licence or 'not stated in the imported folder; see where the model came from'}",
         f"- Languages: {languages}",

@@ -64,15 +64,11 @@ def import_folder(
         decoding=foreign.decoding,
         signals=foreign.signals,
     )
-    languages = _languages(foreign)
-    save_bundle(
-        destination,
-        model=model,
-        tokenizer=foreign.tokenizer,
-        info=info,
-        model_card=imported_card(folder, wanted.name, model.num_parameters(), languages),
-        dtype=dtype or _stored_dtype(weights.dtypes),
+    kept = dtype or _stored_dtype(weights.dtypes)
+    card = imported_card(
+        folder, wanted.name, model.num_parameters(), _languages(foreign), _change(weights.dtypes, kept)
     )
+    save_bundle(destination, model=model, tokenizer=foreign.tokenizer, info=info, model_card=card, dtype=kept)
     return info
 
 
@@ -85,6 +81,12 @@ def _stored_dtype(found: set[torch.dtype]) -> torch.dtype:
     """Theirs where all have one type that bundles have, else float32."""
     (only, *others) = found
     return only if not others and only in STORED_TYPES else torch.float32
+
+
+def _change(found: set[torch.dtype], kept: torch.dtype) -> str:
+    """What becomes of weights of these types when they are kept in that one."""
+    rounded = any(torch.promote_types(one, kept) != kept for one in found)
+    return f"rounded to {str(kept).removeprefix('torch.')}" if rounded else "unchanged"
 
 
 def _languages(foreign: ForeignModel) -> str:

@@ -116,6 +116,30 @@ def test_weights_keep_their_type(tmp_path: Path) -> None:
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours", "change"),
+    [
+        (torch.float32, None, "unchanged"),
+        (torch.float32, torch.float16, "rounded to float16"),
+        (torch.float16, torch.float32, "unchanged"),
+        (torch.float16, torch.bfloat16, "rounded to bfloat16"),
+        (torch.float64, None, "rounded to float32"),
+    ],
+)
+def test_the_card_says_what_became_of_the_weights(
+    tmp_path: Path, theirs: torch.dtype, ours: torch.dtype | None, change: str
+) -> None:
+    write_marian(tmp_path / "hf")
+    path = tmp_path / "hf" / "model.safetensors"
+    tensors = {name: tensor.to(theirs) for name, tensor in safetensors.torch.load_file(path).items()}
+    safetensors.torch.save_file(tensors, path)
+    import_folder(ForeignFolder.open(tmp_path / "hf"), tmp_path / "out", Wanted(name="x"), ours)
+    assert (
+        f"from the Hugging Face model `hf`; weights {change}.\n"
+        in (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    )
+
+
 @pytest.mark.parametrize("model_type", ["bert", "t5", None, 3])
 def test_a_foreign_architecture_is_refused_by_name(tmp_path: Path, model_type: object) -> None:
     write_marian(tmp_path / "hf")
