@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from model.importers.foreign import ForeignFolder
 
 
@@ -42,7 +44,9 @@ def run(
     dtype: Annotated[
         StoredType | None, typer.Option(help="Of the weights on disk.", show_default="as they are")
     ] = None,
-    revision: Annotated[str, typer.Option(help="Branch, tag or commit on the hub.")] = "main",
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit on the hub.", show_default="main")
+    ] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="The address of another hub, such as a mirror.")
     ] = None,
@@ -64,26 +68,35 @@ def run(
     from model.importers.mapping import Wanted
     from model.importers.registry import import_folder
 
-    folder = _open(model, revision, endpoint)
     wanted = Wanted(
         name=name or _usable_name(model),
         version=version,
         sources=tuple(source or ()),
         targets=tuple(target or ()),
     )
+    folder = _open(model, revision, endpoint)
     import_folder(folder, destination, wanted, getattr(torch, dtype) if dtype else None)
     typer.echo(destination)
 
 
-def _open(model: str, revision: str, endpoint: str | None) -> "ForeignFolder":
+def _open(model: str, revision: str | None, endpoint: str | None) -> "ForeignFolder":
     """A folder that is there wins over a model of the same name."""
     from cli.hub import NAME, fetch
     from model.importers.foreign import ForeignFolder
 
     if Path(model).exists() or not NAME.fullmatch(model):
-        return ForeignFolder.open(Path(model))
-    fetched = fetch(model, revision=revision, endpoint=endpoint)
+        folder = ForeignFolder.open(Path(model))
+        _refuse_what_is_for_the_hub({"--revision": revision, "--endpoint": endpoint})
+        return folder
+    fetched = fetch(model, revision=revision or "main", endpoint=endpoint)
     return ForeignFolder.open(fetched.folder, fetched.origin)
+
+
+def _refuse_what_is_for_the_hub(given: "Mapping[str, str | None]") -> None:
+    """An option that would do nothing was meant otherwise."""
+    for name, value in given.items():
+        if value is not None:
+            raise typer.BadParameter("is for a model of the hub; SOURCE is a folder", param_hint=name)
 
 
 def _usable_name(model: str) -> str:

@@ -60,6 +60,17 @@ def test_a_fault_is_one_line_and_leaves_nothing(tmp_path: Path, verto: Verto) ->
     assert [path.name for path in tmp_path.iterdir()] == ["hf"]
 
 
+@pytest.mark.parametrize("option", ["--revision", "--endpoint"])
+def test_an_option_for_the_hub_is_not_ignored_beside_a_folder(
+    tmp_path: Path, verto: Verto, option: str
+) -> None:
+    write_marian(tmp_path / "hf")
+    ended = verto("import", tmp_path / "hf", tmp_path / "out", option, "x")
+    assert (ended.code, ended.text) == (2, "")
+    assert f"Invalid value for {option}: is for a model of the hub; SOURCE is a folder" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_path_that_is_not_there_is_no_model_name(tmp_path: Path, verto: Verto) -> None:
     ended = verto("import", tmp_path / "nothing" / "here", tmp_path / "out")
     assert ended.code == 2
