@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from cli.stopping import orderly_end
+
 
 class Format(StrEnum):
     """Formats that a bundle can be written in."""
@@ -45,13 +47,11 @@ def run(
 
     folder = bundle_folder(resolve_settings({"models_dir": models_dir}).settings.models_dir, bundle)
     loaded = load_bundle(folder)
-    export_marian_hf(
-        destination,
-        model=loaded.model,
-        tokenizer=loaded.tokenizer,
-        info=loaded.info,
-        model_card=read_bytes(folder / MODEL_CARD_FILE).decode("utf-8", errors="replace"),
-    )
+    card = read_bytes(folder / MODEL_CARD_FILE).decode("utf-8", errors="replace")
+    with orderly_end():
+        export_marian_hf(
+            destination, model=loaded.model, tokenizer=loaded.tokenizer, info=loaded.info, model_card=card
+        )
     for remark in remarks(loaded.model, loaded.tokenizer):
         typer.echo(f"note: {remark}", err=True)
     typer.echo(destination)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.stopping import orderly_end
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -74,9 +76,10 @@ def run(
         sources=tuple(source or ()),
         targets=tuple(target or ()),
     )
-    folder = _open(model, revision, endpoint)
-    import_folder(folder, destination, wanted, getattr(torch, dtype) if dtype else None)
-    typer.echo(destination)
+    with orderly_end():
+        folder = _open(model, revision, endpoint)
+        import_folder(folder, destination, wanted, getattr(torch, dtype) if dtype else None)
+        typer.echo(destination)
 
 
 def _open(model: str, revision: str | None, endpoint: str | None) -> "ForeignFolder":

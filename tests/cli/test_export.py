@@ -1,7 +1,12 @@
 """`verto export` writes the folder, says where it is, and refuses in one line."""
 
+import os
+import signal
 from pathlib import Path
 
+import pytest
+
+import model.exporters.marian_hf
 from tests.builders import tiny_bundle
 from tests.cli.conftest import Verto
 
@@ -25,6 +30,21 @@ def test_what_cannot_be_expressed_is_one_line_and_writes_nothing(tmp_path: Path,
     assert ended.code == 2
     assert ended.err.strip() == "verto: embedding_norm must be False for format marian-hf, got True"
     assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_leaves_nothing_half_written(
+    tmp_path: Path, verto: Verto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_bundle(tmp_path / "tiny")
+
+    def stop(*arguments: object) -> None:
+        assert callable(signal.getsignal(signal.SIGTERM)), "the signal would end the tests"
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(model.exporters.marian_hf, "write_bytes", stop)
+    ended = verto("export", tmp_path / "tiny", tmp_path / "out")
+    assert (ended.code, ended.err) == (143, "verto: stopped\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path, verto: Verto) -> None:

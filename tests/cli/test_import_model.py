@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+import model.checkpoint
 from model.checkpoint import load_bundle
 from tests.builders import dictionary_tokenizer
 from tests.cli.conftest import Verto
@@ -69,6 +72,22 @@ def test_an_option_for_the_hub_is_not_ignored_beside_a_folder(
     assert (ended.code, ended.text) == (2, "")
     assert f"Invalid value for {option}: is for a model of the hub; SOURCE is a folder" in ended.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_leaves_nothing_half_written(
+    tmp_path: Path, verto: Verto, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    write_marian(tmp_path / "hf")
+
+    def stop(*arguments: object) -> None:
+        assert callable(signal.getsignal(number)), "the signal would end the tests"
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(model.checkpoint, "write_manifest", stop)
+    ended = verto("import", tmp_path / "hf", tmp_path / "out")
+    assert (ended.code, ended.err) == (code, "verto: stopped\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["hf"]
 
 
 def test_a_path_that_is_not_there_is_no_model_name(tmp_path: Path, verto: Verto) -> None:
