@@ -20,7 +20,7 @@ from model.config import ModelConfig
 from model.importers.fairseq_tokenizer import read_m2m_tokenizer, read_mbart_tokenizer
 from model.importers.foreign import ForeignConfig, ForeignFolder
 from model.importers.foreign_weights import ForeignWeights
-from model.importers.generation import read_decoding
+from model.importers.generation import decoder_start, read_decoding
 from model.importers.mapping import ForeignModel, Source, Wanted
 
 ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "swish": "silu", "silu": "silu"}
@@ -41,7 +41,7 @@ def read_m2m(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -> 
     tables = shared_tables(folder.config, weights)
     config = ModelConfig(
         **_vocabulary(folder.config),
-        **sizes(folder.config, activation="relu", scaled=True),
+        **sizes(folder, activation="relu", scaled=True),
         **sinusoids(folder.config),
         **_pre_norm(),
         **tables.sharing(),
@@ -52,7 +52,7 @@ def read_m2m(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -> 
         tokenizer=languages.tokenizer,
         directions=languages.directions,
         signals=languages.signals,
-        decoding=read_decoding(folder),
+        decoding=read_decoding(folder, config),
         tensors=tables.tensors(config),
         copies=tables.copies,
         ignored=(*tables.unread, *SAYS_NOTHING, BIAS),
@@ -64,7 +64,7 @@ def read_mbart(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -
     tables = shared_tables(folder.config, weights)
     config = ModelConfig(
         **_vocabulary(folder.config),
-        **sizes(folder.config, activation="gelu", scaled=False),
+        **sizes(folder, activation="gelu", scaled=False),
         **_pre_norm(),
         **tables.sharing(),
         positions="learned",
@@ -83,7 +83,7 @@ def read_mbart(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -
         tokenizer=languages.tokenizer,
         directions=languages.directions,
         signals=languages.signals,
-        decoding=read_decoding(folder),
+        decoding=read_decoding(folder, config),
         tensors=tensors,
         copies=tables.copies,
         ignored=(*tables.unread, *SAYS_NOTHING, BIAS),
@@ -143,8 +143,9 @@ def _are_equal(weights: ForeignWeights, one: str, other: str) -> bool:
     return one == other or torch.equal(weights.get(one), weights.get(other))
 
 
-def sizes(config: ForeignConfig, *, activation: str, scaled: bool) -> dict[str, Any]:
+def sizes(folder: ForeignFolder, *, activation: str, scaled: bool) -> dict[str, Any]:
     """What all families say alike; `activation` and `scaled` are what holds where the folder is silent."""
+    config = folder.config
     longest = config.integer("max_position_embeddings", 1024, at_least=1)
     found = {
         "d_model": config.integer("d_model", 1024, at_least=1),
@@ -154,7 +155,7 @@ def sizes(config: ForeignConfig, *, activation: str, scaled: bool) -> dict[str, 
         "scale_embeddings": config.flag("scale_embedding", scaled),
         "pad_id": config.integer("pad_token_id", 1),
         "eos_id": config.integer("eos_token_id", 2),
-        "decoder_start_id": config.integer("decoder_start_token_id", 2),
+        "decoder_start_id": decoder_start(folder, 2),
     }
     for side in ("encoder", "decoder"):
         found[f"num_{side}_layers"] = config.integer(f"{side}_layers", 12, at_least=1)

@@ -27,7 +27,7 @@ from model.importers.fairseq_vocabulary import (
     sentencepiece_dictionary,
 )
 from model.importers.foreign import ForeignFolder
-from model.importers.generation import GENERATION_CONFIG
+from model.importers.generation import FORCED, START, refuse_forced_start, said_in
 from model.importers.mapping import Wanted
 from model.importers.tokenizers_json import TOKENIZER_JSON, read_tokenizers_json
 from model.language_signals import LanguageSignals, SourceSignal, TargetSignal
@@ -93,14 +93,13 @@ def read_mbart_tokenizer(folder: ForeignFolder, config: ModelConfig, wanted: Wan
 
 def _one_target(folder: ForeignFolder, pieces: _Pieces, config: ModelConfig, wanted: Wanted) -> Languages:
     """mBART of 25 languages, tuned to one target: the decoder starts with its token."""
+    refuse_forced_start(folder)
     start = pieces.dictionary.target[config.decoder_start_id]
+    said = said_in(folder, START)
     if start not in MBART25:
-        raise folder.config.fault(
-            "decoder_start_token_id", "the token of the target language, as in a tuned mBART"
-        )
+        raise said.fault(START, "the token of the target language, as in a tuned mBART")
     if wanted.targets not in ((), (start,)):
-        fault = f"decoder_start_token_id says {start}; the target {wanted.targets[0]} is not there"
-        raise BundleError(folder.config.path, fault)
+        raise BundleError(said.path, f"{START} says {start}; the target {wanted.targets[0]} is not there")
     wanted = Wanted(name=wanted.name, sources=wanted.sources or _said_source(folder), targets=(start,))
     return _told(folder, pieces, _own_names(MBART25), wanted, source="suffix", target="none")
 
@@ -140,12 +139,15 @@ def _directions(sources: Sequence[str], targets: Sequence[str]) -> Directions:
 
 
 def _forced(folder: ForeignFolder, ids: Mapping[str, int]) -> tuple[str, ...]:
-    """The one target that the folder forces, as many-to-one models do."""
-    key = "forced_bos_token_id"
-    settings = folder.settings(GENERATION_CONFIG)
-    settings = settings if key in settings else folder.config
-    forced = settings.integer(key) if key in settings else None
-    return tuple(code for code, token_id in ids.items() if token_id == forced)
+    """The one target that the folder forces, as many-to-one models do. Raises BundleError for a token that is
+    no language's."""
+    settings = said_in(folder, FORCED)
+    if FORCED not in settings:
+        return ()
+    targets = tuple(code for code, token_id in ids.items() if token_id == settings.integer(FORCED))
+    if not targets:
+        raise settings.fault(FORCED, "the token of a language")
+    return targets
 
 
 def _chosen(folder: ForeignFolder, wanted: Sequence[str], ids: Mapping[str, int]) -> tuple[str, ...]:

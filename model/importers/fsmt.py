@@ -25,7 +25,7 @@ from model.importers.fairseq import (
 from model.importers.fairseq_vocabulary import numbered
 from model.importers.foreign import ForeignConfig, ForeignFolder
 from model.importers.foreign_weights import ForeignWeights
-from model.importers.generation import read_decoding
+from model.importers.generation import read_decoding, refuse_forced_start
 from model.importers.mapping import ForeignModel, Wanted
 from model.importers.position_tables import tolerance
 from model.manifest import BundleError
@@ -40,12 +40,13 @@ _POSITIONS = ("model.encoder.embed_positions.weight", "model.decoder.embed_posit
 
 def read_fsmt(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -> ForeignModel:
     """Raises BundleError naming file, key or tensor."""
+    refuse_forced_start(folder)
     tables = _tables(folder.config, weights)
     config = ModelConfig(
         source_vocab_size=folder.config.integer("src_vocab_size", at_least=1),
         target_vocab_size=folder.config.integer("tgt_vocab_size", at_least=1),
         norm="post",
-        **sizes(folder.config, activation="relu", scaled=True),
+        **sizes(folder, activation="relu", scaled=True),
         **sinusoids(folder.config),
         **tables.sharing(),
     )
@@ -56,7 +57,7 @@ def read_fsmt(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) ->
         config=config,
         tokenizer=_tokenizer(folder, *languages),
         directions=_directions(folder, languages, wanted),
-        decoding=read_decoding(folder),
+        decoding=read_decoding(folder, config),
         tensors=tables.tensors(config),
         copies=tables.copies,
         ignored=SAYS_NOTHING,

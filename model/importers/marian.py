@@ -12,16 +12,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from model.bart_names import bart_names
 from model.config import Activation, ModelConfig
-from model.decoding.options import MAX_BEAM_SIZE, DecodingOptions
+from model.decoding.options import DecodingOptions
 from model.importers.foreign import ForeignConfig, ForeignFolder
 from model.importers.foreign_weights import ForeignWeights
+from model.importers.generation import (
+    banned_phrases,
+    barred_phrases,
+    decoder_start,
+    read_decoding,
+    refuse_forced_start,
+)
 from model.importers.mapping import ForeignModel, Source, Wanted
 from model.importers.marian_tokenizer import (
     TOKENIZER_CONFIG,
@@ -34,7 +40,6 @@ from model.importers.position_tables import Sinusoids, first_row, recognise, tol
 from model.tokenizer import Tokenizer
 
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu": "gelu", "swish": "silu", "silu": "silu"}
-GENERATION_CONFIG = "generation_config.json"
 OWN_SETTINGS = "verto"  # what `verto export` adds to config.json
 MAX_LAYERS = 1000
 _SHARED = "model.shared.weight"
@@ -59,8 +64,9 @@ def read_pegasus(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted)
 def _read(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted, *, pre_norm: bool) -> ForeignModel:
     check_tokenizer_class(folder)
     tables = _tables(folder.config, weights)
+    refuse_forced_start(folder)
     barred = _barred_ids(folder)
-    tokenizer = read_tokenizer(folder, _padding(folder.config, barred), barred)
+    tokenizer = read_tokenizer(folder, _padding(folder, barred), barred)
     config = _config(folder, tables, tokenizer, pre_norm=pre_norm)
     config = replace(config, output_bias=bool(_bias(config, weights).any()))
     config, start = _with_positions(config, weights)
@@ -72,7 +78,7 @@ def _read(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted, *, pre
         tokenizer=tokenizer,
         directions=directions,
         signals=signals,
-        decoding=_decoding(folder, own, config, barred),
+        decoding=_decoding(folder, own, config),
         tensors=_tensors(config, tables, start),
         copies=tables.copies,
         ignored=(
@@ -153,14 +159,14 @@ def _config(folder: ForeignFolder, tables: _Tables, tokenizer: Tokenizer, *, pre
         activation_dropout=config.number("activation_dropout", 0.0),
         pad_id=tokenizer.pad_id,
         eos_id=config.integer("eos_token_id"),
-        decoder_start_id=config.integer("decoder_start_token_id"),
+        decoder_start_id=decoder_start(folder),
     )
 
 
-def _padding(config: ForeignConfig, barred: tuple[int, ...]) -> int:
+def _padding(folder: ForeignFolder, barred: tuple[int, ...]) -> int:
     """What ours is to pad with, and never to generate, beside the start token. Padding is masked, so any id
     will do: a second barred one, if there is only one, is barred by this at no cost."""
-    start_id, pad_id = config.integer("decoder_start_token_id"), config.integer("pad_token_id")
+    start_id, pad_id = decoder_start(folder), folder.config.integer("pad_token_id")
     others = [token_id for token_id in barred if token_id != start_id]
     return others[0] if len(others) == 1 and pad_id == start_id else pad_id
 
@@ -222,29 +228,16 @@ def _with_start(config: ModelConfig, table: Tensor, start: Tensor) -> Tensor:
 
 
 def _barred_ids(folder: ForeignFolder) -> tuple[int, ...]:
-    """Single tokens that `generate` never writes. Raises BundleError for what is no list of token lists."""
-    settings = folder.settings(GENERATION_CONFIG)
-    if "bad_words_ids" not in settings:
-        settings = folder.config
-    phrases: Any = settings.values.get("bad_words_ids", [])
-    is_list = isinstance(phrases, list) and all(isinstance(phrase, list) for phrase in phrases)
-    if not is_list or not all(type(token_id) is int for phrase in phrases for token_id in phrase):
-        raise settings.fault("bad_words_ids", "a list of lists of token ids")
-    return tuple(phrase[0] for phrase in phrases if len(phrase) == 1)
+    """Single tokens that `generate` never writes. Raises BundleError."""
+    size = folder.config.integer("vocab_size", at_least=1)
+    size = folder.config.integer("decoder_vocab_size", size, at_least=1)
+    return tuple(phrase[0] for phrase in barred_phrases(folder, size) if len(phrase) == 1)
 
 
-def _decoding(
-    folder: ForeignFolder, own: ForeignConfig, config: ModelConfig, barred: tuple[int, ...]
-) -> DecodingOptions:
-    """What an export said of it; else the folder's beam size, with lengths scored our way (`length_penalty`
-    has another formula there)."""
-    never = {config.pad_id, config.decoder_start_id, config.eos_id}
-    banned = tuple((token_id,) for token_id in barred if token_id not in never)
-    if "decoding" in own:
-        options = DecodingOptions.from_dict(own.part("decoding").values)
-        return replace(options, banned_ids=(*options.banned_ids, *banned))
-    settings = folder.settings(GENERATION_CONFIG)
-    beams = (settings if "num_beams" in settings else folder.config).integer("num_beams", 4, at_least=1)
-    if beams == 1:
-        return DecodingOptions(strategy="greedy", banned_ids=banned)
-    return DecodingOptions(beam_size=min(beams, MAX_BEAM_SIZE), banned_ids=banned)
+def _decoding(folder: ForeignFolder, own: ForeignConfig, config: ModelConfig) -> DecodingOptions:
+    """What an export said of it, or else what the folder says as others do."""
+    if "decoding" not in own:
+        return read_decoding(folder, config)
+    options = DecodingOptions.from_dict(own.part("decoding").values)
+    banned = dict.fromkeys((*options.banned_ids, *banned_phrases(folder, config)))
+    return replace(options, banned_ids=tuple(banned))

@@ -74,6 +74,17 @@ def test_a_forced_target_is_the_only_one(tmp_path: Path) -> None:
     assert info.decoding.beam_size == 5
 
 
+@pytest.mark.parametrize("write", [write_m2m, write_nllb, write_mbart, write_fsmt])
+def test_what_a_target_starts_with_and_never_has_is_kept(tmp_path: Path, write: Callable[..., Any]) -> None:
+    write(tmp_path / "hf")
+    said = {"decoder_start_token_id": 0, "bad_words_ids": [[7], [8, 9], [2], [1], [0], [7]]}
+    edit(tmp_path / "hf" / "generation_config.json", **said, no_repeat_ngram_size=3)
+    bundle = imported(tmp_path / "hf")
+    assert bundle.config.decoder_start_id == 0
+    assert bundle.info.decoding.banned_ids == ((7,), (8, 9))
+    assert bundle.info.decoding.no_repeat_ngram_size == 3
+
+
 def test_an_mbart_that_was_tuned_to_one_target_starts_with_it(tmp_path: Path) -> None:
     write_mbart(tmp_path / "hf", languages=25, start="ro_RO")
     bundle = imported(tmp_path / "hf")
@@ -159,6 +170,24 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, dict[str, Any], str]] = {
         "tokenizer_config.json",
         {"do_lower_case": 1},
         "do_lower_case must be true or false",
+    ),
+    "first-token": (
+        write_nllb,
+        "generation_config.json",
+        {"forced_bos_token_id": 5},
+        "generation_config.json: forced_bos_token_id must be the token of a language, got 5",
+    ),
+    "first-token-of-one-pair": (
+        write_fsmt,
+        "config.json",
+        {"forced_bos_token_id": 5},
+        "config.json: forced_bos_token_id must be left out",
+    ),
+    "barred": (
+        write_m2m,
+        "generation_config.json",
+        {"bad_words_ids": [[4], [99_999]]},
+        "generation_config.json: bad_words_ids must be a list of lists of token ids in 0..",
     ),
     "eos": (
         write_fsmt,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from model.tokenizer import Tokenizer
 from tests.builders import dictionary_tokenizer
 from tests.model.closeness import distance
 from tests.model.importers.random_marian import SENTENCES, TEXTS, random_model, write_marian, write_tokenizer
-from tests.model.peers import hf_generate, hf_tokenizer, quiet
+from tests.model.peers import hf_generate, hf_model, hf_tokenizer, quiet
 
 SHAPES: dict[str, dict[str, Any]] = {
     "opus": {},
@@ -188,7 +189,34 @@ def test_the_beam_size_and_what_is_never_generated_are_kept(tmp_path: Path) -> N
     assert (decoding.beam_size, decoding.banned_ids) == (6, ())
     assert imported(tmp_path / "hf").config.pad_id == 7  # never text either; padding itself is masked
     (tmp_path / "hf" / "generation_config.json").write_text(json.dumps({"bad_words_ids": [[7], [9], [3, 4]]}))
-    assert imported(tmp_path / "hf").info.decoding.banned_ids == ((7,), (9,))
+    assert imported(tmp_path / "hf").info.decoding.banned_ids == ((7,), (9,), (3, 4))
+
+
+def test_what_generation_config_says_is_followed_as_generate_follows_it(tmp_path: Path) -> None:
+    """Another start than config.json has, barred tokens and phrases, no n-gram twice."""
+    model = write_marian(tmp_path / "hf")
+    path = tmp_path / "hf" / "generation_config.json"
+    pad_id, start = model.config.pad_token_id, 9
+    barred = [[pad_id], [start], [176], [28, 5]]
+    said = {"decoder_start_token_id": start, "bad_words_ids": barred, "no_repeat_ngram_size": 2}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **said}))
+    ours, theirs = imported(tmp_path / "hf"), hf_model(tmp_path / "hf")
+    assert (ours.config.decoder_start_id, ours.info.decoding.no_repeat_ngram_size) == (start, 2)
+    sources = ours.tokenizer.encode_sources(SENTENCES[:60])
+    beam = replace(ours.info.decoding, length_penalty=0.0, max_length=24)
+    assert answers(ours, sources, beam) == hf_generate(theirs, sources, pad_id, **THEIR_BEAM)
+    greedy = replace(beam, strategy="greedy", beam_size=4, length_penalty=1.0)
+    expected = hf_generate(theirs, sources, pad_id, num_beams=1, max_new_tokens=24)
+    assert answers(ours, sources, greedy) == expected
+
+
+@pytest.mark.parametrize("barred", [[[99_999]], [[-1]], [[3, 99_999]], [[True]], [3], "x"])
+def test_what_is_never_generated_must_be_tokens(tmp_path: Path, barred: object) -> None:
+    write_marian(tmp_path / "hf")
+    (tmp_path / "hf" / "generation_config.json").write_text(json.dumps({"bad_words_ids": barred}))
+    fault = r"generation_config\.json: bad_words_ids must be a list of lists of token ids in 0\.\.\d+, got"
+    with pytest.raises(BundleError, match=fault):
+        imported(tmp_path / "hf")
 
 
 @pytest.mark.parametrize(
@@ -209,6 +237,7 @@ def test_the_beam_size_and_what_is_never_generated_are_kept(tmp_path: Path) -> N
             {"pad_token_id": 5000},
             r"pad_token_id must be an id of the target's dictionary, 0\.\.\d+, got 5000",
         ),
+        ({"forced_bos_token_id": 5}, "forced_bos_token_id must be left out: models of this family"),
         ({"decoder_start_token_id": 5000}, r"decoder_start_id must be in 0\.\.\d+, got 5000"),
     ],
 )
@@ -216,6 +245,7 @@ def test_a_setting_that_cannot_be_followed_is_refused_by_key(
     tmp_path: Path, change: dict[str, Any], fault: str
 ) -> None:
     write_marian(tmp_path / "hf")
+    (tmp_path / "hf" / "generation_config.json").unlink()  # which says some of it again
     path = tmp_path / "hf" / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(BundleError, match=f"config.json: {fault}"):
