@@ -20,6 +20,9 @@ Positions = Literal["sinusoidal", "learned"]
 SinusoidLayout = Literal["interleaved", "halves", "fairseq"]
 
 
+MAX_POSITIONS = 65_536  # a table of positions is computed, so nothing else bounds what memory it takes
+
+
 class ConfigError(ValueError):
     """A field of a configuration is unknown, of the wrong type or out of bounds."""
 
@@ -94,6 +97,9 @@ class ModelConfig:
         for name in at_least_one.split():
             if getattr(self, name) < 1:
                 raise ConfigError(name, "at least 1", getattr(self, name))
+        for name in ("max_source_length", "max_target_length", "position_offset"):
+            if getattr(self, name) > MAX_POSITIONS:
+                raise ConfigError(name, f"at most {MAX_POSITIONS}", getattr(self, name))
         for name in ("dropout", "attention_dropout", "activation_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ConfigError(name, "at least 0 and below 1", getattr(self, name))
@@ -121,6 +127,13 @@ class ModelConfig:
         }.items():
             if not 0 <= getattr(self, name) < size:
                 raise ConfigError(name, f"in 0..{size - 1}", getattr(self, name))
+
+    def fewest_weights(self) -> int:
+        """The network has at least so many: tables, attention and feed-forward, without what is small."""
+        tables = self.source_vocab_size + (0 if self.share_embeddings else self.target_vocab_size)
+        encoder = self.num_encoder_layers * (4 * self.d_model + 2 * self.encoder_ffn_dim)
+        decoder = self.num_decoder_layers * (8 * self.d_model + 2 * self.decoder_ffn_dim)
+        return self.d_model * (tables + encoder + decoder)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, one per field."""

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from model.bundle_config import CONFIG_FILE
 from model.bundle_head import INDEX_FILE, WEIGHTS_FILE
 from model.config import ModelConfig
 from model.manifest import BundleError, check_name, describe, dump_json, parse_json, read_bytes, write_bytes
@@ -64,6 +65,7 @@ def read_model(
 
     `dtype` None: as they are stored, and not copied: what is not looked at takes no memory.
     """
+    check_room(folder / CONFIG_FILE, config, _stored_bytes(folder, files))
     model = empty_model(config)
     expected = named_tensors(model)
     tensors: dict[str, Tensor] = {}
@@ -195,6 +197,22 @@ def _open(path: Path) -> Iterator[Any]:
         raise BundleError(path, f"not a safetensors file ({error})") from error
     except OSError as error:
         raise BundleError(path, describe(error)) from error
+
+
+def check_room(path: Path, config: ModelConfig, num_bytes: int) -> None:
+    """Raises BundleError, naming `path`, where files of so many bytes cannot hold the network: before sizes
+    are taken for true, and memory is asked for."""
+    if (least := config.fewest_weights()) > num_bytes:
+        raise BundleError(path, f"describes at least {least:,} weights; the files have {num_bytes:,} bytes")
+
+
+def _stored_bytes(folder: Path, files: frozenset[str]) -> int:
+    """Of all weight files. Raises BundleError for one that is none."""
+    paths = [folder / name for name in files if name.endswith(".safetensors")]
+    for path in paths:
+        with _open(path):
+            pass
+    return sum(path.stat().st_size for path in paths)
 
 
 def empty_model(config: ModelConfig) -> Transformer:

@@ -46,6 +46,7 @@ def read_m2m(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -> 
         **_pre_norm(),
         **tables.sharing(),
     )
+    weights.check_room(config)
     languages = read_m2m_tokenizer(folder, config, wanted)
     return ForeignModel(
         config=config,
@@ -72,6 +73,7 @@ def read_mbart(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) -
         embedding_norm=True,
         output_bias=BIAS in weights and bool(weights.get(BIAS).any()),
     )
+    weights.check_room(config)
     languages = read_mbart_tokenizer(folder, config, wanted)
     tensors = tables.tensors(config)
     for side, theirs in (("source", "encoder"), ("target", "decoder")):

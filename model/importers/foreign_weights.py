@@ -17,8 +17,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from model.config import ModelConfig
 from model.importers.foreign import ForeignFolder
 from model.manifest import BundleError, check_name, describe
+from model.weights import check_room
 
 SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -43,6 +45,7 @@ class ForeignWeights:
                 folder.config.path, "quantization_config is there: quantised models are not imported"
             )
         self.path, self._files = _opened(folder)
+        self._config_path = folder.config.path
         self._asked: set[str] = set()
         self.dtypes: set[torch.dtype] = set()
 
@@ -73,6 +76,11 @@ class ForeignWeights:
     def stored_dtype(self, name: str) -> torch.dtype:
         """The type in which a tensor that is there is kept."""
         return self._files[name][1].get(name).dtype
+
+    def check_room(self, config: ModelConfig) -> None:
+        """Raises BundleError, naming `config.json`, for a network that these files cannot hold."""
+        paths = {path for path, _ in self._files.values()}
+        check_room(self._config_path, config, sum(path.stat().st_size for path in paths))
 
     def ignore(self, name: str) -> None:
         """Say that this tensor, if it is there, carries nothing."""

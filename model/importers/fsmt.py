@@ -50,6 +50,7 @@ def read_fsmt(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted) ->
         **sinusoids(folder.config),
         **tables.sharing(),
     )
+    weights.check_room(config)
     for name in _POSITIONS:
         _check_sinusoids(weights, name, config)
     languages = _languages(folder)

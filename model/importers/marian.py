@@ -68,6 +68,7 @@ def _read(folder: ForeignFolder, weights: ForeignWeights, wanted: Wanted, *, pre
     barred = _barred_ids(folder)
     tokenizer = read_tokenizer(folder, _padding(folder, barred), barred)
     config = _config(folder, tables, tokenizer, pre_norm=pre_norm)
+    weights.check_room(config)
     config = replace(config, output_bias=bool(_bias(config, weights).any()))
     config, start = _with_positions(config, weights)
     own = folder.config.part(OWN_SETTINGS)

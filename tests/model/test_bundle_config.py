@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -104,6 +105,14 @@ class TestConfig:
     def test_an_unknown_field_of_the_architecture_is_named(self, bundle: Path) -> None:
         edit_config(bundle, lambda config: config["model"].update(num_wheels=4))
         assert fault_of(bundle, "config.json").startswith("num_wheels must be")
+
+    @pytest.mark.parametrize("field", ["d_model", "num_encoder_layers", "decoder_ffn_dim"])
+    def test_a_size_that_the_weights_cannot_have_is_told_before_memory_is_taken(
+        self, bundle: Path, field: str
+    ) -> None:
+        edit_config(bundle, lambda config: config["model"].update({field: 10**12}))
+        fault = fault_of(bundle, "config.json")
+        assert re.fullmatch(r"describes at least [\d,]+ weights; the files have [\d,]+ bytes", fault)
 
     @pytest.mark.parametrize("field", ["source_vocab_size", "target_vocab_size", "pad_id", "eos_id"])
     def test_what_the_tokenizer_contradicts_is_named(self, bundle: Path, field: str) -> None:

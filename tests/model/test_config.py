@@ -62,6 +62,10 @@ AT_LEAST_ONE = [
 WRONG = [
     *[(name, value, "at least 1") for name in AT_LEAST_ONE for value in (0, -3)],
     *[(name, 1.0, "an integer") for name in AT_LEAST_ONE],
+    *[
+        (name, 65_537, "at most 65536")
+        for name in ("max_source_length", "max_target_length", "position_offset")
+    ],
     ("num_encoder_layers", True, "an integer"),
     ("num_decoder_heads", "4", "an integer"),
     ("pad_id", None, "an integer"),

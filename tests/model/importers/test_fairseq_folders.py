@@ -183,6 +183,9 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, dict[str, Any], str]] = {
         {"forced_bos_token_id": 5},
         "config.json: forced_bos_token_id must be left out",
     ),
+    "huge": (write_m2m, "config.json", {"vocab_size": 10**12}, "config.json: describes at least"),
+    "deep": (write_mbart, "config.json", {"decoder_layers": 10**9}, "config.json: describes at least"),
+    "wide": (write_fsmt, "config.json", {"decoder_ffn_dim": 10**12}, "config.json: describes at least"),
     "barred": (
         write_m2m,
         "generation_config.json",
