@@ -128,8 +128,16 @@ class HealedEvents:
         if token_ids is None:
             return self._spelled(self._request.options.prefix_ids)
         if self._tokenizer.decode_target(token_ids).startswith(self._prefix):
-            return self._spelled(token_ids)
+            return self._healed(token_ids)
         return self._ask(token_ids)
+
+    def _healed(self, token_ids: TokenIds) -> SegmentEvents:
+        """The segment behind the model's own spelling; where that is so long that too little room is left
+        under the limit, behind the usual one, with which the segment was accepted."""
+        try:
+            return self._spelled(token_ids)
+        except (OptionError, EngineError):
+            return self._spelled(self._request.options.prefix_ids)
 
     def _spelled(self, prefix_ids: TokenIds) -> SegmentEvents:
         self._is_spelled = True

@@ -170,6 +170,35 @@ def test_where_a_question_does_not_fit_the_prefix_is_cut_as_any_text_is() -> Non
     assert [request.options.prefix_ids for request in writing.engine.requests] == [ids_of("ba d")]
 
 
+def spelled_longer(prefix: str) -> tuple[int, ...]:
+    """A beginning of the prefix in one piece, then each letter in a piece of its own."""
+    pieces = TOKENIZER.target_pieces(range(TOKENIZER.target_vocab_size))
+    length = next(length for length in range(1, len(prefix)) if f"▁{prefix[:length]}" in pieces)
+    return tuple(pieces.index(piece) for piece in (f"▁{prefix[:length]}", *prefix[length:]))
+
+
+@pytest.mark.parametrize("is_engine_s", [False, True])
+def test_where_the_model_s_own_spelling_leaves_no_room_the_usual_one_is_taken(is_engine_s: bool) -> None:
+    class Short(FakeEngine):
+        """With a limit of its own, as by required phrases or the source's length."""
+
+        def submit(self, request: SegmentRequest) -> Any:
+            prefix_ids = request.options.prefix_ids
+            if request.options.rows == 4 and len(prefix_ids) > len(ids_of("Baba")):
+                raise OptionError("prefix_ids", "at most 2 tokens, the length limit", len(prefix_ids))
+            return super().submit(request)
+
+    own = spelled_longer("Baba")
+    assert TOKENIZER.decode_target(own) == "Baba"
+    assert len(own) > len(ids_of("Baba"))
+    writing = Writing(own)
+    if is_engine_s:
+        writing.engine = Short(script=writing.script)
+    event = writing.run("Baba", max_length=None if is_engine_s else len(ids_of("Baba")))[-1]
+    assert isinstance(event, FinishedEvent)
+    assert writing.spelled == ids_of("Baba")
+
+
 def test_what_the_segment_itself_is_refused_for_is_its_end() -> None:
     class Full(FakeEngine):
         def submit(self, request: SegmentRequest) -> Any:
