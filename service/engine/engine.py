@@ -158,8 +158,8 @@ class Engine:
             self._last_turn = started
             plan = self._scheduler.plan(started, may_join=self._runner.num_ahead == 0)
             is_full = bool(self._scheduler.waiting)
-        self._drop(plan.leaving)
-        emissions = [self._leave(leaving) for leaving in plan.leaving]
+        lost = self._drop(plan.leaving)
+        emissions = [*(self._leave(leaving) for leaving in plan.leaving), *lost]
         for group in length_groups(plan.joining, self._runner.max_group_padding):
             emissions += self._join(group)
         if self._runner.keys:
@@ -181,11 +181,19 @@ class Engine:
             segments = self._scheduler.clear()
         return [self._fail(segment, error) for segment in segments]
 
-    def _drop(self, leaving: Sequence[Leaving]) -> None:
-        if leaving:
-            started = self._clock()
+    def _drop(self, leaving: Sequence[Leaving]) -> list[Emission]:
+        """Free the rows of who leaves; answers who else has lost theirs by a failure on the way."""
+        if not leaving:
+            return []
+        started = self._clock()
+        try:
             self._runner.drop([one.segment.key for one in leaving])
+        except Exception as error:  # rows may be half gone
+            self._runner.clear()
+            return self._lose(error)
+        finally:
             self._device_seconds += self._clock() - started
+        return []
 
     def _join(self, group: Sequence[Segment]) -> list[Emission]:
         started = self._clock()

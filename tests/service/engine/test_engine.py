@@ -177,6 +177,34 @@ def test_when_joining_breaks_the_batch_each_segment_still_ends_exactly_once(
     assert [h.token_ids for h in answer_of(told, "short")] == expected((5, 5, 5, 3), KINDS[0])
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_when_freeing_rows_fails_who_leaves_is_told_and_who_comes_is_answered(
+    is_late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    one = engine(clock=clock)
+    one.submit(request(segment_id="leaves", deadline=110.0 if is_late else None))
+    one.submit(request(options=KINDS[2], segment_id="beside"))
+    one.step()
+    one.submit(request((7, 3), options=KINDS[0], segment_id="comes"))
+    if is_late:
+        clock.now = 110.0
+    else:
+        one.cancel("leaves")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("model.kv_cache.DecoderCache.keep", fail)
+        told = one.step()
+    failed = {e.segment.request.segment_id: type(error_of(e)) for e in told if e.is_last}
+    assert failed == {"leaves": DeadlineExceeded if is_late else SegmentCancelled, "beside": StepFailed}
+    check_budget(one)
+    assert [h.token_ids for h in answer_of(one.run_until_idle(), "comes")] == expected((7, 3), KINDS[0])
+    check_budget(one)
+
+
 def test_one_segment_of_nans_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model(1).double()
     one, decode_step = engine(model), model.decode_step
