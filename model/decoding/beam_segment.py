@@ -36,6 +36,7 @@ class BeamSegment:
     num_steps: int = 0
     num_sent: int = 0  # tokens already told to be stable
     finished: list[Hypothesis] = field(default_factory=list)
+    group_of: list[int] = field(default_factory=list)  # of what is finished
     num_finished: list[int] = field(init=False)  # by group
     open_groups: set[int] = field(init=False)
     # A live sum, divided by it, is the most that may come of it: a sum of log-probabilities never rises, and
@@ -59,19 +60,28 @@ class BeamSegment:
         score = normalised_score(ending.total, num_tokens, self.options.length_penalty)
         score += self.options.coverage_penalty * ending.coverage
         self.finished.append(Hypothesis(tuple(ending.token_ids), tuple(ending.log_probs), score, reason))
+        self.group_of.append(group)
         self.num_finished[group] += 1
         self._to_beat = None
 
     @property
     def ranked(self) -> tuple[Hypothesis, ...]:
         """The answer so far, best first; what several groups have found stands there once."""
-        by_score = sorted(self.finished, key=lambda hypothesis: -hypothesis.score)
+        by_score = sorted(self._in_turn(), key=lambda hypothesis: -hypothesis.score)
         if self.options.diversity_groups > 1:
             first = dict[tuple[int, ...], Hypothesis]()
             for hypothesis in by_score:
                 first.setdefault(hypothesis.token_ids, hypothesis)
             by_score = list(first.values())
         return tuple(by_score[: self.options.num_hypotheses])
+
+    def _in_turn(self) -> list[Hypothesis]:
+        """What is finished by step, then by group: at the limit all that ends is noted before all that lives,
+        whichever group has it."""
+        if self.options.diversity_groups == 1:
+            return self.finished
+        lines = zip(self.finished, self.group_of, strict=True)
+        return [one for one, _ in sorted(lines, key=lambda line: (_num_steps(line[0]), line[1]))]
 
     def close_groups(self, best_live: Sequence[float]) -> list[int]:
         """Rules a and c for every open group, with the highest sum of its live rows; which have closed."""
@@ -106,3 +116,8 @@ class BeamSegment:
         new = prefix[self.num_sent :]
         self.num_sent += len(new)
         return new
+
+
+def _num_steps(hypothesis: Hypothesis) -> int:
+    """Steps that it took: a token each, and one for `</s>`."""
+    return len(hypothesis.token_ids) + (hypothesis.finish_reason == "stop")

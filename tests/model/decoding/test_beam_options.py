@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model import reference
 from model.decoding.beam import BeamStrategy
 from model.decoding.coverage import LEAST, Coverage
 from model.decoding.options import DecodingOptions
@@ -22,6 +23,7 @@ from tests.model.decoding.tables import (
     Game,
     Prefix,
     Table,
+    TableSentence,
     log_table,
     play,
     random_attention,
@@ -90,6 +92,25 @@ def grouped(table: Table, penalty: float, groups: int = 2, beam_size: int = 2) -
         length_penalty=0.0,
     )
     return [h.token_ids for h in play(beam_strategy(), table, (options, 8))[0].hypotheses]
+
+
+def test_of_equals_at_the_length_limit_those_of_an_earlier_group_come_first_ended_or_cut_off() -> None:
+    def flat(_: int, prefix: Prefix) -> list[float]:
+        return [math.log(0.25)] * 4
+
+    options = DecodingOptions(
+        beam_size=4,
+        num_hypotheses=4,
+        diversity_groups=2,
+        diversity_penalty=2.0,
+        length_penalty=0.0,
+        min_length=1,
+    )
+    hypotheses = play(beam_strategy(), flat, (options, 2))[0].hypotheses
+    assert [h.token_ids for h in hypotheses] == [(1,), (1, 1), (1, 2), (3,)]
+    assert list(hypotheses) == reference.search(
+        TableSentence(0, flat, random_attention(0), VOCABULARY), options, 2
+    )
 
 
 # The first group says 1 1. At a price above log(0.6 / 0.3) the second begins with 2, and does so at no cost
