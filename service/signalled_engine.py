@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from model.decoding.options import MAX_TOKENS, DecodingOptions
+from model.decoding.options import MAX_LENGTH_RATIO, MAX_TOKENS, MIN_LENGTH_RATIO, DecodingOptions
 from model.decoding.strategy import Hypothesis
 from model.language_signals import Signal
 from service.engine.config import EngineSnapshot
@@ -74,15 +74,20 @@ def _lengthened(options: DecodingOptions, signal: Signal, num_source_tokens: int
     """Limits of length that leave the text the room that it was given."""
     more = len(signal.before_target)
     ratio, longest = options.max_length_ratio, options.max_length
+    longest = None if longest is None else min(longest + more, MAX_TOKENS)
+    least = options.min_length + more if options.min_length else 0
     if ratio is not None:
+        limit = math.ceil(ratio * num_source_tokens) + more
         # Half a token below the limit that is meant, so that rounding up arrives at it and no further.
-        limit = math.ceil(ratio * num_source_tokens) + more - 0.5
-        ratio = limit / (num_source_tokens + signal.num_source_tokens)
+        ratio = (limit - 0.5) / (num_source_tokens + signal.num_source_tokens)
+        if not MIN_LENGTH_RATIO <= ratio <= MAX_LENGTH_RATIO:  # what was asked for is at the edge itself
+            longest, ratio = min(limit, longest or MAX_TOKENS), None
+            least = min(least, longest - 1)
     return replace(
         options,
         prefix_ids=(*signal.before_target, *options.prefix_ids),
-        max_length=None if longest is None else min(longest + more, MAX_TOKENS),
-        min_length=options.min_length + more if options.min_length else 0,
+        max_length=longest,
+        min_length=least,
         max_length_ratio=ratio,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,8 @@ import torch
 from fastapi.testclient import TestClient
 
 from model.checkpoint import Bundle, load_bundle, save_bundle
-from model.decoding import DecodingOptions, Hypothesis
+from model.decoding import DecodingOptions, Hypothesis, target_limit
+from model.decoding.options import MAX_TOKENS
 from model.directions import Directions
 from model.language_signals import LanguageSignals, Signal
 from model.network import EagerNetwork
@@ -27,7 +29,7 @@ from service.engine.thread_engine import ThreadEngine
 from service.registry import ServedModel
 from service.settings import Settings
 from service.signalled_engine import SignalledEngine, told
-from tests.builders import tiny_info, tiny_model, tiny_sentences
+from tests.builders import tiny_config, tiny_info, tiny_model, tiny_sentences
 from tests.fakes import EOS, FakeEngine, fake_translator
 from tests.service.http_client import read_events
 from training.tokenizer_training import train_tokenizer
@@ -185,15 +187,26 @@ def test_prefix_alternatives_and_limits_count_the_text_alone(
         assert tokens <= 3 if "max_length" in limit else tokens <= 4
 
 
-@pytest.mark.parametrize("ratio", [0.1, 0.5, 1.0, 1.3, 2.0, 37.7, 100.0])
-@pytest.mark.parametrize("length", [1, 2, 3, 7, 10, 49, 500])
-def test_a_ratio_leaves_the_text_the_length_that_it_had(ratio: float, length: int) -> None:
-    options = DecodingOptions(max_length_ratio=ratio)
-    request = SegmentRequest(segment_id="1", source_ids=(5,) * length, options=options)
-    asked = told(request, Signal(before_source=(1,), after_source=(2,), before_target=(3,)))
-    assert asked.options.max_length_ratio is not None
-    limit = math.ceil(asked.options.max_length_ratio * len(asked.source_ids))
-    assert limit == math.ceil(ratio * length) + 1
+@pytest.mark.parametrize(
+    "signal",
+    [
+        Signal(before_source=(7,), after_source=(8,), before_target=(9,)),
+        Signal(before_source=(7, 8)),
+        Signal(before_target=(9,)),
+    ],
+    ids=["both", "source", "target"],
+)
+@pytest.mark.parametrize("ratio", [0.1, 0.2, 0.5, 1.0, 1.3, 2.0, 37.7, 100.0])
+def test_a_ratio_leaves_the_text_the_length_that_it_had(ratio: float, signal: Signal) -> None:
+    """The least and the greatest that there may be too, which with tokens of a direction have no ratio of
+    their own."""
+    config = tiny_config(max_target_length=MAX_TOKENS)
+    for length, min_length in itertools.product([1, 2, 3, 5, 7, 10, 49, 500], [0, 2]):
+        options = DecodingOptions(max_length_ratio=ratio, min_length=min_length)
+        request = SegmentRequest(segment_id="1", source_ids=(5,) * length, options=options)
+        asked = told(request, signal)
+        limit = math.ceil(ratio * length) + len(signal.before_target)
+        assert target_limit(asked.options, config, len(asked.source_ids)) == limit
 
 
 def test_languages_and_models_of_a_product_are_told_as_two_lists(
