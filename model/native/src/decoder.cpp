@@ -12,13 +12,15 @@ namespace {
 // Within these bounds of a row's largest logit, sums of e^logit neither overflow nor vanish.
 constexpr float LARGEST_PLAIN = 60.0f;
 
-// log(sum e^logit) by the sums of panels, which are of no use where the largest of all is far from zero.
+// log(sum e^logit) by the sums of panels, which are of no use where the largest of all is far from zero. Never below
+// that largest, as their last bits may have it: a log-probability above 0 would let sums of them rise.
 float log_sum(const float* logits, int count, const float* most, const float* sums, int panels) {
   const float top = *std::max_element(most, most + panels);
   double total = 0.0;
   if (std::fabs(top) < LARGEST_PLAIN) {
     for (int panel = 0; panel < panels; ++panel) total += sums[panel];
-    return static_cast<float>(std::log(total));
+    const float sum = static_cast<float>(std::log(total));
+    return sum < top ? top : sum;  // not-a-number stays so
   }
   for (int i = 0; i < count; ++i) total += std::exp(static_cast<double>(logits[i]) - top);
   return static_cast<float>(top + std::log(total));

@@ -130,6 +130,22 @@ def test_log_probs_are_right_however_far_logits_are_from_zero(library: Library, 
     assert distance(ours, theirs) < 3e-4
 
 
+def test_no_log_probability_is_above_0_not_that_of_a_token_that_is_certain(library: Library) -> None:
+    """The search stops, and a stream tells, by sums that never rise."""
+    model = tiny_model(output_bias=True).requires_grad_(False)
+    assert model.output.bias is not None
+    model.output.bias.fill_(-50.0)
+    model.output.bias[9] = 3.0
+    model.output.weight.zero_()
+    model.output.weight[9] = torch.randn(32, generator=torch.Generator().manual_seed(0)) * 2.0
+    network = native(model, library)
+    cache, certain = network.open([[5, 3]], [24], [40]), []
+    for step in range(40):
+        scores = network.step(random_tokens(step, 24, TINY_VOCABULARY), cache)
+        certain.append(scores.log_probs()[:, 9].clone())
+    assert torch.stack(certain).max() == 0.0
+
+
 def test_top_is_the_best_of_log_probs(best: Library) -> None:
     network = native(tiny_model(), best)
     tops = []
