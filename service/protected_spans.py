@@ -83,6 +83,7 @@ _TIME = rf"""
     )(?!\w|[:.,]\d)
 """
 _UNIT = r"(?:[kcmµ]?m|[kmµ]?g|[mc]?l|[kMGT]i?B|[kMG]?Hz|[kMG]?W|[kM]?V|px|pt|dpi|h|min|ms|kWh|mph|fps)"
+_NO_ORDINAL = r"(?!\.\s+\w)"  # "am 20. Oktober": what is before a stop within a sentence
 # Between the digits of a telephone number; never nothing, or they could be divided in countless ways.
 _GAP = r"(?:\)?(?:[ \u00a0\-/.]\(?|\()|\))"
 _GROUP = rf"(?:{_GAP}\d{{1,15}})"
@@ -93,7 +94,7 @@ _NUMBER = rf"""
   | (?<![\w.,])[+\-−]?\d{{1,30}}(?:[.,]\d{{1,30}})?e[+\-−]?\d{{1,4}}(?!\w)               # 1e-5
   | (?<![\w.,])(?:US|CA|AU|NZ|HK|A|C)\$\d++(?:[.,]\d++)*+(?!\w)                            # US$250
   | (?<![\w.,])[+\-−]?\d+(?:[.,:/'’\-–][ ]?(?<![ ])\d+)+(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
-  | (?<![\w.,])[+\-−]?\d{{3,}}(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
+  | (?<![\w.,])[+\-−]?(?:\d{{3,}}|\d\d{_NO_ORDINAL})(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
 """
 _PICTURE = (
     "(?:[\U0001f1e6-\U0001f1ff]{2}"  # a flag

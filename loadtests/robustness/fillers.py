@@ -110,6 +110,10 @@ def _number(draw: random.Random) -> str:
     return str(draw.randint(100, 9_999_999))
 
 
+def _short_number(draw: random.Random) -> str:
+    return str(draw.randint(10, 99))
+
+
 def _separated(draw: random.Random) -> str:
     forms = (
         f"{draw.randint(1, 99)}.{draw.randint(1, 99)}",
@@ -152,6 +156,7 @@ FILLERS: dict[str, Callable[[random.Random], str]] = {
     "code": _code,
     "file": _path,
     "number": _number,
+    "number of two digits": _short_number,
     "number with marks": _separated,
     "date or time": _date,
     "telephone number": _telephone,
