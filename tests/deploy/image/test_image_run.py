@@ -18,8 +18,11 @@ from tests.deploy.image.server import ContainedServer, children_of, served, stat
 pytestmark = [pytest.mark.image, pytest.mark.slow]
 
 LIMITS = ("--memory=3g", "--cpus=1")
+# Forty sentences of other words: those that differ in numbers alone would share their computation.
 LONG_TEXT = " ".join(
-    f"Yesterday {n} old friends of mine walked to the market by the river." for n in range(40)
+    f"Yesterday an old {who} of mine walked to the {place} by the river."
+    for who in ("friend", "teacher", "neighbour", "colleague", "uncle", "cousin", "aunt", "doctor")
+    for place in ("market", "church", "station", "garden", "library")
 )
 TRANSLATION = "Guten Morgen, meine Freunde."
 
