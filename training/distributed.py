@@ -78,6 +78,8 @@ class World:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         try:
             yield
+            # torchrun ends all when one ends badly: none leaves while the first still scores and writes.
+            self.wait()
         finally:
             dist.destroy_process_group()
 
