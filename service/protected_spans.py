@@ -83,7 +83,6 @@ _TIME = rf"""
     )(?!\w|[:.,]\d)
 """
 _UNIT = r"(?:[kcmµ]?m|[kmµ]?g|[mc]?l|[kMGT]i?B|[kMG]?Hz|[kMG]?W|[kM]?V|px|pt|dpi|h|min|ms|kWh|mph|fps)"
-_NO_ORDINAL = r"(?!\.\s+\w)"  # "am 20. Oktober": what is before a stop within a sentence
 # Between the digits of a telephone number; never nothing, or they could be divided in countless ways.
 _GAP = r"(?:\)?(?:[ \u00a0\-/.]\(?|\()|\))"
 _GROUP = rf"(?:{_GAP}\d{{1,15}})"
@@ -94,7 +93,7 @@ _NUMBER = rf"""
   | (?<![\w.,])[+\-−]?\d{{1,30}}(?:[.,]\d{{1,30}})?e[+\-−]?\d{{1,4}}(?!\w)               # 1e-5
   | (?<![\w.,])(?:US|CA|AU|NZ|HK|A|C)\$\d++(?:[.,]\d++)*+(?!\w)                            # US$250
   | (?<![\w.,])[+\-−]?\d+(?:[.,:/'’\-–][ ]?(?<![ ])\d+)+(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
-  | (?<![\w.,])[+\-−]?(?:\d{{3,}}|\d\d{_NO_ORDINAL})(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
+  | (?<![\w.,])[+\-−]?\d{{2,}}(?:(?!\w)|(?=(?-i:{_UNIT})(?!\w)))
 """
 _PICTURE = (
     "(?:[\U0001f1e6-\U0001f1ff]{2}"  # a flag
@@ -108,14 +107,23 @@ _FACE = r"(?<!\S)[:;=]['’]?-?[()\[\]dpo|/\\](?!\S) | (?<!\S)<3(?!\S)"
 _KINDS = (_PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _EMOJI, _PATH, _HANDLE, _NAME, _TIME, _NUMBER, _FACE)
 _ANY = re.compile("|".join(f"(?:{kind})" for kind in _KINDS), re.IGNORECASE | re.VERBOSE)
 _CLOSING = ".,;:!?)]}"
+# Where "20." within a text may be an ordinal, as in "am 20. Oktober", or a number before the next sentence.
+_ORDINAL = re.compile(r"(?<!\d)\d\d\.\s+\w")
+_WITH_ORDINALS = frozenset(["bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "nn", "no", "sk", "sl", "sr"])
 _PAIRS = ((")", "("), ("]", "["), ("}", "{"))
 
 
-def protected_spans(text: str) -> list[Span]:
-    """Where it stands what must not change; two that touch are one span."""
+def protected_spans(text: str, language: str | None = None) -> list[Span]:
+    """Where it stands what must not change; two that touch are one span.
+
+    `language` (ISO 639-1, None for an unknown one) decides whether a stop may make an ordinal of a number.
+    """
     if _SIGN.search(text) is None:
         return []
-    return joined(_found(text))
+    spans = _found(text)
+    if language in _WITH_ORDINALS:
+        spans = (span for span in spans if _ORDINAL.match(text, span[0]) is None)
+    return joined(spans)
 
 
 def joined(spans: Iterable[Span]) -> list[Span]:

@@ -45,7 +45,7 @@ def found(text: str) -> list[str]:
         ("Call +1 (555) 123-4567, (+49) 30 123456", ["+1 (555) 123-4567", "+49) 30 123456"]),
         ("Or +4930123456, +1 23, +12, not +1 2", ["+4930123456", "+1 23", "+12"]),
         ("At 56 he ran 42km, -10 degrees, 50% or 20.", ["56", "42", "-10", "50", "20"]),
-        ("Am 20. Oktober, am 21. 10 Tage. Um 18!", ["10", "18"]),
+        ("He is 56. She is 54.\n32 others are here.", ["56", "54", "32"]),
         ("(http://x.org/a_(b)_(c))).", ["http://x.org/a_(b)_(c)"]),
         ("%05.2f, %-+08d, %(a)03d, 3.0.1-rc2", ["%05.2f", "%-+08d", "%(a)03d", "3.0.1-rc2"]),
         ("+49 30 1234567, 192.168.0.1, -40.5", ["+49 30 1234567", "192.168.0.1", "-40.5"]),
@@ -61,10 +61,20 @@ def test_what_must_not_change_is_found(text: str, spans: list[str] | None) -> No
 
 
 @pytest.mark.parametrize(
+    ("language", "spans"), [("de", ["10", "1984", "18"]), ("en", ["20", "10", "1984", "18"])]
+)
+def test_a_stop_makes_an_ordinal_of_a_short_number_where_the_language_writes_them_so(
+    language: str, spans: list[str]
+) -> None:
+    text = "Am 20. Oktober waren es 10 Tage, 1984. Um 18."
+    assert [text[slice(*span)] for span in protected_spans(text, language)] == spans
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "He and/or she, e.g. at 5 km/h, i.e. fast.",
-        "The 3rd of May in the 1990s, for 2 of us, 5th street, am 20. Mai.",
+        "The 3rd of May in the 1990s, for 2 of us, 5th street.",
         "It is 9 percent: a < b, c > d, x & y.",
         "A {remark in braces} [and more] (so).",
         "Well-known half-truths -- really... Don't!",
