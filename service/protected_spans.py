@@ -109,28 +109,11 @@ _ANY = re.compile("|".join(f"(?:{kind})" for kind in _KINDS), re.IGNORECASE | re
 _CLOSING = ".,;:!?)]}"
 # Where "20." within a text may be an ordinal, as in "am 20. Oktober", or a number before the next sentence.
 _ORDINAL = re.compile(r"(?<!\d)\d\d\.\s+\w")
-_WITH_ORDINALS = frozenset(
-    (
-        "bs",
-        "cs",
-        "da",
-        "de",
-        "et",
-        "fi",
-        "fo",
-        "hr",
-        "hu",
-        "is",
-        "lb",
-        "lv",
-        "nb",
-        "nn",
-        "no",
-        "sk",
-        "sl",
-        "sr",
-    )
-)
+# fmt: off
+_WITH_ORDINALS = frozenset((
+    "bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "nn", "no", "sk", "sl", "sr",
+))
+# fmt: on
 _PAIRS = ((")", "("), ("]", "["), ("}", "{"))
 
 
