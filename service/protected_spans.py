@@ -111,7 +111,8 @@ _CLOSING = ".,;:!?)]}"
 _ORDINAL = re.compile(r"(?<!\d)\d\d\.\s+\w")
 # fmt: off
 _WITH_ORDINALS = frozenset((
-    "bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "no", "sk", "sl", "sr",
+    "bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu",
+    "is", "lb", "lv", "nb", "nn", "no", "sk", "sl", "sr",
 ))
 # fmt: on
 _PAIRS = ((")", "("), ("]", "["), ("}", "{"))
