@@ -31,5 +31,11 @@ def test_a_run_is_scored_on_its_test_texts_beside_papers(tmp_path: Path) -> None
     assert abs(found["scores"][0]["chrf"] - kept["scores"]["test"]["chrf"]) < 5  # unrounded weights here
     assert found["step"] == 2
     assert found["recipe"]["name"] == "tiny"
-    assert [paper["bleu"] for paper in found["papers"]] == [38.1, 41.02]
+    assert [paper["bleu"] for paper in found["papers"]] == [39.0, 41.02]
+    assert found["scores"][0]["lower_case_bleu_signature"].startswith("nrefs:1|case:lc")
     assert "41.0" in (tmp_path / "multi30k.md").read_text()
+
+
+def test_capitals_count_in_one_of_the_two_scores() -> None:
+    found = multi30k.lower_case_bleu(["ein HUND läuft am strand"], ["Ein Hund läuft am Strand"])
+    assert abs(found["lower_case_bleu"] - 100) < 1e-6
