@@ -14,9 +14,10 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,12 +84,18 @@ class Entry:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.folder / f"{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise _unusable(self.folder, error) from error
+            raise _not_to_be_written(self.folder, error) from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel takes it back when the process ends
+            self._wait_for(lock)
             yield
         finally:
             os.close(lock)
+
+    def _wait_for(self, lock: int) -> None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel takes it back when the process ends
+        except OSError as error:  # as on a network's disk that has no locks
+            raise _not_to_be_written(self.folder, error) from error
 
     @contextmanager
     def partial(self) -> Iterator[Path]:
@@ -97,7 +104,7 @@ class Entry:
             yield self.folder / f".{self.name}.{os.getpid()}{_PARTIAL}"
         finally:
             for leftover in self.folder.glob(f".{self.name}.*{_PARTIAL}"):  # also of one that was killed
-                leftover.unlink(missing_ok=True)
+                _remove(leftover)
 
     def publish(self, built: Path, compiler: str) -> Record:
         """Give what was built its name, and note what it is. Raises `CacheError`."""
@@ -112,7 +119,7 @@ class Entry:
             built.replace(self.library)
             note.replace(self.record)
         except OSError as error:
-            raise _unusable(self.folder, error) from error
+            raise _not_to_be_written(self.folder, error) from error
         return record
 
 
@@ -144,3 +151,19 @@ def _unusable(path: Path, error: OSError) -> CacheError:
     if isinstance(error, FileNotFoundError):
         return CacheError(f"{path}: missing")
     return CacheError(f"{path}: {error.strerror or type(error).__name__}")
+
+
+def _not_to_be_written(folder: Path, error: OSError) -> CacheError:
+    """Names what could not be written: of a rename, what stands in its way."""
+    where = error.filename2 or error.filename or folder
+    way_out = "make room for built kernels there, or set VERTO_CACHE_DIR to another folder"
+    return CacheError(f"{where}: {error.strerror or type(error).__name__}; {way_out}")
+
+
+def _remove(leftover: Path) -> None:
+    """As far as that can be done; the next build tries again."""
+    if leftover.is_dir() and not leftover.is_symlink():
+        shutil.rmtree(leftover, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            leftover.unlink()

@@ -97,6 +97,7 @@ def test_a_compiler_that_is_no_program_is_named(tmp_path: Path) -> None:
     [
         ("echo 'verto.cpp:1: warning: w' >&2; echo 'verto.cpp:2: error: bad' >&2; exit 1", "2: error: bad"),
         ("exit 3", "failed with status 3: it said nothing"),
+        ('for last; do :; done; mkdir "$last"', "without an error and without a library"),
         ("exit 0", "without an error and without a library"),
         ('for last; do :; done; echo no library > "$last"', "is of no use"),
     ],
@@ -196,6 +197,27 @@ def test_a_spoilt_cache_is_named_and_built_again(
     assert open_library(settings, "generic", build=False).functions.answer() == 42
 
 
+@pytest.mark.parametrize("suffix", [".so", ".json", ".lock"])
+def test_a_folder_in_a_files_place_is_named_with_the_way_out(tmp_path: Path, suffix: str) -> None:
+    settings = settings_in(tmp_path)
+    path = build_library(settings, GENERIC).path.with_suffix(suffix)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(NativeUnavailable) as caught:
+        build_library(settings, GENERIC, anew=True)
+    way_out = "make room for built kernels there, or set VERTO_CACHE_DIR to another folder"
+    assert caught.value.reason.endswith(f"cannot be built: {path}: Is a directory; {way_out}")
+
+
+def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(library_cache.fcntl, "flock", refuse)
+    with pytest.raises(NativeUnavailable, match=r"native: No locks available; .* VERTO_CACHE_DIR"):
+        build_library(settings_in(tmp_path), GENERIC)
+
+
 def test_a_library_that_somebody_else_has_put_there_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,10 +280,13 @@ def test_a_full_disk_leaves_no_half_a_library(tmp_path: Path, monkeypatch: pytes
 def test_what_a_killed_builder_has_left_is_cleared_away(tmp_path: Path) -> None:
     settings = settings_in(tmp_path)
     built = build_library(settings, GENERIC)
-    leftover = built.path.parent / f".{built.path.stem}.1.partial"
+    stem = f".{built.path.stem}"
+    leftover, folder = (built.path.parent / f"{stem}.{pid}.partial" for pid in (1, 2))
     leftover.write_text("half")
+    folder.mkdir()
     build_library(settings, GENERIC, anew=True)
     assert not leftover.exists()
+    assert not folder.exists()
 
 
 def test_of_several_processes_one_builds_and_all_have_it(tmp_path: Path) -> None:
