@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +88,13 @@ def children_of(pid: int) -> list[int]:
 def is_alive(pid: int) -> bool:
     status = _parent_and_state(PROC / str(pid))
     return status is not None and status[1] not in "ZX"
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while is_alive(pid):
+        assert time.monotonic() < deadline, f"process {pid} goes on"
+        time.sleep(0.05)
 
 
 def _parent_and_state(entry: Path) -> tuple[int, str] | None:

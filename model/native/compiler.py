@@ -5,15 +5,19 @@ Knows: commands, their output and exit status. Must not know: levels, caches, wh
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CANDIDATES = ("c++", "g++", "clang++")
 COMPILE_SECONDS = 600.0
 VERSION_SECONDS = 30.0
+END_SECONDS = 2.0  # from being told to end to being made to
 _INSTALL = "Debian and Ubuntu: apt-get install g++; Fedora: dnf install gcc-c++; Alpine: apk add g++ libc-dev"
 
 
@@ -26,7 +30,10 @@ def find_compiler(wanted: str = "") -> list[str]:
 
     Raises `CompilerError`, which says what to install.
     """
-    command = shlex.split(wanted)
+    try:
+        command = shlex.split(wanted)
+    except ValueError as error:  # a quote that is not closed
+        raise CompilerError(f"the compiler {wanted!r} (setting cxx) is no command line: {error}") from error
     if command:
         program = shutil.which(command[0])
         if program is None:
@@ -54,22 +61,50 @@ def compile_library(
 
 def _run(command: Sequence[str], limit_seconds: float) -> str:
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=limit_seconds,
-            check=False,
-        )
+        with _alone(command) as process:
+            output, errors = process.communicate(timeout=limit_seconds)
     except subprocess.TimeoutExpired:
         raise CompilerError(f"{command[0]} did not end within {limit_seconds:.0f} s") from None
     except OSError as error:
         raise CompilerError(f"{command[0]} does not start: {error.strerror or error}") from error
-    if done.returncode:
-        raise CompilerError(f"{command[0]} failed with status {done.returncode}: {_first_error(done.stderr)}")
-    return done.stdout
+    if process.returncode < 0:
+        fault = f"was ended by signal {-process.returncode}, as it may be where memory runs out"
+        raise CompilerError(f"{command[0]} {fault}")
+    if process.returncode:
+        raise CompilerError(f"{command[0]} failed with status {process.returncode}: {_first_error(errors)}")
+    return output
+
+
+@contextmanager
+def _alone(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process group of its own, of which nothing is left where the block does not end well.
+
+    A compiler is a program that runs others: without it they would go on, for a minute and at full speed.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        process_group=0,
+    )
+    with process:
+        try:
+            yield process
+        except BaseException:
+            _end_group(process)
+            raise
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    """First so that it can remove its temporary files."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(END_SECONDS)
 
 
 def _first_error(output: str) -> str:

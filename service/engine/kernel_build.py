@@ -7,6 +7,7 @@ process; it ends with the one that started it.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,9 +23,10 @@ _CODE = (
 )
 
 
-def build_in_background(cache_dir: Path, compiler: str) -> None:
+def build_in_background(cache_dir: Path, compiler: str, niceness: int = NICENESS) -> None:
     """Have the library for this processor built, and wait for it. Raises `NativeUnavailable`."""
-    command = [sys.executable, "-c", _CODE, _ROOT, str(os.getpid()), str(cache_dir), compiler]
+    arguments = [str(os.getpid()), str(niceness), str(cache_dir), compiler]
+    command = [sys.executable, "-c", _CODE, _ROOT, *arguments]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -37,11 +39,14 @@ def build_in_background(cache_dir: Path, compiler: str) -> None:
 
 
 def main() -> None:
-    """Arguments: the parent's pid, the cache's folder, the compiler's command or nothing."""
-    parent_pid, cache_dir, compiler = sys.argv[1:]
-    end_with_parent(int(parent_pid))
-    os.nice(NICENESS)
+    """Arguments: the parent's pid, the niceness, the cache's folder, the compiler's command or nothing."""
+    parent_pid, niceness, cache_dir, compiler = sys.argv[1:]
+    # Not killed: the compiler and what it has written so far are to go with it.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # which an engine's process has blocked
+    end_with_parent(int(parent_pid), signal.SIGTERM)
+    os.nice(int(niceness))
     try:
         build_library(BuildSettings(cache_dir=Path(cache_dir), compiler=compiler), choose_level())
     except NativeUnavailable as error:
-        sys.exit(error.reason)
+        sys.exit(" ".join(error.reason.split()))  # its last line is what is read

@@ -20,7 +20,7 @@ from model.native.binding import Library, NativeError
 from model.native.library import BuildSettings, NativeUnavailable, open_library
 from model.native.network import NativeNetwork
 from model.network import EagerNetwork, Network
-from service.engine.kernel_build import build_in_background
+from service.engine.kernel_build import NICENESS, build_in_background
 from service.engine.network_plan import NetworkPlan, PlanError
 from service.engine.weight_memory import check_memory, native_bytes_per_position
 
@@ -70,7 +70,7 @@ def _library_at_once(plan: NetworkPlan) -> Library | None:
     if plan.kernels == "eager":
         return None
     try:
-        return _open(plan, build=plan.kernels == "native")
+        return _open(plan, niceness=0 if plan.kernels == "native" else None)
     except NativeUnavailable as error:
         _refuse_where_it_must_be(plan, error)
         log = logger.info if error.is_missing else logger.warning
@@ -83,10 +83,18 @@ def _refuse_where_it_must_be(plan: NetworkPlan, error: NativeUnavailable) -> Non
         raise PlanError(f"kernels must be auto or eager here, got 'native': {error}") from error
 
 
-def _open(plan: NetworkPlan, *, build: bool) -> Library:
-    """Raises `NativeUnavailable`."""
+def _open(plan: NetworkPlan, *, niceness: int | None) -> Library:
+    """`niceness` of having it built where it is not in the cache; None: it has to be. Raises
+    `NativeUnavailable`."""
     settings = BuildSettings(cache_dir=plan.cache_dir, compiler=plan.compiler)
-    opened = open_library(settings, build=build)
+    try:
+        opened = open_library(settings, build=False)
+    except NativeUnavailable:
+        if niceness is None:
+            raise
+        # Not in this process, which may be killed: a compiler would be left behind.
+        build_in_background(plan.cache_dir, plan.compiler, niceness)
+        opened = open_library(settings, build=False)
     try:
         return Library(opened.functions)
     except NativeError as error:
@@ -154,7 +162,8 @@ def _with_prospects(
 ) -> StartedNetwork:
     def make() -> Network:
         build_in_background(plan.cache_dir, plan.compiler)
-        faster = _native(folder, plan, num_threads, _open(plan, build=False))
+        # Another process may be putting one of its own there in this moment: then it is waited for.
+        faster = _native(folder, plan, num_threads, _open(plan, niceness=NICENESS))
         if faster.manifest_digest != started.manifest_digest:
             raise NativeUnavailable(f"{folder}: was changed after it had been loaded")
         return faster.network

@@ -11,9 +11,10 @@ import sys
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def end_with_parent(parent_pid: int) -> None:
-    """Have the kernel kill this process once its parent is gone. Elsewhere than on Linux the pipe must do."""
+def end_with_parent(parent_pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send this process that signal once its parent is gone. Elsewhere than on Linux the
+    pipe must do."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent_pid:  # it was gone before
         sys.exit(1)

@@ -19,7 +19,7 @@ from model.native.library import (
     open_library,
 )
 from tests.model.native.small_library import pretended_compiler, settings_in
-from tests.server_process import ROOT
+from tests.server_process import ROOT, wait_until_gone
 
 GENERIC = level_named("generic")
 IS_ROOT = os.geteuid() == 0
@@ -97,6 +97,7 @@ def test_a_compiler_that_is_no_program_is_named(tmp_path: Path) -> None:
     [
         ("echo 'verto.cpp:1: warning: w' >&2; echo 'verto.cpp:2: error: bad' >&2; exit 1", "2: error: bad"),
         ("exit 3", "failed with status 3: it said nothing"),
+        ("kill -9 $$", "was ended by signal 9, as it may be where memory runs out"),
         ('for last; do :; done; mkdir "$last"', "without an error and without a library"),
         ("exit 0", "without an error and without a library"),
         ('for last; do :; done; echo no library > "$last"', "is of no use"),
@@ -115,6 +116,22 @@ def test_a_compiler_that_never_ends_is_given_up(tmp_path: Path, monkeypatch: pyt
     settings = settings_in(tmp_path, compiler=pretended_compiler(tmp_path / "cc", "exec sleep 60"))
     with pytest.raises(NativeUnavailable, match="did not end within"):
         build_library(settings, GENERIC)
+
+
+def test_of_a_compiler_that_is_given_up_nothing_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.native.compiler.COMPILE_SECONDS", 0.5)
+    child = tmp_path / "child"
+    script = f"sleep 600 >/dev/null 2>&1 & echo $! > {child}; wait"
+    with pytest.raises(NativeUnavailable, match="did not end within"):
+        build_library(settings_in(tmp_path, compiler=pretended_compiler(tmp_path / "cc", script)), GENERIC)
+    wait_until_gone(int(child.read_text()))
+
+
+def test_a_compilers_command_with_an_open_quote_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NativeUnavailable, match=r'"\'g\+\+" \(setting cxx\) is no command line: No closing'):
+        build_library(settings_in(tmp_path, compiler="'g++"), GENERIC)
 
 
 def test_sources_that_do_not_compile_are_told_by_the_compilers_first_error(tmp_path: Path) -> None:

@@ -6,6 +6,9 @@ import json
 import logging
 import os
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from service.log import JsonFormatter
 from tests.builders import tiny_bundle
 from tests.model.native.kernels import CACHE, library_of
 from tests.model.native.small_library import pretended_compiler
-from tests.server_process import ROOT
+from tests.server_process import PATIENCE, ROOT, wait_until_gone
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 
@@ -40,6 +43,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(folder: Path, **plan: Any) -> StartedNetwork:
     return start_network(folder, NetworkPlan(**{"cache_dir": CACHE, **plan}), 1, 1 << 30, 64)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def kind(network: Network) -> tuple[str, str]:
@@ -199,6 +209,56 @@ def test_the_builder_gives_way_and_ends_with_who_started_it(tmp_path: Path) -> N
     with pytest.raises(NativeUnavailable, match="failed with status 1"):
         kernel_build.build_in_background(tmp_path / "cache", compiler)
     assert int(report.read_text()) == min(19, os.nice(0) + kernel_build.NICENESS)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
+def test_with_who_started_it_the_builder_ends_and_the_compiler_and_what_that_runs(tmp_path: Path) -> None:
+    pid, cache = tmp_path / "pid", tmp_path / "cache"
+    script = (
+        f'for last; do :; done; echo half > "$last"; sleep 60 & echo $! > {pid}.new; mv {pid}.new {pid}; wait'
+    )
+    compiler = pretended_compiler(tmp_path / "cc", script)
+    code = (
+        "import signal, sys; from pathlib import Path; from service.engine import kernel_build as build;"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM});"  # as an engine's process is born
+        "build.build_in_background(Path(sys.argv[1]), sys.argv[2])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(cache), compiler], cwd=ROOT) as starter:
+        wait_until(pid.exists)
+        starter.kill()
+    wait_until_gone(int(pid.read_text()))
+    wait_until(lambda: [path.suffix for path in (cache / "native").iterdir()] == [".lock"])
+
+
+def test_native_kernels_are_compiled_by_another_process_too(folder: Path, tmp_path: Path) -> None:
+    """This one may be killed while it waits, and would leave a compiler behind."""
+    report = tmp_path / "builder"
+    script = f"ps -o ppid= -p $$ > {report}; exit 1"
+    compiler = pretended_compiler(tmp_path / "cc", script)
+    with pytest.raises(PlanError, match="failed with status 1"):
+        start(folder, kernels="native", cache_dir=tmp_path, compiler=compiler)
+    assert int(report.read_text()) != os.getpid()
+
+
+def test_a_library_that_vanishes_before_it_is_opened_is_waited_for_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when another process is just giving its own the name: for a moment no digest fits."""
+    library_of_this_processor()
+    started = start(folder, kernels="auto", cache_dir=tmp_path)
+    library = network_start.open_library(build_settings())
+    monkeypatch.setattr(network_start, "build_in_background", lambda *_: None)
+    answers = [NativeUnavailable("its SHA-256 is not the one"), library]
+
+    def open_one(*_: object, **__: object) -> object:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(network_start, "open_library", open_one)
+    assert started.make_faster is not None
+    assert started.make_faster().path == "native"
 
 
 def test_a_builder_that_does_not_start_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
