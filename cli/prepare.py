@@ -124,15 +124,12 @@ def _levels(wanted: str) -> "list[Level]":
 
 def _build(console: "Console", build: "BuildSettings", levels: "Sequence[Level]", rebuild: bool) -> None:
     from model.native.levels import supported_levels
-    from model.native.library import build_library, check_library
+    from model.native.library import build_library
 
     for level in levels:
         with console.status(f"building the kernels of level {level.name}"):
-            built = build_library(build, level, anew=rebuild)
-            runs_here = level in supported_levels()
-            if runs_here:
-                check_library(built)
-        typer.echo(_line_of(built, runs_here))
+            built = build_library(build, level, anew=rebuild)  # checked, where it can run here
+        typer.echo(_line_of(built, level in supported_levels()))
 
 
 def _line_of(built: "BuiltLibrary", runs_here: bool) -> str:
@@ -180,7 +177,8 @@ def _open(build: "BuildSettings", level: "Level") -> "Library":
     from model.native.binding import Library
     from model.native.library import open_library
 
-    return Library(open_library(build, level.name, build=False).functions)
+    # Not `build=False`: another one that builds may be putting its own there in this moment.
+    return Library(open_library(build, level.name).functions)
 
 
 def _try_bundle(

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,30 +103,23 @@ def choose_level(name: str | None = None) -> Level:
 
 def find_library(settings: BuildSettings, level: Level) -> BuiltLibrary:
     """What is in the cache; compared with its record, not run. Raises `NativeUnavailable`."""
-    entry = _entry(settings, level)
-    try:
-        if not entry.exists:
-            raise NativeUnavailable(
-                f"the kernels of level {level.name} have not been built yet ({entry.library} is missing)",
-                is_missing=True,
-            )
-        return BuiltLibrary(level, entry.library, entry.verify())
-    except CacheError as error:
-        raise NativeUnavailable(str(error)) from error
+    return _look_up(_entry(settings, level), level)
 
 
 def build_library(settings: BuildSettings, level: Level, *, anew: bool = False) -> BuiltLibrary:
     """From the cache, or built into it; `anew`: built in any case. Raises `NativeUnavailable`.
 
     Of several processes that ask at once one builds, and the others wait for it. What is in the cache and is
-    not what was put there is built again.
+    not what was put there, or does not run here though this processor has the level, is built again.
     """
     entry = _entry(settings, level)
-    if not anew and (found := _found(entry, level)) is not None:
-        return found
+    if not anew:
+        with suppress(NativeUnavailable):
+            return _checked(entry, level)
     try:
         with entry.locked():
-            if not anew and (found := _found(entry, level)) is not None:  # another one was faster
+            # Looked at once more: another one was faster, or was just giving it its name.
+            if not anew and (found := _usable(entry, level)) is not None:
                 return found
             return _build(settings, level, entry)
     except (CacheError, CompilerError) as error:
@@ -143,21 +137,40 @@ def open_library(settings: BuildSettings, level: str | None = None, *, build: bo
     """Find or (`build`) make the library, check it and open it. Raises `NativeUnavailable`, and `ValueError`
     for a level that is none."""
     chosen = choose_level(level)
-    built = build_library(settings, chosen) if build else find_library(settings, chosen)
-    check_library(built)
+    entry = _entry(settings, chosen)
+    built = build_library(settings, chosen) if build else _checked(entry, chosen)
     try:
         return OpenedLibrary(chosen, built.path, ctypes.CDLL(str(built.path)))
     except OSError as error:
         raise NativeUnavailable(f"{built.path}: {error}") from error
 
 
-def _found(entry: Entry, level: Level) -> BuiltLibrary | None:
-    if not entry.exists:
-        return None
+def _look_up(entry: Entry, level: Level) -> BuiltLibrary:
     try:
+        if not entry.exists:
+            raise NativeUnavailable(
+                f"the kernels of level {level.name} have not been built yet ({entry.library} is missing)",
+                is_missing=True,
+            )
         return BuiltLibrary(level, entry.library, entry.verify())
     except CacheError as error:
-        logger.warning("a library in the cache is not used, and built again: %s", error)
+        raise NativeUnavailable(str(error)) from error
+
+
+def _checked(entry: Entry, level: Level) -> BuiltLibrary:
+    """Whole by its record, and by its own word where this processor can run it."""
+    built = _look_up(entry, level)
+    if level in supported_levels():
+        check_library(built)
+    return built
+
+
+def _usable(entry: Entry, level: Level) -> BuiltLibrary | None:
+    try:
+        return _checked(entry, level)
+    except NativeUnavailable as error:
+        if not error.is_missing:
+            logger.warning("a library in the cache is not used, and built again: %s", error)
         return None
 
 

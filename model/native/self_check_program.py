@@ -14,10 +14,17 @@ def check(path: str, abi_version: int) -> str:
         library = ctypes.CDLL(path)
         found, result = library.verto_abi_version(), library.verto_self_check()
     except (OSError, AttributeError) as error:
-        return str(error)
+        return _said(str(error).removeprefix(f"{path}: "))
     if found != abi_version:
         return f"its ABI version is {found}, not {abi_version}"
     return f"its self-check failed (result {result})" if result else ""
+
+
+def _said(fault: str) -> str:
+    """The loader's words; they do not tell why nothing may be run that lies there."""
+    if "failed to map segment" in fault:
+        return f"{fault}; if its folder is mounted noexec, set VERTO_CACHE_DIR to another one"
+    return fault
 
 
 if __name__ == "__main__":

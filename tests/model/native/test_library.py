@@ -1,5 +1,7 @@
 """The kernels' library: built once, kept whole, checked before it is used; every fault has its words."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -210,8 +212,49 @@ def test_a_spoilt_cache_is_named_and_built_again(
         find_library(settings, GENERIC)
     assert not caught.value.is_missing
     assert not build_library(settings, GENERIC).was_there
-    assert any("built again" in record.message for record in caplog.records)
+    assert [record.message for record in caplog.records if "built again" in record.message] == [
+        f"a library in the cache is not used, and built again: {caught.value.reason}"
+    ]
     assert open_library(settings, "generic", build=False).functions.answer() == 42
+
+
+def put_there(path: Path, content: bytes) -> None:
+    """As somebody would who has the right to: with the record that goes with it."""
+    record = json.loads(path.with_suffix(".json").read_text())
+    path.unlink()
+    path.write_bytes(content)
+    told = {**record, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    path.with_suffix(".json").write_text(json.dumps(told))
+
+
+@pytest.mark.parametrize("content", [b"text", b"", b"\x7fELF" + bytes(2000)])
+def test_what_its_record_fits_and_what_does_not_run_is_built_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    settings = settings_in(tmp_path)
+    path = build_library(settings, GENERIC).path
+    put_there(path, content)
+    with pytest.raises(NativeUnavailable) as caught:
+        open_library(settings, "generic", build=False)
+    assert caught.value.reason.count(str(path)) == 1
+    assert open_library(settings, "generic").functions.answer() == 42
+    assert "built again" in caplog.text
+    assert build_library(settings, GENERIC).was_there
+
+
+def test_a_folder_that_nothing_is_run_from_is_told_with_the_way_out(tmp_path: Path) -> None:
+    """What the loader says there, since no test can mount one."""
+    said = f"{tmp_path}/a.so: failed to map segment from shared object"
+    code = (
+        "import ctypes, sys; from model.native import self_check_program as program;"
+        "ctypes.CDLL = lambda path: (_ for _ in ()).throw(OSError(sys.argv[1]));"
+        "print(program.check(sys.argv[2], 1))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, said, f"{tmp_path}/a.so"], cwd=ROOT, capture_output=True, text=True
+    )
+    fault = "failed to map segment from shared object"
+    assert done.stdout == f"{fault}; if its folder is mounted noexec, set VERTO_CACHE_DIR to another one\n"
 
 
 @pytest.mark.parametrize("suffix", [".so", ".json", ".lock"])
