@@ -246,9 +246,15 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     for fault in error.errors():
         name = str(fault["loc"][0])
         origin = origins.get(name, "unknown setting")
-        bound = fault["msg"].removeprefix("Value error, ")
-        faults.append(f"{name} ({origin}): {bound}, got {_shown(name, fault['input'])}")
+        faults.append(f"{name} ({origin}): {_bound(name, fault)}, got {_shown(name, fault['input'])}")
     return "; ".join(faults)
+
+
+def _bound(name: str, fault: Mapping[str, object]) -> str:
+    """What pydantic says of it; for a pattern, which is for machines, what the setting is meant to be."""
+    if fault["type"] == "string_pattern_mismatch":
+        return f"must be {str(Settings.model_fields[name].description).rstrip('.')}"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def _shown(name: str, value: object) -> str:
