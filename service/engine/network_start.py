@@ -45,6 +45,24 @@ def start_network(
 
     `cache_bytes` and `max_rows` bound what keys and values will take besides.
     """
+    try:
+        return _start(folder, plan, num_threads, cache_bytes, max_rows)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_about_memory(error):
+            raise
+        told = " ".join(str(error).split()) or "out of memory"
+        way_out = "give it more memory, or choose --precision int8 where it is not"
+        raise PlanError(f"{folder}: could not be loaded: {told}; {way_out}") from error
+
+
+def _is_about_memory(error: Exception) -> bool:
+    """Torch has no type of its own for it on a processor."""
+    return isinstance(error, MemoryError) or "memory" in str(error)
+
+
+def _start(
+    folder: Path, plan: NetworkPlan, num_threads: int, cache_bytes: int, max_rows: int
+) -> StartedNetwork:
     device = choose_device(plan.device)
     plan.check(device.type)
     if device.type != "cpu" and plan.kernels == "auto":
@@ -153,6 +171,8 @@ def _int8(bundle: Bundle) -> EagerNetwork:
     try:
         return EagerNetwork(int8_copy(bundle.model), "int8")
     except (RuntimeError, AttributeError) as error:  # a build of torch without the integer product
+        if _is_about_memory(error):
+            raise
         reason = f"this build of torch has no integer product ({error})"
         raise PlanError(f"precision must be float32 or bfloat16 here, got 'int8': {reason}") from error
 

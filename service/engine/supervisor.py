@@ -208,7 +208,7 @@ class Supervisor:
             life.outbox.put(Stop())
             life.child.wait(CLOSE_SECONDS)
         elif not self.is_closing:
-            life.child.wait(EXIT_SECONDS)  # so that its exit status is its own
+            life.is_killed |= not life.child.wait(EXIT_SECONDS)  # so that its exit status is its own
         life.child.kill()
         if not life.child.wait(CLOSE_SECONDS):
             logger.error("the engine's process does not end")
@@ -217,7 +217,7 @@ class Supervisor:
 
     def _mourn(self, life: _Life) -> None:
         if life.ready is None:
-            self._fail(life.failure or StartError(_stillborn(life.child.exit_status)))
+            self._fail(life.failure or StartError(_stillborn(life)))
             return
         extra = {"seconds": round(life.age_seconds, 2), "exit_status": life.child.exit_status}
         logger.error("the engine's process died", extra=extra)
@@ -244,9 +244,12 @@ class Supervisor:
             self._owner.ticked()
 
 
-def _stillborn(exit_status: int | None) -> str:
+def _stillborn(life: _Life) -> str:
     """Why a child that has said nothing may have died, as far as that can be known."""
     fault = "the engine's process died before its model was loaded"
-    if exit_status == -signal.SIGKILL:
+    if life.is_killed:
+        return f"{fault}; what it has written stands in the log before this"
+    if life.child.exit_status == -signal.SIGKILL:
         return f"{fault}: it was killed, as the kernel does where memory runs out; give it more"
-    return fault
+    status = f"with exit status {life.child.exit_status}"
+    return f"{fault}, {status}; what it has written stands in the log before this"

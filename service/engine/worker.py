@@ -82,7 +82,7 @@ def _load_and_serve(connection: Connection) -> None:
         started = start_network(
             start.bundle, start.plan, config.num_threads, config.cache_bytes_limit, config.max_rows
         )
-    except (BundleError, DeviceError, PlanError) as error:
+    except (BundleError, DeviceError, PlanError, OSError) as error:
         send(connection, Failed(error))
         return
     # What is loaded stays for good: a full search through it would hold up a step for a tenth of a second.

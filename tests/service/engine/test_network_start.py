@@ -203,6 +203,39 @@ def test_too_little_memory_is_refused_before_anything_is_loaded(
         start(folder)
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            RuntimeError("unable to mmap 9 bytes from file <x>:\nCannot allocate memory (12)"),
+            r"mmap 9 bytes .* \(12\)",
+        ),
+        (MemoryError(), "out of memory"),
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_memory_that_runs_out_while_loading_is_said_with_the_way_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, precision: Any
+) -> None:
+    def run_out(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(network_start, "int8_copy" if precision == "int8" else "load_bundle", run_out)
+    with pytest.raises(PlanError, match=rf"tiny: could not be loaded: .*{words}; give it more memory"):
+        start(folder, kernels="eager", precision=precision)
+
+
+def test_another_failure_while_loading_stays_what_it_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(network_start, "load_bundle", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        start(folder)
+
+
 def test_the_builder_gives_way_and_ends_with_who_started_it(tmp_path: Path) -> None:
     report = tmp_path / "nice"
     compiler = pretended_compiler(tmp_path / "cc", f"ps -o ni= -p $$ > {report}; exit 1")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
+from multiprocessing import Pipe
 
 import pytest
 
@@ -266,6 +268,39 @@ def test_if_the_first_child_does_not_start_that_is_the_end_of_it() -> None:
     run(scenario())
     engine.close()
     assert len(nursery.children) == 1
+
+
+class StillbornChild:
+    """Its pipe has ended; so has it, or it is about to."""
+
+    def __init__(self, exit_status: int | None) -> None:
+        self.connection, theirs = Pipe()
+        theirs.close()
+        self._ended, self.exit_status = exit_status is not None, exit_status
+
+    def kill(self) -> None:
+        if not self._ended:
+            self._ended, self.exit_status = True, -signal.SIGKILL
+
+    def wait(self, timeout_seconds: float) -> bool:
+        return self._ended
+
+
+@pytest.mark.parametrize(
+    ("exit_status", "words"),
+    [
+        (-9, "before its model was loaded: it was killed, as the kernel does where memory runs out"),
+        (1, "before its model was loaded, with exit status 1; what it has written stands in the log"),
+        (None, "before its model was loaded; what it has written stands in the log"),  # killed by us
+    ],
+)
+def test_why_the_first_child_did_not_start_is_said_as_far_as_it_is_known(
+    exit_status: int | None, words: str
+) -> None:
+    engine = ProcessEngine(lambda: StillbornChild(exit_status), EngineConfig())
+    with pytest.raises(StartError, match=words):
+        engine.wait_until_ready()
+    engine.close()
 
 
 def test_closing_while_the_child_loads_does_not_wait_for_it() -> None:

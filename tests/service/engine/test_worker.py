@@ -6,15 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model.network import EagerNetwork
 from service.engine import EngineConfig, FailedEvent, FinishedEvent, SegmentTooLarge
+from service.engine.network_plan import NetworkPlan
 from service.engine.request import Event
-from service.engine.wire import Cancel, Command, Ready, Stepped, Stop, Submit, receive, send
-from service.engine.worker import serve_network
+from service.engine.wire import Cancel, Command, Failed, Ready, Start, Stepped, Stop, Submit, receive, send
+from service.engine.worker import serve_network, work
 from tests.builders import tiny_model
 from tests.service.engine.segments import request
 from tests.service.engine.thread_door import BEAM, ENDLESS, SECONDS, SHORT
@@ -47,6 +49,21 @@ def reports(connection: Connection, *commands: Command, ends: int) -> list[Stepp
 def last_events(heard: list[Stepped]) -> dict[int, Event]:
     told = [pair for report in heard for pair in report.events]
     return {key: event for key, event in told if isinstance(event, FinishedEvent | FailedEvent)}
+
+
+def test_a_disks_fault_while_loading_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error", "model.safetensors")
+
+    monkeypatch.setattr("service.engine.worker.start_network", fail)
+    monkeypatch.setattr("service.engine.worker.keep_freed_memory", lambda: None)
+    child = ThreadChild(lambda child: work(child.theirs))
+    send(child.connection, Start(bundle=Path("tiny"), plan=NetworkPlan(), config=EngineConfig()))
+    assert child.connection.poll(SECONDS)
+    report = receive(child.connection)
+    assert isinstance(report, Failed)
+    assert str(report.error) == "[Errno 5] Input/output error: 'model.safetensors'"
+    child.connection.close()
 
 
 def test_it_says_what_model_it_has_before_anything_else() -> None:
