@@ -13,9 +13,9 @@ How a subcommand plugs in
 2. `COMMANDS` below names it, with the line that `verto --help` shows. A name whose file does not exist is not
    offered.
 3. Import what is slow (torch, `model`, `service`) inside `run`, not at the top of the file.
-4. Raise, do not print: an error listed in `_KNOWN_ERRORS`, an `OSError` about a file, or `typer.BadParameter`
-   becomes one line on standard error and exit code 2. `raise typer.Exit(code)` ends with another code.
-   Anything else is a bug and shows its traceback.
+4. Raise, do not print: an error listed in `_KNOWN_ERRORS`, an `OSError` about a file, a `MemoryError`, or
+   `typer.BadParameter` becomes one line on standard error and exit code 2. `raise typer.Exit(code)` ends
+   with another code. Anything else is a bug and shows its traceback.
 """
 
 import importlib
@@ -154,7 +154,7 @@ def root(
 
 def known_errors() -> tuple[type[BaseException], ...]:
     """Errors that stand for a fault of the user's input or machine, as far as they have been imported."""
-    found: list[type[BaseException]] = [OSError]
+    found: list[type[BaseException]] = [OSError, MemoryError]
     for module_name, class_names in _KNOWN_ERRORS.items():
         module = sys.modules.get(module_name)
         found += [getattr(module, name) for name in class_names if hasattr(module, name)]
@@ -165,6 +165,8 @@ def one_line(error: Exception) -> str:
     """What the user reads: a file's fault as `PATH: fault`, anything else as the error says it; one line."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "memory ran out; give it more"
     return " ".join(str(error).split())
 
 

@@ -90,6 +90,19 @@ def test_a_files_fault_names_the_file() -> None:
     assert shell.one_line(ValueError("two\n  lines")) == "two lines"
 
 
+def test_memory_that_runs_out_is_a_fault_of_the_machine_and_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise MemoryError  # it comes without a word
+
+    monkeypatch.setattr(shell, "build_app", lambda: fail)
+    with pytest.raises(SystemExit) as ended:
+        shell.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "verto: memory ran out; give it more\n"
+
+
 def test_a_defect_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         raise ZeroDivisionError
@@ -105,7 +118,7 @@ def test_the_modules_of_known_errors_hold_them() -> None:
         from cli.main import _KNOWN_ERRORS, known_errors
         for name in _KNOWN_ERRORS:
             importlib.import_module(name)
-        print(len(known_errors()), sum(map(len, _KNOWN_ERRORS.values())) + 1)
+        print(len(known_errors()), sum(map(len, _KNOWN_ERRORS.values())) + 2)  # OSError and MemoryError
     """)
     found, listed = printed.split()
     assert found == listed
