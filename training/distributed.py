@@ -6,6 +6,8 @@ not know: batches, losses, files. Every process calls the same methods in the sa
 
 from __future__ import annotations
 
+import gc
+import importlib
 import inspect
 import os
 from collections.abc import Iterator
@@ -28,6 +30,8 @@ _NAMES = inspect.signature(DistributedDataParallel).parameters
 _BUFFERS_STAY: dict[str, Any] = {
     "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False
 }
+# Where DistributedDataParallel is what reads it first, its default arguments hold the group for good.
+_HOLDS_A_GROUP = "torch.distributed.nn.functional"
 # Others wait while the first process prepares the data or looks at the dev text.
 PATIENCE = timedelta(hours=12)
 
@@ -75,13 +79,14 @@ class World:
             return
         if device.type == "cuda":
             torch.cuda.set_device(device)
+        importlib.import_module(_HOLDS_A_GROUP)
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         try:
             yield
             # torchrun ends all when one ends badly: none leaves while the first still scores and writes.
             self.wait()
         finally:
-            dist.destroy_process_group()
+            _part()
 
     def total(self, count: int) -> int:
         """The sum of every process's number. It stays on the CPU, so no GPU is waited for."""
@@ -114,6 +119,18 @@ class World:
             return network
         ids = [device] if device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=ids, **_BUFFERS_STAY)
+
+
+def _part() -> None:
+    """The group ends, and its threads with it, if no network in step is in use any more.
+
+    A thread of gloo lets go of a tensor a little after whoever waited for it goes on, and needs the
+    interpreter's lock for that: where the interpreter ends meanwhile, the process aborts ("terminate called
+    without an active exception"). Only when the last holder lets go of the group are its threads waited for.
+    A network in step is a holder, often in a cycle; the last must be torch, which waits without the lock.
+    """
+    gc.collect()
+    dist.destroy_process_group()
 
 
 @contextmanager

@@ -57,6 +57,7 @@ def train(
         finished = trainer.run(leg_ends)
         if finished and world.is_main:
             release(trainer, monitor, open_kernels(kernels, monitor.say))
+        del trainer  # its network holds the group of the processes, which ends here
     return finished
 
 

@@ -133,6 +133,12 @@ def test_a_whole_run_by_two_processes_leaves_one_bundle_and_says_so_once(shared:
     assert [line["step"] for line in read_metrics(folder)] == [2]
 
 
+def test_no_thread_of_the_group_outlives_it(shared: Shared) -> None:
+    """One that does may abort the process, which ends meanwhile."""
+    for rank in (0, 1):
+        assert json.loads((shared.folder / f"threads-{rank}.json").read_text(encoding="utf-8")) == []
+
+
 # Alone
 
 

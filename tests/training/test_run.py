@@ -1,6 +1,9 @@
 """A whole run from recipe to bundle, and what a run refuses before it starts."""
 
+import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,11 @@ import torch
 from model.checkpoint import load_bundle
 from tests.training.runs import config
 from training.config import TrainingConfig, load_recipe
+from training.distributed import World
 from training.errors import RecipeError, ResumeError
 from training.files import only_user
 from training.run import train
+from training.update import Learner
 
 
 def generated(**sections: Any) -> TrainingConfig:
@@ -30,6 +35,25 @@ def test_a_recipe_becomes_a_bundle(tmp_path: Path) -> None:
     assert str(tmp_path) not in (run / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert load_recipe(run / "config.yaml") == generated()
     assert not list(run.rglob("*.tmp"))
+
+
+def test_no_network_is_in_use_when_the_processes_part(tmp_path: Path) -> None:
+    """It would hold their group beyond its end."""
+
+    def learners() -> int:
+        gc.collect()
+        return sum(type(thing) is Learner for thing in gc.get_objects())
+
+    class Parting(World):
+        @contextmanager
+        def joined(self, device: torch.device) -> Iterator[None]:
+            yield
+            at_the_end.append(learners())
+
+    at_the_end: list[int] = []
+    before = learners()
+    assert train(generated(), tmp_path, tmp_path / "run", world=Parting())
+    assert at_the_end == [before]
 
 
 def test_a_run_that_is_out_of_time_writes_no_bundle_and_goes_on_later(tmp_path: Path) -> None:
