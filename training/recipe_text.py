@@ -17,6 +17,8 @@ from training.errors import RecipeError
 
 # What PyYAML raises, apart from errors of its own, for what looks like a date or a number and is none.
 _NO_VALUE = (ValueError, ArithmeticError, LookupError, AttributeError)
+# PyYAML calls itself for each level, and Python ends that somewhere behind the hundredth.
+_TOO_DEEP = "brackets or sections stand in each other too deeply; a recipe needs six levels"
 
 
 class _Loader(yaml.SafeLoader):
@@ -31,11 +33,12 @@ class _Loader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, advice, node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                problem = f"{name} stands twice in one section"
-                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        seen = set[str]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"{key.value} stands twice in one section"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -53,6 +56,8 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: not a YAML file ({' '.join(str(error).split())})") from error
+    except RecursionError as error:
+        raise RecipeError(f"{path}: {_TOO_DEEP}") from error
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of settings, got {type(data).__name__}")
     return data
@@ -84,6 +89,8 @@ def _parse(place: str, text: str) -> Any:
     except yaml.YAMLError as error:
         why = f" ({error.problem})" if isinstance(error, yaml.MarkedYAMLError) else ""
         raise RecipeError(f"{place}: not a YAML value: {text!r:.80}{why:.200}") from error
+    except RecursionError as error:
+        raise RecipeError(f"{place}: {_TOO_DEEP}") from error
 
 
 def _put(data: Any, rest: str, place: str, value: Any) -> Any:

@@ -29,6 +29,7 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
         ("", "a recipe is a mapping of settings, got NoneType"),
         ("a: !!python/object/apply:os.getcwd []\n", "not a YAML file"),
         (b"a: \xff\n", "not a YAML file"),
+        ("a: " + 2000 * "[" + 2000 * "]" + "\n", "stand in each other too deeply"),
         ("a: 2026-02-30\n", "2026-02-30 is taken for a date or a number, and is none (day "),
     ],
 )
@@ -41,6 +42,11 @@ def test_a_file_that_is_no_recipe_is_refused_in_one_line(
     assert str(caught.value).startswith(f"{path}: ")
     assert fault in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_setting_that_stands_twice_is_told_with_the_line_of_the_second(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"a stands twice in one section .*line 3, column 1"):
+        read_recipe(recipe_file(tmp_path, "a: 1\nb: 2\na: 3\n"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -110,6 +116,11 @@ def test_an_override_without_name_or_value_is_refused(setting: str) -> None:
 def test_an_override_that_is_no_yaml_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"batch: not a YAML value: '\[1'"):
         override({}, ["batch=[1"])
+
+
+def test_an_override_that_is_too_deep_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"^card\.data: brackets or sections stand in each other too deeply"):
+        override({}, [f"card.data={2000 * '['}"])
 
 
 def test_settings_come_back_from_their_yaml(tmp_path: Path) -> None:
