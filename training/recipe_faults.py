@@ -7,6 +7,7 @@ caller tells them, section by section.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,12 @@ from pydantic import ValidationError
 Known = Mapping[str, Collection[str]]
 # Names that are so alike differ by a slip of the hand; those under it may mean something else.
 _ALIKE, _SOMEWHAT_ALIKE = 0.8, 0.6
+# Where pydantic names classes of Python, what a recipe has there.
+_KINDS = {
+    "tuple_type": "a list",
+    "dict_type": "a section of settings",
+    "model_type": "a section of settings",
+}
 
 
 def explain(error: ValidationError, known: Known) -> str:
@@ -77,9 +84,28 @@ def _explain(problem: dict[str, Any], known: Known) -> str:
         return f"{place} must be given"
     if problem["type"] == "union_tag_not_found":
         return f"{place}.{problem['ctx']['discriminator'].strip(chr(39))} must be given"
-    # YAML reads the language code `no` as false and the version 1 as a number.
-    hint = " (put it in quotes)" if problem["type"] in ("string_type", "invalid_key") else ""
-    return f"{place}: {problem['msg']}, got {problem['input']!r:.80}{hint}"
+    return f"{place}{_bound(problem)}, got {_shown(problem['input'])}{_hint(problem)}"
+
+
+def _bound(problem: dict[str, Any]) -> str:
+    """Pydantic's words, but for those that speak of Python."""
+    if problem["type"] == "too_short":
+        return f" must have at least {problem['ctx']['min_length']} item"
+    kind = _KINDS.get(problem["type"])
+    return f": {problem['msg']}" if kind is None else f" must be {kind}"
+
+
+def _hint(problem: dict[str, Any]) -> str:
+    """YAML reads the language code `no` as false and the version 1 as a number."""
+    is_text = problem["type"] in ("string_type", "invalid_key")
+    return " (put it in quotes)" if is_text and not isinstance(problem["input"], list | dict) else ""
+
+
+def _shown(value: object) -> str:
+    """The beginning of its `repr`; no more is made: by aliases a few lines may hold billions of values."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother, short.maxlong = 4, 80, 80, 80
+    return short.repr(value)[:80]
 
 
 def _place(location: Sequence[int | str], known: Known) -> tuple[str, str]:

@@ -96,7 +96,10 @@ def test_an_unknown_setting_is_named_with_the_nearest_known_one(changes: dict[st
             "at most max_steps 12",
             "13",
         ),
-        ({"optimizer": 5}, "optimizer", "valid dictionary", "5"),
+        ({"optimizer": 5}, "optimizer", "must be a section of settings", "5"),
+        ({"model": [1]}, "model", "must be a section of settings", "[1]"),
+        ({"card": {"data": "my texts"}}, "card.data", "must be a list", "'my texts'"),
+        ({"card": {"summary": {"a": 1}}}, "card.summary", "valid string", "{'a': 1}"),
         ({"tokenizer": {"vocab_size": 299}}, "tokenizer.vocab_size", "equal to 300", "299"),
         ({"tokenizer": {"kind": "word"}}, "tokenizer.kind", "'unigram' or 'bpe'", "'word'"),
         ({"optimizer": {"r_drop": 5}, "model": {"dropout": 0}}, "optimizer.r_drop", "0 without any", "5"),
@@ -205,6 +208,15 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_what_the_tokenizer_decides_are_fields_of_the_network() -> None:
     assert set(FROM_TOKENIZER) <= {field.name for field in fields(ModelConfig)}
+
+
+def test_of_a_value_of_any_size_the_beginning_is_told() -> None:
+    value: list[Any] = ["x"]
+    for _ in range(40):  # as aliases of YAML make them: a few lines, a million million values
+        value = [value, value]
+    fault = fault_of(seed=value)
+    assert fault.startswith("seed: Input should be a valid integer, got [[[[[...], [...]]")
+    assert len(fault) < 200
 
 
 def test_a_fault_in_the_only_entry_of_a_list_is_told_once() -> None:
