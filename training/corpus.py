@@ -19,7 +19,16 @@ from typing import IO, Any, NamedTuple
 from training.data_config import ParallelText
 from training.errors import CorpusError
 
-_UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# How a file begins that is no UTF-8, and what to do with it.
+_BEGINNINGS = {
+    codecs.BOM_UTF16_LE: "is UTF-16; UTF-8 is needed",
+    codecs.BOM_UTF16_BE: "is UTF-16; UTF-8 is needed",
+    b"\x1f\x8b": "is gzipped; its name must end in .gz",
+    b"\xfd7zXZ": "is compressed by xz; plain text or gzip is read",
+    b"(\xb5/\xfd": "is compressed by zstd; plain text or gzip is read",
+    b"BZh": "is compressed by bzip2; plain text or gzip is read",
+    b"PK\x03\x04": "is a zip archive; plain text or gzip is read",
+}
 
 
 class Pair(NamedTuple):
@@ -79,8 +88,9 @@ def _place_of_fault(path: Path, opener: Callable[..., IO[Any]]) -> str | None:
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
-                if number == 1 and line.startswith(_UTF_16_MARKS):
-                    return "is UTF-16; UTF-8 is needed"
+                told = [said for bytes_, said in _BEGINNINGS.items() if line.startswith(bytes_)]
+                if number == 1 and told:
+                    return told[0]
                 return f"line {number}, byte {error.start + 1} (0x{line[error.start]:02x}): not UTF-8"
     return None
 

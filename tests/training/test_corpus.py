@@ -1,6 +1,8 @@
 """Reading sentence pairs: each form, each fault by file and line."""
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,9 @@ def damaged_gzip() -> bytes:
         ("a.txt", b"one\n\xc3\n", "line 2, byte 1 (0xc3): not UTF-8"),
         ("a.gz", packed(b"one\ntwo\nab\xff\n"), "line 3, byte 3 (0xff): not UTF-8"),
         ("a.txt", "text".encode("utf-16"), "is UTF-16; UTF-8 is needed"),
+        ("a.txt", packed(b"one\ntwo\n"), "is gzipped; its name must end in .gz"),
+        ("a.xz", lzma.compress(b"one\n"), "is compressed by xz; plain text or gzip is read"),
+        ("a.bz2", bz2.compress(b"one\n"), "is compressed by bzip2; plain text or gzip is read"),
     ],
 )
 def test_an_unreadable_file_is_one_clear_line(
