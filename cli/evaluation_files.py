@@ -5,7 +5,7 @@ Knows which options fit each other; must not know models or scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +105,7 @@ def opened(
 
     Raises BadParameter for what does not fit, LineFileError for an output that is an input, OSError.
     """
+    _check_named({"--report": report, "--save-translations": single})
     places = _places(test_sets, with_baseline, single, folder)
     chosen = [*places.values(), *([report] if report else [])]
     for path in chosen:
@@ -114,6 +115,13 @@ def opened(
     with ExitStack() as stack:
         files = {key: stack.enter_context(WholeFile(path)) for key, path in places.items()}
         yield Outputs(files, stack.enter_context(WholeFile(report)) if report else None)
+
+
+def _check_named(options: Mapping[str, Path | None]) -> None:
+    """Raises BadParameter: translations or a page among the scores would make both unreadable."""
+    for option, path in options.items():
+        if path == Path("-"):
+            raise typer.BadParameter("must be a file; scores go to standard output", param_hint=option)
 
 
 def _places(

@@ -151,6 +151,8 @@ def test_a_terminal_gets_a_table_with_whole_signatures(
         (["--test", "good.tsv", "--save-translations", "good.tsv"], "good.tsv: is both input and output"),
         (["--test", "good.tsv", "--report", "no/out"], "no/out: its folder does not exist"),
         (["--test", "good.tsv", "--report", "good.tsv"], "good.tsv: is both input and output"),
+        (["--test", "good.tsv", "--report", "-"], "--report: must be a file; scores go to standard output"),
+        (["--test", "good.tsv", "--save-translations", "-"], "--save-translations: must be a file; scores"),
         (["--test", "good.tsv", "--report", "a", "--save-translations", "a"], "the file of another output"),
         (["--test", "good.tsv", "--test", "good.tsv", "--save-translations", "a"], "--translations-dir"),
         (["--test", "good.tsv", "--baseline", "x", "--save-translations", "a"], "--translations-dir"),
