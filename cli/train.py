@@ -13,7 +13,7 @@ from cli.data_prepare import Shown, prepare
 if TYPE_CHECKING:
     from model.native.library import BuildSettings
 
-STOPPED = 3
+STOPPED, INTERRUPTED = 3, 130
 
 
 def run(
@@ -40,8 +40,8 @@ def run(
 ) -> None:
     """Train a model from a recipe and write a bundle to RUN/bundle, whose path is printed.
 
-    Ctrl-C stops after the current step with exit code 3, as --leg-seconds does on borrowed machines; the
-    same command resumes, and ends with the same weights. docs/training.md leads from two text files to a
+    Ctrl-C stops after the current step with exit code 3, as --leg-seconds does on borrowed machines; at once,
+    with 130, while there are no steps. The same command resumes, and ends with the same weights. docs/training.md leads from two text files to a
     served model, and explains every setting.
 
     \b
@@ -74,7 +74,12 @@ def run(
     if fetch:
         prepare(config, recipe, data, Shown())
     folder = output if output is not None else Path("runs") / config.name
-    finished = train(config, data, folder, _kernels(), world, leg_seconds)
+    try:
+        finished = train(config, data, folder, _kernels(), world, leg_seconds)
+    except KeyboardInterrupt:  # before the first step, behind the last one, or for the second time
+        if world.is_main:
+            typer.echo(f"verto: stopped; the same command goes on from {folder}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     if finished and world.is_main:
         typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
     if not finished:

@@ -226,6 +226,22 @@ def test_without_the_training_packages_it_says_what_to_install(
     assert "training needs, from the root of the clone: pip install '.[training]'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("stage", ["_prepared", "release"])
+def test_ctrl_c_where_there_are_no_steps_says_how_to_go_on(
+    here: Path, stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(*arguments: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(f"training.run.{stage}", pressed)
+        assert verto(["train", "my.yaml"], monkeypatch) == 130
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.endswith("verto: stopped; the same command goes on from runs/tiny\n")
+    assert verto(["train", "my.yaml"], monkeypatch) == 0
+
+
 def test_a_leg_ends_in_time_and_the_same_command_goes_on(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
