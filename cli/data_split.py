@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from cli.stopping import orderly_end
+
 
 def run(
     source: Annotated[Path, typer.Argument(help="The sentences, one a line; `.gz` is read.")],
@@ -27,6 +29,9 @@ def run(
     Examples:
       verto data split texts.en texts.de corpus
       verto data split texts.en.gz texts.de.gz corpus --dev 500 --test 2000
+
+    \b
+    Exit codes: 0 done, 2 wrong options or texts, 130 Ctrl-C, which leaves none of the files.
     """
     try:
         from training.splitting import split
@@ -38,7 +43,7 @@ def run(
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} pairs"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with orderly_end(), Progress(*columns, console=Console(stderr=True), transient=True) as bars:
 
         def counting(name: str) -> Callable[[], object]:
             task = bars.add_task(name)

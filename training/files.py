@@ -31,6 +31,17 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextmanager
+def naming(place: Path) -> Iterator[None]:
+    """A fault of the system that names no file, as that of a full disk, names `place`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(place)) from error
+
+
+@contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Make `folder` and hold it for this process alone. The lock ends with the process, however that ends.
 

@@ -17,7 +17,7 @@ from model.native.library import BuildSettings
 from training.config import TrainingConfig
 from training.distributed import World
 from training.errors import RecipeError
-from training.files import only_user, write_atomically
+from training.files import naming, only_user, write_atomically
 from training.host_memory import keep_freed_memory
 from training.kernels import open_kernels
 from training.monitor import Monitor, Silence
@@ -67,7 +67,7 @@ def _folder(run_folder: Path, config: TrainingConfig, world: World) -> Iterator[
     if not world.is_main:
         yield Silence()
         return
-    with only_user(run_folder), Monitor(run_folder, config.max_steps) as monitor:
+    with naming(run_folder), only_user(run_folder), Monitor(run_folder, config.max_steps) as monitor:
         yield monitor
 
 

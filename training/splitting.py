@@ -10,7 +10,7 @@ import hashlib
 import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -18,7 +18,7 @@ from typing import TextIO
 from training.corpus import Pair, read_pairs, tidy
 from training.data_config import ParallelText
 from training.errors import CorpusError
-from training.files import write_atomically
+from training.files import naming
 
 NAMES = ("train", "dev", "test")
 
@@ -49,21 +49,21 @@ def split(
     """Write `folder`/train.tsv, dev.tsv and test.tsv from two texts of equally many lines.
 
     Which pairs are drawn depends on the seed and their sources alone, not on the order. White space inside a
-    line becomes single spaces. Raises `CorpusError`; then none of the files is written.
+    line becomes single spaces. Raises `CorpusError`, `OSError`; then none of the files is there.
     """
     _refuse_present(folder)
     texts = ParallelText(source=str(source), target=str(target))
     drawn = draw(_counted(texts, on_pass("drawing")), dev + test, seed)
     held = {"dev": drawn[:dev], "test": drawn[dev:]}
-    with _new_file(folder / "train.tsv") as train:
-        found = _write_others(train, _counted(texts, on_pass("writing")), drawn)
+    with naming(folder), _new_files(folder) as files:
+        found = _write_others(files["train"], _counted(texts, on_pass("writing")), drawn)
         if len(drawn) < dev + test or not found.train:
             raise CorpusError(
                 f"{source}: {len(drawn) + found.train:,} different sentences are too few for "
                 f"{dev:,} dev and {test:,} test pairs and some to learn from"
             )
         for name, pairs in held.items():
-            write_atomically(folder / f"{name}.tsv", "".join(map(_line, pairs)).encode())
+            files[name].writelines(map(_line, pairs))
     return SplitReport(found.train, len(held["dev"]), len(held["test"]), found.empty, found.repeated)
 
 
@@ -125,6 +125,16 @@ def _refuse_present(folder: Path) -> None:
             raise CorpusError(
                 f"{folder / f'{name}.tsv'}: is there already; name another folder, or remove it"
             )
+
+
+@contextmanager
+def _new_files(folder: Path) -> Iterator[dict[str, TextIO]]:
+    """All three by name: they take their names together, or none does."""
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(_new_file(folder / f"{name}.tsv")) for name in NAMES}
+        yield files
+        for file in files.values():
+            file.flush()  # a disk that is full shows before the first has its name
 
 
 @contextmanager

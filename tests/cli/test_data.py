@@ -1,6 +1,7 @@
 """`verto data`: what is printed, the exit code, and one clear line for each fault of the user's."""
 
 import gzip
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,25 @@ def test_a_fault_of_a_raw_file_is_one_line(folder: Path, verto: Verto) -> None:
     assert ended.code == 2
     assert ended.err == "verto: texts.txt: line 1 has 1 columns, column 1 (counted from 0) is asked for\n"
     assert not (folder / "data" / "mine").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_split_that_is_stopped_leaves_no_file(
+    number: signal.Signals, code: int, folder: Path, verto: Verto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import splitting
+
+    def stopped(*arguments: Any) -> None:
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(splitting, "_write_others", stopped)
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)  # or it might end the tests
+    try:
+        ended = verto("data", "split", "texts.txt", "texts.txt", "out", "--dev", "1", "--test", "1")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (ended.code, ended.err.strip()) == (code, "verto: stopped")
+    assert list((folder / "out").iterdir()) == []
 
 
 def test_the_commands_of_data_are_listed_with_a_line_each(verto: Verto) -> None:

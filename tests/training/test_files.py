@@ -8,7 +8,7 @@ import pytest
 
 from tests.contracts.project import ROOT
 from training.errors import ResumeError
-from training.files import only_user, write_atomically
+from training.files import naming, only_user, write_atomically
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -47,6 +47,14 @@ def test_the_old_content_stands_until_the_new_is_complete(
     with pytest.raises(OSError, match="no rename"):
         write_atomically(path, b"two")
     assert path.read_bytes() == b"one"
+
+
+def test_a_fault_that_names_no_file_names_the_place(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"No space left on device: '.*run'"), naming(tmp_path / "run"):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(FileNotFoundError) as caught, naming(tmp_path):
+        (tmp_path / "nowhere").read_bytes()
+    assert caught.value.filename == str(tmp_path / "nowhere")
 
 
 def test_a_folder_has_one_user_at_a_time(tmp_path: Path) -> None:

@@ -83,6 +83,19 @@ def test_a_refused_run_leaves_the_recipe_of_the_one_in_the_folder(tmp_path: Path
     assert load_recipe(tmp_path / "run" / "config.yaml").seed == 1
 
 
+def test_a_disk_that_runs_full_is_told_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = tmp_path / "run"
+    assert not train(generated(max_seconds=1e-6), tmp_path, run)
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: '.*run'"):
+        train(generated(), tmp_path, run)
+    monkeypatch.undo()
+    assert train(generated(), tmp_path, run)
+
+
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
     with (
         only_user(tmp_path / "run"),

@@ -93,6 +93,21 @@ def test_texts_of_different_lengths_are_refused_and_leave_no_file(tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_full_disk_is_told_with_the_folder_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(pair: Pair) -> str:
+        if pair.source == held.source:
+            raise OSError(28, "No space left on device")
+        return "a line\n"
+
+    held = draw(PAIRS, 12, 1)[-1]  # the last pair of the test text
+    monkeypatch.setattr("training.splitting._line", full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: '.*out'"):
+        done(tmp_path, PAIRS)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_files_that_are_there_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "dev.tsv").write_text("mine\n", encoding="utf-8")
