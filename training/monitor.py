@@ -122,12 +122,12 @@ def read_metrics(folder: Path) -> list[Metrics]:
 
 
 def _parsed(line: str) -> Metrics:
-    """A record; nothing for a line that a crash cut off."""
+    """A record; nothing for a line that a crash cut off, or that is none."""
     try:
         values: Metrics = json.loads(line)
     except json.JSONDecodeError:
         return {}
-    return values
+    return values if isinstance(values, dict) and isinstance(values.get("step"), int) else {}
 
 
 def _metrics_path(folder: Path) -> Path:

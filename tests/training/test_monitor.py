@@ -49,7 +49,9 @@ def test_a_run_that_starts_anew_has_no_past(tmp_path: Path) -> None:
 
 
 def test_a_line_that_a_crash_cut_off_is_skipped(tmp_path: Path) -> None:
-    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2}\n{"step": 2, "lo', encoding="utf-8")
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"step": 1, "loss": 2}\n[1]\n{"step": "x"}\n{"step": 2, "lo', encoding="utf-8"
+    )
     assert read_metrics(tmp_path) == [{"step": 1, "loss": 2}]
     with Monitor(tmp_path, 100) as monitor:
         monitor.start_at(5)
