@@ -41,8 +41,8 @@ def run(
     """Train a model from a recipe and write a bundle to RUN/bundle, whose path is printed.
 
     Ctrl-C stops after the current step with exit code 3, as --leg-seconds does on borrowed machines; at once,
-    with 130, while there are no steps. The same command resumes, and ends with the same weights. docs/training.md leads from two text files to a
-    served model, and explains every setting.
+    with 130, while there are no steps. The same command resumes, and ends with the same weights.
+    docs/training.md leads from two text files to a served model, and explains every setting.
 
     \b
     Examples:
