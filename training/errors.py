@@ -33,5 +33,9 @@ class ResumeError(TrainingError, RuntimeError):
     """A run folder's state cannot be read, belongs to another run, or is in use by another process."""
 
 
+class OtherRunError(ResumeError):
+    """A run folder's state is of a run with other settings that must not change."""
+
+
 class TrainingDiverged(TrainingError, RuntimeError):
     """The loss or the gradient is no longer a finite number; the last saved state is sound."""

@@ -25,7 +25,7 @@ from training.networks import num_parameters
 from training.preparation import PreparedData, prepare
 from training.recipe_text import as_yaml
 from training.release import release
-from training.trainer import Trainer
+from training.trainer import RECIPE_FILE, Trainer
 
 
 def train(
@@ -52,7 +52,7 @@ def train(
         trainer = Trainer(config, data, run_folder, monitor, world)
         trainer.resume()
         if world.is_main:
-            write_atomically(run_folder / "config.yaml", as_yaml(config.to_dict()).encode())
+            write_atomically(run_folder / RECIPE_FILE, as_yaml(config.to_dict()).encode())
         monitor.say(_introduction(trainer))
         finished = trainer.run(leg_ends)
         if finished and world.is_main:

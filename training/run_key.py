@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from training.config import TrainingConfig
 
@@ -21,11 +22,37 @@ def run_key(config: TrainingConfig, tokenizer_files: Mapping[str, bytes]) -> str
 
     Settings at their default are left out: one that is new in Verto leaves older states usable.
     """
+    digest = hashlib.sha256(json.dumps(_fixed(config), sort_keys=True).encode())
+    for content in tokenizer_files.values():
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def other_setting(before: TrainingConfig, now: TrainingConfig) -> str | None:
+    """The first setting that must not change and has, in words; None where there is none."""
+    was, is_now = _by_place(_fixed(before)), _by_place(_fixed(now))
+    for place in sorted(was.keys() | is_now.keys()):
+        if was.get(place) != is_now.get(place):
+            return f"{place} was {_shown(was.get(place))}, is {_shown(is_now.get(place))}"
+    return None
+
+
+def _fixed(config: TrainingConfig) -> dict[str, Any]:
     fixed = config.model_dump(mode="json", include=FIXED, exclude=FREE, exclude_defaults=True)
     if len(config.directions) == 1:  # a text may say what is known anyhow
         for text in (*fixed["data"]["train"], *fixed["data"]["dev"]):
             text.pop("direction", None)
-    digest = hashlib.sha256(json.dumps(fixed, sort_keys=True).encode())
-    for content in tokenizer_files.values():
-        digest.update(content)
-    return digest.hexdigest()
+    return fixed
+
+
+def _by_place(section: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Values by their place in the recipe, as `model.d_model`."""
+    places = dict[str, Any]()
+    for name, value in section.items():
+        inner = _by_place(value, f"{before}{name}.") if isinstance(value, dict) else {}
+        places |= inner or {f"{before}{name}": value}
+    return places
+
+
+def _shown(value: Any) -> str:
+    return "its default" if value is None else json.dumps(value)

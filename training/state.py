@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from training.ema import MovingAverage
-from training.errors import ResumeError
+from training.errors import OtherRunError, ResumeError
 from training.files import write_atomically
 
 STATE_FILE = "state.pt"
@@ -77,7 +77,7 @@ def load_state(
     """
     state = _read(path)
     if state["key"] != key:
-        raise ResumeError(
+        raise OtherRunError(
             f"{path}: belongs to a run with another network, tokenizer or data; use another run folder"
         )
     _check_beginning(path, state.get("start_from", start_from), start_from)  # an older state does not say

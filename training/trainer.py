@@ -8,21 +8,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from training.config import TrainingConfig
+from training.config import TrainingConfig, load_recipe
 from training.distributed import World
 from training.ema import MovingAverage
-from training.errors import RecipeError
+from training.errors import OtherRunError, RecipeError, ResumeError
 from training.first_weights import load_first_weights
 from training.monitor import Monitor
 from training.networks import as_transformer, build_network
 from training.preparation import PreparedData
-from training.run_key import run_key
+from training.run_key import other_setting, run_key
 from training.snapshots import (
     drop_snapshots_after,
     keep_snapshots,
@@ -38,6 +38,7 @@ from training.validation import Look, compare_by, look, remember, waited_enough
 from training.window import Window
 
 LOG_INTERVAL_STEPS = 100
+RECIPE_FILE = "config.yaml"  # of the run whose state lies beside it
 
 
 class Trainer:
@@ -75,8 +76,7 @@ class Trainer:
         """Go on from the saved state, or from nothing. Raises `ResumeError`."""
         path = self.folder / STATE_FILE
         if path.exists():
-            optimizer, beginning = self.learner.optimizer, self.config.start_from
-            self.progress = load_state(path, self.model, optimizer, self._key(), self.average, beginning)
+            self.progress = self._loaded(path)
             self.monitor.say(f"resumed at step {self.progress.step:,} (epoch {self.progress.epoch})")
         else:
             self._begin()
@@ -85,6 +85,18 @@ class Trainer:
         self.world.wait()  # until all have read what the first process changes from here on
         if self.world.is_main:
             self._forget_what_is_ahead()
+
+    def _loaded(self, path: Path) -> Progress:
+        """A state of a run with other settings is refused with the setting, where its recipe tells it."""
+        optimizer, beginning = self.learner.optimizer, self.config.start_from
+        try:
+            return load_state(path, self.model, optimizer, self._key(), self.average, beginning)
+        except OtherRunError:
+            with suppress(RecipeError):  # it may be gone, or of another version of Verto
+                if change := other_setting(load_recipe(self.folder / RECIPE_FILE), self.config):
+                    advice = "put back what it was, or use another run folder"
+                    raise ResumeError(f"{self.folder}: {change}; {advice}") from None
+            raise
 
     def _begin(self) -> None:
         """First weights that are a bundle's, where the recipe says so."""

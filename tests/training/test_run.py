@@ -78,9 +78,28 @@ def test_a_finished_run_can_be_released_again(tmp_path: Path) -> None:
 
 def test_a_refused_run_leaves_the_recipe_of_the_one_in_the_folder(tmp_path: Path) -> None:
     assert train(generated(), tmp_path, tmp_path / "run")
-    with pytest.raises(ResumeError, match="another network"):
+    with pytest.raises(ResumeError, match=r"run: seed was its default, is 7; put back what it was"):
         train(generated(seed=7), tmp_path, tmp_path / "run")
     assert load_recipe(tmp_path / "run" / "config.yaml").seed == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"model": {"dropout": 0.5}}, r"run: model\.dropout was its default, is 0\.5; put back"),
+        ({"batch": {"pool_batches": 3}}, r"run: batch\.pool_batches was its default, is 3; put back"),
+    ],
+)
+def test_the_setting_that_a_run_cannot_go_on_with_is_named(
+    tmp_path: Path, changes: dict[str, Any], fault: str
+) -> None:
+    run = tmp_path / "run"
+    assert train(generated(), tmp_path, run)
+    with pytest.raises(ResumeError, match=fault):
+        train(generated(**changes), tmp_path, run)
+    (run / "config.yaml").unlink()
+    with pytest.raises(ResumeError, match="belongs to a run with another network"):
+        train(generated(**changes), tmp_path, run)
 
 
 def test_a_disk_that_runs_full_is_told_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
