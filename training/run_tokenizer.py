@@ -13,10 +13,10 @@ from pathlib import Path
 
 from model.checkpoint import load_bundle
 from model.placeholders import placeholder_symbols
-from model.tokenizer import Tokenizer
+from model.tokenizer import Tokenizer, TokenizerError
 from training.config import TrainingConfig
 from training.data_config import TokenizerConfig
-from training.errors import CorpusError, RecipeError
+from training.errors import CorpusError, RecipeError, ResumeError
 from training.files import write_atomically
 from training.language_tags import language_tags
 from training.monitor import Monitor
@@ -48,8 +48,11 @@ def make_tokenizer(config: TrainingConfig, text: PairText, run_folder: Path, mon
 
 
 def load_tokenizer(run_folder: Path) -> Tokenizer:
-    """The run's own. Raises `TokenizerError`."""
-    return Tokenizer.load(run_folder / FOLDER)
+    """The run's own. Raises `ResumeError` where it is gone or damaged."""
+    try:
+        return Tokenizer.load(run_folder / FOLDER)
+    except TokenizerError as error:
+        raise ResumeError(f"{error}; put back what it was, or use another run folder") from error
 
 
 def has_tokenizer(run_folder: Path) -> bool:

@@ -102,6 +102,16 @@ def test_the_setting_that_a_run_cannot_go_on_with_is_named(
         train(generated(**changes), tmp_path, run)
 
 
+@pytest.mark.parametrize("content", [None, b"junk"], ids=["gone", "damaged"])
+def test_a_run_without_its_vocabulary_is_refused_in_one_line(tmp_path: Path, content: bytes | None) -> None:
+    run = tmp_path / "run"
+    assert train(generated(), tmp_path, run)
+    model = run / "tokenizer" / "tokenizer.model"
+    model.unlink() if content is None else model.write_bytes(content)
+    with pytest.raises(ResumeError, match=r"run.tokenizer: .*; put back what it was, or use another run"):
+        train(generated(), tmp_path, run)
+
+
 def test_a_disk_that_runs_full_is_told_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
