@@ -90,10 +90,16 @@ class PairMaker:
             if not chunk:
                 return parts.finish(number)
             if number in parts:
-                self.counts.made += sum(1 for _ in parts.read(number))
+                self._count_done(len(chunk), sum(1 for _ in parts.read(number)))
                 self._progress.advance(len(chunk), 0, 0)
             else:
                 self._make(chunk, parts, number)
+
+    def _count_done(self, lines: int, pairs: int) -> None:
+        """Of a part that was there, as the file tells it: not why lines gave no pair."""
+        self.counts.made += pairs
+        if lines > pairs:
+            self.counts.dropped["in parts done before"] += lines - pairs
 
     def _make(self, chunk: Sequence[Entry], parts: PairParts, number: int) -> None:
         from cli.line_translation import tally, translate_lines
