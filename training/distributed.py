@@ -30,8 +30,6 @@ _NAMES = inspect.signature(DistributedDataParallel).parameters
 _BUFFERS_STAY: dict[str, Any] = {
     "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers": False
 }
-# Where DistributedDataParallel is what reads it first, its default arguments hold the group for good.
-_HOLDS_A_GROUP = "torch.distributed.nn.functional"
 # Others wait while the first process prepares the data or looks at the dev text.
 PATIENCE = timedelta(hours=12)
 
@@ -79,7 +77,8 @@ class World:
             return
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        importlib.import_module(_HOLDS_A_GROUP)
+        # Where DistributedDataParallel reads it first, its default arguments hold the group for good.
+        importlib.import_module("torch.distributed.nn.functional")
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
         try:
             yield
