@@ -15,6 +15,7 @@ from training.config import TrainingConfig
 FIXED = {"model", "seed", "data", "batch", "tokenizer", "baseline"}
 # As rates may, so may the size of a step: batches are counted one by one.
 FREE = {"batch": {"batches_per_update"}}
+_MOST_SHOWN = 80  # characters of a value
 
 
 def run_key(config: TrainingConfig, tokenizer_files: Mapping[str, bytes]) -> str:
@@ -33,7 +34,10 @@ def other_setting(before: TrainingConfig, now: TrainingConfig) -> str | None:
     was, is_now = _by_place(_fixed(before)), _by_place(_fixed(now))
     for place in sorted(was.keys() | is_now.keys()):
         if was.get(place) != is_now.get(place):
-            return f"{place} was {_shown(was.get(place))}, is {_shown(is_now.get(place))}"
+            values = [_shown(each.get(place)) for each in (was, is_now)]
+            if max(map(len, values)) > _MOST_SHOWN:  # as of a list of texts, in which nobody would find it
+                return f"{place} is not what it was"
+            return f"{place} was {values[0]}, is {values[1]}"
     return None
 
 
