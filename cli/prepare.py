@@ -31,7 +31,7 @@ def run(
     ] = None,
     level: Annotated[
         str,
-        typer.Option(help="auto (this processor's best), all (for images), or avx512vnni, avx2, generic."),
+        typer.Option(help="auto (this processor's best), all (for images), amx, avx512vnni, avx2, generic."),
     ] = "auto",
     precision: Annotated[
         list[str] | None,

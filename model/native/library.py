@@ -181,12 +181,23 @@ def _build(settings: BuildSettings, level: Level, entry: Entry) -> BuiltLibrary:
     version = compiler_version(compiler)
     unit = _unit(settings.sources)
     with entry.partial() as partial:
-        compile_library(compiler, _flags(level), [unit], partial)
+        _compile(compiler, level, unit, partial)
         # One that this processor cannot run is checked where it is used.
         if level in supported_levels() and (fault := _self_check(partial)):
             raise CompilerError(f"what {compiler[0]} made is of no use: {fault}")
         record = entry.publish(partial, version)
     return BuiltLibrary(level, entry.library, record, time.perf_counter() - started)
+
+
+def _compile(compiler: Sequence[str], level: Level, unit: Path, output: Path) -> None:
+    """A level whose newest instructions the compiler does not know is what it is without them."""
+    try:
+        return compile_library(compiler, _flags(level), [unit], output)
+    except CompilerError as error:
+        if not level.new_flags:
+            raise
+        logger.warning("level %s is built without %s: %s", level.name, " ".join(level.new_flags), error)
+    compile_library(compiler, [flag for flag in _flags(level) if flag not in level.new_flags], [unit], output)
 
 
 def _self_check(path: Path) -> str:
@@ -206,7 +217,7 @@ def _self_check(path: Path) -> str:
 
 
 def _flags(level: Level) -> tuple[str, ...]:
-    return (*COMMON_FLAGS, *level.flags, level.define)
+    return (*COMMON_FLAGS, *level.flags, *level.new_flags, level.define)
 
 
 def _unit(folder: Path) -> Path:

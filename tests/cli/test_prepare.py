@@ -60,7 +60,7 @@ def test_answers_that_differ_end_with_code_1(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--level", "sse"), "--level must be auto, all or one of avx512vnni, avx2, generic, got 'sse'"),
+        (("--level", "sse"), "--level must be auto, all or one of amx, avx512vnni, avx2, generic, got 'sse'"),
         (("--precision", "int4"), "--precision must be one of float32, bfloat16, int8, got 'int4'"),
     ],
 )

@@ -86,7 +86,10 @@ VERTO_API int verto_self_check() {
 }
 
 VERTO_API int verto_network_new(const Sizes* sizes, void** out) {
-  return guarded([&] { return *out = new Network(*sizes), FINE; });
+  return guarded([&]() -> int {
+    if (!may_use_tiles()) return fail(BAD_VALUE, "the kernel does not let this process use tile registers (AMX)");
+    return *out = new Network(*sizes), FINE;
+  });
 }
 
 VERTO_API void verto_network_free(void* network) { delete static_cast<Network*>(network); }

@@ -4,8 +4,8 @@
 // Shapes: R rows, N outputs, K inputs.
 //
 //     weights [N, K]    panel 0: outputs 0..63            panel 1: outputs 64..127   ...
-//                       k = 0: 64 weights side by side    (int8: four k of an output side by side)
-//                       k = 1: 64 weights ...
+//                       k = 0: 64 weights side by side    (int8: four k of an output side by side,
+//                       k = 1: 64 weights ...              bfloat16 for tiles: two)
 //
 // Each sum runs over k in order, alone in its lane: a row has the same bits whatever rows are beside it,
 // whichever tile or thread computes it. Zeros fill the last panel up.
@@ -17,6 +17,7 @@
 #include "memory.h"
 #include "simd.h"
 #include "threads.h"
+#include "tiles.h"
 
 namespace verto {
 
@@ -25,10 +26,19 @@ constexpr int PANEL = 64;
 enum class Numbers { float32 = 0, bfloat16 = 1, int8 = 2 };
 enum class Activation { none = -1, relu = 0, gelu = 1, silu = 2 };
 
+#ifdef VERTO_TILES
+constexpr int HALVES_TOGETHER = 2;
+// A sum's terms come in so many: those of a row of a tile.
+constexpr int terms_together(Numbers numbers) { return numbers == Numbers::int8 ? 64 : TILE_HALVES; }
+#else
+constexpr int HALVES_TOGETHER = 1;
+constexpr int terms_together(Numbers numbers) { return numbers == Numbers::int8 ? 4 : 1; }
+#endif
+
 struct Matrix {
   Numbers numbers = Numbers::float32;
   int outputs = 0, inputs = 0, panels = 0;
-  size_t depth = 0;  // K, for int8 rounded up to fours
+  size_t depth = 0;  // K, rounded up to `terms_together`
   Memory<float> floats;
   Memory<uint16_t> halves;
   Memory<int8_t> bytes;
@@ -54,7 +64,9 @@ struct Matrix {
 };
 
 // What is multiplied: `floats` [R, pitch], or for an int8 matrix `bytes` [R, pitch] (value + 128) with a scale
-// for each row.
+// for each row; the memory of `bytes` is that of `whole_tiles(R)` rows, whatever the others hold.
+inline size_t whole_tiles(int rows) { return round_up(rows, 16); }
+
 struct Rows {
   int count = 0;
   size_t pitch = 0;

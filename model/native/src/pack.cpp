@@ -50,12 +50,14 @@ void pack_int8(Matrix& m, const float* weights, Arena& arena) {
   }
 }
 
+// `side_by_side`: so many terms of an output are next to each other.
 template <class T, class Convert>
-void pack_columns(Matrix& m, T* out, const float* weights, Convert convert) {
+void pack_columns(Matrix& m, T* out, const float* weights, int side_by_side, Convert convert) {
   for (int n = 0; n < m.outputs; ++n) {
-    T* panel = out + static_cast<size_t>(n / PANEL) * m.depth * PANEL + n % PANEL;
+    T* panel = out + static_cast<size_t>(n / PANEL) * m.depth * PANEL + n % PANEL * side_by_side;
     const float* row = weights + static_cast<size_t>(n) * m.inputs;
-    for (int k = 0; k < m.inputs; ++k) panel[static_cast<size_t>(k) * PANEL] = convert(row[k]);
+    for (int k = 0; k < m.inputs; ++k)
+      panel[static_cast<size_t>(k / side_by_side) * side_by_side * PANEL + k % side_by_side] = convert(row[k]);
   }
 }
 
@@ -66,7 +68,7 @@ Matrix Matrix::pack(Numbers numbers, int outputs, int inputs, const float* weigh
   Matrix m;
   m.numbers = numbers, m.outputs = outputs, m.inputs = inputs;
   m.panels = (outputs + PANEL - 1) / PANEL;
-  m.depth = numbers == Numbers::int8 ? round_up(inputs, 4) : inputs;
+  m.depth = round_up(inputs, terms_together(numbers));
   m.bias.assign(static_cast<size_t>(m.panels) * PANEL, 0.0f);
   if (bias != nullptr) std::memcpy(m.bias.data(), bias, sizeof(float) * static_cast<size_t>(outputs));
   const size_t size = static_cast<size_t>(m.panels) * m.depth * PANEL;
@@ -74,10 +76,10 @@ Matrix Matrix::pack(Numbers numbers, int outputs, int inputs, const float* weigh
     pack_int8(m, weights, arena);
   } else if (numbers == Numbers::bfloat16) {
     m.halves = Memory<uint16_t>(size, arena);
-    pack_columns(m, m.halves.data(), weights, to_bf16);
+    pack_columns(m, m.halves.data(), weights, HALVES_TOGETHER, to_bf16);
   } else {
     m.floats = Memory<float>(size, arena);
-    pack_columns(m, m.floats.data(), weights, [](float value) { return value; });
+    pack_columns(m, m.floats.data(), weights, 1, [](float value) { return value; });
   }
   return m;
 }

@@ -12,7 +12,12 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && \
     defined(__AVX512VNNI__)
 #define VERTO_AVX512 1
+#if defined(__AMX_TILE__) && defined(__AMX_INT8__) && defined(__AMX_BF16__)
+#define VERTO_AMX 1
+#define VERTO_LEVEL "amx"
+#else
 #define VERTO_LEVEL "avx512vnni"
+#endif
 #elif defined(__AVX2__) && defined(__FMA__)
 #define VERTO_AVX2 1
 #define VERTO_LEVEL "avx2"

@@ -47,7 +47,7 @@ Rows Network::ready(const float* x, int count, int columns, size_t pitch, const 
   if (norm == nullptr && !is_int8) return {count, pitch, x, nullptr, nullptr};
   float* y = norm == nullptr ? nullptr : scratch_.y.grown(static_cast<size_t>(count) * width);
   const size_t byte_pitch = round_up(columns, 64);
-  uint8_t* bytes = is_int8 ? scratch_.bytes.grown(count * byte_pitch) : nullptr;
+  uint8_t* bytes = is_int8 ? scratch_.bytes.grown(whole_tiles(count) * byte_pitch) : nullptr;
   float* scales = is_int8 ? scratch_.scales.grown(count) : nullptr;
   threads.each(count, ROWS_A_PART, [&](int begin, int end, int) {
     for (int row = begin; row < end; ++row) {

@@ -7,6 +7,7 @@
 #include "encoder.cpp"
 #include "pack.cpp"
 #include "product.cpp"
+#include "product_tiles.cpp"
 #include "select.cpp"
 #include "sublayers.cpp"
 #include "threads.cpp"

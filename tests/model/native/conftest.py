@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from model.native.binding import Library
-from tests.model.native.kernels import LEVELS, library_of
+from tests.model.native.kernels import LEVELS, TESTED, library_of
 
 
-@pytest.fixture(scope="session", params=LEVELS)
+@pytest.fixture(scope="session", params=TESTED)
 def library(request: pytest.FixtureRequest) -> Library:
-    """Of every level that this processor can run."""
+    """Of every level that this processor can run, and of tiles where it has none."""
     return library_of(request.param)
 
 

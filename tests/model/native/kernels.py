@@ -5,6 +5,7 @@ Knows: how a library is built, what `ModelConfig` allows. Must not know: what a 
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import tempfile
 from pathlib import Path
@@ -15,19 +16,28 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model.native.binding import Library
-from model.native.levels import supported_levels
-from model.native.library import BuildSettings, open_library
+from model.native.levels import Level, supported_levels
+from model.native.library import BuildSettings, BuiltLibrary, build_library, open_library
 from model.native.network import NativeNetwork
 from model.transformer import Transformer
 from tests.builders import tiny_model
 
 LEVELS = [level.name for level in supported_levels()]
+# Tile registers one number at a time: what is built on them is tested on processors that have none as well.
+IN_STEPS = Level("tiles_in_steps", frozenset(), ("-DVERTO_TILES_IN_STEPS", "-Wno-psabi"))
+TESTED = LEVELS if "amx" in LEVELS else [*LEVELS, IN_STEPS.name]
 CACHE = Path(tempfile.gettempdir()) / "verto-test-kernels"  # keyed by the sources' contents
 
 
 @functools.cache
 def library_of(level: str) -> Library:
+    if level == IN_STEPS.name:
+        return Library(ctypes.CDLL(str(built_in_steps().path)))
     return Library(open_library(BuildSettings(cache_dir=CACHE), level).functions)
+
+
+def built_in_steps() -> BuiltLibrary:
+    return build_library(BuildSettings(cache_dir=CACHE), IN_STEPS)
 
 
 def native(

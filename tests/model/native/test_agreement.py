@@ -7,9 +7,10 @@ import torch
 
 from model.native.agreement import TOLERANCE, eager_in, largest_difference
 from model.native.binding import Library
+from model.native.library import check_library
 from model.network import EagerNetwork
 from tests.builders import tiny_model
-from tests.model.native.kernels import native
+from tests.model.native.kernels import built_in_steps, native
 
 
 @pytest.mark.parametrize("precision", TOLERANCE)
@@ -31,3 +32,7 @@ def test_numbers_that_are_none_do_not_agree() -> None:
     difference = largest_difference(EagerNetwork(tiny_model(3)), EagerNetwork(broken))
     assert isnan(difference)
     assert not difference <= TOLERANCE["float32"]
+
+
+def test_tiles_one_number_at_a_time_pass_the_check_of_the_library() -> None:
+    check_library(built_in_steps())

@@ -48,6 +48,16 @@ def test_a_row_has_the_same_bits_among_any_number_of_rows(library: Library, prec
 
 
 @pytest.mark.parametrize("precision", NUMBERS)
+def test_a_row_has_the_same_bits_where_its_sums_come_in_parts(library: Library, precision: str) -> None:
+    """Many rows with many inputs are more than a cache holds: their sums may be added up in turns."""
+    network = native(tiny_model(d_model=64, encoder_ffn_dim=3000, decoder_ffn_dim=3000), library, precision)
+    sources = random_sources(3, [3, *[7] * 69], TINY_VOCABULARY)
+    alone = answers(network, sources[:1], [0])
+    together = answers(network, sources, list(range(70)))
+    assert torch.equal(together[:, :1], alone)
+
+
+@pytest.mark.parametrize("precision", NUMBERS)
 def test_threads_change_no_bit(library: Library, precision: str) -> None:
     model = tiny_model(d_model=64, decoder_ffn_dim=200, target_vocab_size=24)
     sources = random_sources(1, [5, 9, 2, 17, 30, 4, 11], TINY_VOCABULARY)

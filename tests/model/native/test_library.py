@@ -368,3 +368,15 @@ def test_of_several_processes_one_builds_and_all_have_it(tmp_path: Path) -> None
 def test_the_builder_does_not_import_torch() -> None:
     code = "import sys, model.native.library; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_a_compiler_that_does_not_know_the_newest_instructions_builds_without_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = """case "$*" in *-mamx-tile*) echo "error: unknown option -mamx-tile" >&2; exit 1;; esac
+    exec c++ "$@"
+    """
+    settings = settings_in(tmp_path, compiler=pretended_compiler(tmp_path / "cc", script))
+    assert build_library(settings, level_named("amx")).path.is_file()
+    assert "level amx is built without -mamx-tile -mamx-int8 -mamx-bf16" in caplog.text
+    assert "unknown option -mamx-tile" in caplog.text

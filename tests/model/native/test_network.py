@@ -62,6 +62,19 @@ def largest_difference(truth: Transformer, network: Network, seed: int, steps: i
     return worst
 
 
+def moved_by_last_bits(exact: Transformer, seed: int) -> float:
+    """How far answers move, of two draws, when each weight moves by a unit of float32's last place."""
+
+    def moved(draw: int) -> float:
+        generator, other = torch.Generator().manual_seed(draw), copy.deepcopy(exact)
+        for weight in other.parameters():
+            signs = torch.randint(0, 2, weight.shape, generator=generator) * 2 - 1
+            weight.mul_(1 + signs * 2.0**-23)
+        return largest_difference(exact, EagerNetwork(other), seed)
+
+    return max(moved(0), moved(1))
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 10**6), any_shape(), st.integers(1, 2))
 @pytest.mark.parametrize("level", LEVELS)
@@ -73,7 +86,9 @@ def test_every_variant_answers_what_the_module_answers(
     # Narrow norms magnify the last bits: how far, the module's own distance from double precision says.
     exact = copy.deepcopy(model).double()
     module_is_off = largest_difference(exact, EagerNetwork(model), seed)
-    assert largest_difference(exact, network, seed) < 4 * module_is_off + 5e-5
+    we_are_off = largest_difference(exact, network, seed)
+    # One row of many may be magnified where the module was lucky: then the last bits of its weights tell.
+    assert we_are_off < 4 * module_is_off + 5e-5 or we_are_off < 4 * moved_by_last_bits(exact, seed)
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
