@@ -23,6 +23,7 @@ PREFIX = "VERTO_"
 MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 16, 256
 _VISIBLE = re.compile(r"[!-~]+")
 DEFAULT_PORT = 8000
+MAX_THREADS_A_PROCESSOR = 4
 
 # Kubernetes adds such variables for a service called "verto"; they are not ours.
 _SERVICE_LINK = re.compile(r"VERTO_(SERVICE_(HOST|PORT).*|PORT_\d+_.*)")
@@ -94,7 +95,9 @@ class Settings(BaseSettings):
         description="Seconds of silence after which an engine's process with work is killed and replaced.",
     )
     num_threads: int = Field(
-        default_factory=usable_processors, ge=1, le=1024, description="Threads for the network on a CPU."
+        default_factory=usable_processors,
+        ge=1,
+        description="Threads for the network on a CPU, at most 4 for each processor that may be used.",
     )
     max_rows: int = Field(
         96, ge=32, le=65536, description="Rows decoded in one step; a beam of 4 takes 4 rows."
@@ -180,6 +183,15 @@ class Settings(BaseSettings):
     def _ignore_service_link(cls, value: object) -> object:
         """Kubernetes sets VERTO_PORT=tcp://… for a service called "verto": that is no choice of ours."""
         return DEFAULT_PORT if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @field_validator("num_threads")
+    @classmethod
+    def _check_threads(cls, value: int) -> int:
+        """Threads that wait for each other, many to a processor, take minutes for what one does at once."""
+        bound = usable_processors() * MAX_THREADS_A_PROCESSOR
+        if value > bound:
+            raise ValueError(f"must be at most {bound}, {MAX_THREADS_A_PROCESSOR} for each usable processor")
+        return value
 
     @field_validator("admin_key")
     @classmethod

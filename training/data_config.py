@@ -6,7 +6,7 @@ Must not know: the settings of network and optimisation, files' contents.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -18,7 +18,17 @@ MAX_REPLACED_WORDS = 3
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, given: Any) -> Any:
+        """YAML reads `yes` and `on` as true, which Python counts as 1."""
+        for name, field in cls.model_fields.items() if isinstance(given, dict) else ():
+            is_number = {int, float} & {field.annotation, *get_args(field.annotation)}
+            if is_number and isinstance(given.get(name), bool):
+                raise ValueError(f"{name} must be a number, got {str(given[name]).lower()}")
+        return given
 
 
 class ParallelText(Section):

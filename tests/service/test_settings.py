@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from service.processors import usable_processors
 from service.settings import Settings, SettingsError, default_cache_dir, default_models_dir, resolve_settings
 
 
@@ -41,6 +42,7 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_defau
         ("log_format", "xml", "'auto', 'json' or 'text'"),
         ("heartbeat_seconds", "0", "greater than 0"),
         ("num_threads", "0", "greater than or equal to 1"),
+        ("num_threads", "1024", f"must be at most {4 * usable_processors()}, 4 for each usable processor"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused_naming_setting_source_bound_and_value(
