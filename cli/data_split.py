@@ -50,4 +50,5 @@ def run(
             return lambda: bars.advance(task)
 
         report = split(source, target, folder, dev, test, seed, counting)
-    typer.echo(report.describe())
+    with orderly_end():
+        typer.echo(report.describe())

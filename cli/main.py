@@ -163,8 +163,8 @@ def known_errors() -> tuple[type[BaseException], ...]:
 
 def one_line(error: Exception) -> str:
     """What the user reads: a file's fault as `PATH: fault`, anything else as the error says it; one line."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     if isinstance(error, MemoryError):
         return "memory ran out; give it more"
     return " ".join(str(error).split())

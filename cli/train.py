@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.data_prepare import Shown, prepare
+from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
     from model.native.library import BuildSettings
@@ -66,7 +67,8 @@ def run(
     if show_settings:
         from training.recipe_text import as_yaml
 
-        typer.echo(as_yaml(config.with_all_settings()), nl=False)
+        with orderly_end():
+            typer.echo(as_yaml(config.with_all_settings()), nl=False)
         return
     world = World.of_torchrun()
     if fetch and world.size > 1:

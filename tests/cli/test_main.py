@@ -87,6 +87,7 @@ def test_a_files_fault_names_the_file() -> None:
     assert shell.one_line(FileNotFoundError(2, "No such file or directory", "in.txt")) == (
         "in.txt: No such file or directory"
     )
+    assert shell.one_line(OSError(28, "No space left on device")) == "No space left on device"
     assert shell.one_line(ValueError("two\n  lines")) == "two lines"
 
 
