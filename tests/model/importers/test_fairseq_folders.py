@@ -123,6 +123,16 @@ def test_a_truncated_or_half_folder_is_refused_by_name(tmp_path: Path, write: Ca
     assert "tensor model.encoder.layers.0.fc1.weight" in fault(tmp_path / "hf")
 
 
+@pytest.mark.parametrize("write", [write_m2m, write_nllb, write_mbart])
+def test_a_cut_sentencepiece_model_is_named_as_the_folder_names_it(
+    tmp_path: Path, write: Callable[..., Any]
+) -> None:
+    write(tmp_path / "hf")
+    model = tmp_path / "hf" / "sentencepiece.bpe.model"
+    model.write_bytes(model.read_bytes()[:300])
+    assert "hf: sentencepiece.bpe.model: not a SentencePiece model" in fault(tmp_path / "hf")
+
+
 FAULTS: dict[str, tuple[Callable[..., Any], str, dict[str, Any], str]] = {
     "foreign": (write_m2m, "config.json", {"model_type": "bert"}, "model_type must be one of"),
     "heads": (

@@ -282,6 +282,15 @@ def test_a_missing_tokenizer_file_is_named(tmp_path: Path, name: str) -> None:
         imported(tmp_path / "hf")
 
 
+@pytest.mark.parametrize("name", ["source.spm", "target.spm"])
+def test_a_cut_tokenizer_file_is_named_as_the_folder_names_it(tmp_path: Path, name: str) -> None:
+    write_marian(tmp_path / "hf")
+    whole = (tmp_path / "hf" / name).read_bytes()
+    (tmp_path / "hf" / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BundleError, match=rf"hf: {name}: not a SentencePiece model"):
+        imported(tmp_path / "hf")
+
+
 def test_another_tokenizer_is_refused_by_its_class(tmp_path: Path) -> None:
     write_marian(tmp_path / "hf", settings={"tokenizer_class": "PegasusTokenizer"})
     with pytest.raises(BundleError, match="tokenizer_class must be one of MarianTokenizer"):
