@@ -52,6 +52,10 @@ class NativeError(RuntimeError):
     """The native library failed, or is not the one that this code was written for."""
 
 
+class NativeMemoryError(NativeError, MemoryError):
+    """The native library was refused memory."""
+
+
 _SIZES = (
     "d_model encoder_layers decoder_layers encoder_heads decoder_heads encoder_ffn decoder_ffn "
     "source_vocabulary target_vocabulary source_positions target_positions "
@@ -119,7 +123,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "verto_extend_beams": (c_int, [POINTER(StepLogits), POINTER(BeamsIn), POINTER(BeamsOut)]),
 }
 
-_ERRORS: dict[int, type[Exception]] = {2: CacheOverflow, 3: IndexError, 4: ValueError}
+_ERRORS: dict[int, type[Exception]] = {2: CacheOverflow, 3: IndexError, 4: ValueError, 5: NativeMemoryError}
 
 
 class Library:

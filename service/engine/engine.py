@@ -32,6 +32,9 @@ from service.engine.runner import Runner, decoder_padding, encoder_padding, leng
 from service.engine.scheduler import Leaving, Scheduler
 from service.engine.speed import Speedometer
 
+# How PyTorch says it, on a GPU and on a processor.
+_NO_MEMORY = ("out of memory", "can't allocate memory")
+
 logger = logging.getLogger(__name__)
 
 
@@ -305,6 +308,8 @@ class Engine:
 
 def _step_failed(what: str, cause: Exception) -> StepFailed:
     """The error of those that a failure on the device concerns; the log has all of it."""
+    if isinstance(cause, MemoryError) or any(words in str(cause) for words in _NO_MEMORY):
+        what += ": memory ran out; give it more, or lower cache_bytes_limit or max_rows"
     logger.error("%s: %s", what, type(cause).__name__, exc_info=cause)
     error = StepFailed(f"{what} ({type(cause).__name__})")
     error.__cause__ = cause

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int ABI_VERSION = 1;
 constexpr int MOST_INT8_INPUTS = 66310;  // 255 x 127 x so many still fit 32 bits
-enum Code { FINE = 0, FAILED = 1, OVERFLOWED = 2, BAD_TOKEN = 3, BAD_VALUE = 4 };
+enum Code { FINE = 0, FAILED = 1, OVERFLOWED = 2, BAD_TOKEN = 3, BAD_VALUE = 4, NO_MEMORY = 5 };
 
 thread_local std::string last_error;
 
@@ -31,7 +31,7 @@ int guarded(const Work& work) {
   try {
     return work();
   } catch (const std::bad_alloc&) {
-    return fail(FAILED, "not enough memory");
+    return fail(NO_MEMORY, "not enough memory");
   } catch (const std::exception& error) {
     return fail(FAILED, error.what());
   }

@@ -29,7 +29,7 @@ constexpr size_t MOST_ACTIVATIONS = size_t{1} << 20;  // bytes of them that stay
 
 int terms_of_block(const Matrix& m) { return m.numbers == Numbers::int8 ? 64 : TILE_HALVES; }
 
-// What a thread needs for itself, and for all of them what the first one has made.
+// Made by the thread that asks for the product, for all that work at it, since those must not throw.
 struct Room {
   Memory<char> activations, sums;
 };
@@ -139,11 +139,14 @@ void multiply_part(const Matrix& m, const Rows& rows, const Activations& x, cons
 void multiply_tiles(const Matrix& m, const Rows& rows, const Result& result, Threads& threads) {
   const Plan plan(m, rows);
   const Activations x = activations_of(m, rows, plan, threads);
-  const size_t own_sums = round_up(rows.count, 2 * TILE_ROWS) * SUMS;  // of a panel
-  threads.each(m.panels, 1, [&](int begin, int end, int) {
+  const size_t of_panel = round_up(rows.count, 2 * TILE_ROWS) * SUMS;
+  const size_t step = plan.parts > 1 ? of_panel : 0;  // sums wait for the next part, or are no longer needed
+  const size_t panels_each = (m.panels + threads.count() - 1) / threads.count();
+  const size_t of_thread = std::max(of_panel, step * panels_each);
+  char* all_sums = room.sums.grown(of_thread * threads.count());
+  threads.each(m.panels, 1, [&](int begin, int end, int thread) {
     const TilesInUse use;
-    const size_t step = plan.parts > 1 ? own_sums : 0;  // sums wait for the next part, or are no longer needed
-    char* sums = room.sums.grown(std::max(own_sums, step * (end - begin)));
+    char* sums = all_sums + of_thread * thread;
     for (int number = 0; number < plan.parts; ++number)
       for (int panel = begin; panel < end; ++panel) {
         const Part part = plan.part(number);

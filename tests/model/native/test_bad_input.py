@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +16,7 @@ from model.native.binding import NUMBERS, Library
 from model.native.network import NativeNetwork
 from tests.builders import TINY_VOCABULARY, tiny_model
 from tests.model.native.kernels import native
+from tests.server_process import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -130,3 +133,42 @@ def test_one_segment_that_is_no_number_harms_no_other(library: Library) -> None:
     network = native(model, library, num_threads=2)
     scores = network.step(torch.tensor([2, 2, 2]), network.open([[5], [6, 7], [8]], [1, 1, 1], [4] * 3))
     assert scores.log_probs().isnan().all(dim=1).tolist() == [False, True, False]
+
+
+# In a process of its own, whose memory may then be no more than it is.
+_LITTLE_MEMORY = """
+import resource
+from pathlib import Path
+import torch
+from model.native.binding import NUMBERS
+from tests.builders import tiny_model
+from tests.model.native.kernels import library_of, native, random_sources
+
+def size():
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+with torch.inference_mode():
+    model = tiny_model(3, d_model=256, encoder_ffn_dim=1024, decoder_ffn_dim=1024,
+                       max_source_length=256, max_target_length=256)
+    network = native(model, library_of("{level}"), "{precision}", num_threads=3)
+    few, many = random_sources(1, [9, 4], 24), random_sources(2, [200] * 80, 24)
+    def answer():
+        cache = network.open(few, [1, 1], [8, 8])
+        return network.step(torch.tensor([2, 2]), cache).log_probs().clone()
+    before = answer()
+    resource.setrlimit(resource.RLIMIT_AS, (size() + (20 << 20), resource.RLIM_INFINITY))
+    try:
+        network.open(many, [4] * 80, [200] * 80)
+    except MemoryError as error:
+        print(error)
+    print(torch.equal(before, answer()))
+"""
+
+
+@pytest.mark.parametrize("precision", NUMBERS)
+def test_memory_that_runs_out_is_told_and_the_network_goes_on(best: Library, precision: str) -> None:
+    code = _LITTLE_MEMORY.format(level=best.level, precision=precision)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (0, "not enough memory\nTrue\n"), ended.stderr

@@ -125,6 +125,7 @@ def test_a_failed_step_fails_its_own_segments_and_the_engine_goes_on(
     for emission in told:
         assert isinstance(error_of(emission), StepFailed)
         assert isinstance(error_of(emission).__cause__, RuntimeError)
+        assert "memory ran out; give it more, or lower cache_bytes_limit" in str(error_of(emission))
     assert ear.facts.count(("failed", "step")) == 2
     assert one.snapshot().running_rows == 0
     assert [h.token_ids for h in answer_of(one.run_until_idle(), "c")] == expected((5, 6, 7, 3), KINDS[0])
