@@ -77,5 +77,5 @@ def test_every_command_that_ends_by_itself_works(containers: Containers, image: 
         assert done.returncode == 0, f"{command}\n{done.stderr}"
         said[command] = done.stdout
     assert len(ending) == 4
-    assert said[ending[-1]] == "Guten Morgen!\n"
+    assert said[ending[-1]] == "Guten Morgen.\n"
     assert "en-de" in said[ending[-2]]
