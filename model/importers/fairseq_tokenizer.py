@@ -73,7 +73,7 @@ def read_m2m_tokenizer(folder: ForeignFolder, config: ModelConfig, wanted: Wante
         dictionary = _named(
             folder, VOCAB, lambda: m2m_dictionary(folder.json(VOCAB), codes, config.source_vocab_size)
         )
-        pieces = _Pieces(dictionary, _own_model(folder))
+        pieces = _Pieces(dictionary, folder.sentencepiece(SENTENCEPIECE))
         return _told(folder, pieces, {code: language_token(code) for code in codes}, wanted, source="prefix")
     pieces = _numbered(folder, NLLB200, config)
     legacy = settings.flag("legacy_behaviour", False)
@@ -171,9 +171,10 @@ def _numbered(folder: ForeignFolder, codes: Sequence[str], config: ModelConfig) 
         dictionary = _named(
             folder, TOKENIZER_JSON, lambda: numbered_dictionary(said.ids, said.special, codes, size)
         )
-        own = folder.has(SENTENCEPIECE)
-        return _Pieces(dictionary, _own_model(folder) if own else said.sentencepiece_model(codes))
-    model = _own_model(folder)
+        if folder.has(SENTENCEPIECE):
+            return _Pieces(dictionary, folder.sentencepiece(SENTENCEPIECE))
+        return _Pieces(dictionary, said.sentencepiece_model(codes))
+    model = folder.sentencepiece(SENTENCEPIECE)
 
     def read() -> Dictionary:
         processor = open_processor(model, SENTENCEPIECE)
@@ -181,16 +182,6 @@ def _numbered(folder: ForeignFolder, codes: Sequence[str], config: ModelConfig) 
         return sentencepiece_dictionary(own, codes, config.source_vocab_size)
 
     return _Pieces(_named(folder, SENTENCEPIECE, read), model)
-
-
-def _own_model(folder: ForeignFolder) -> bytes:
-    """The folder's SentencePiece model, which opens: a fault is told by the folder's own name of the file."""
-    model = folder.read(SENTENCEPIECE)
-    try:
-        open_processor(model, SENTENCEPIECE)
-    except TokenizerError as error:
-        raise BundleError(folder.path, str(error)) from error
-    return model
 
 
 def _named(folder: ForeignFolder, file: str, read: Callable[[], T]) -> T:

@@ -1,6 +1,7 @@
 """A Hugging Face folder as it lies on disk: its files, and what `config.json` says, checked.
 
-Knows: files, JSON, how a setting is checked. Must not know: tensors (foreign_weights.py), model families.
+Knows: files, JSON, whether a SentencePiece model opens, how a setting is checked. Must not know: tensors
+(foreign_weights.py), model families.
 Every fault is a BundleError that names the file, the key, its bound and its value.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from model.manifest import BundleError, check_name, describe, parse_json, read_bytes
+from model.vocabulary import TokenizerError, open_processor
 
 CONFIG_FILE = "config.json"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -118,6 +120,15 @@ class ForeignFolder:
 
     def read(self, name: str) -> bytes:
         return read_bytes(self.file(name))
+
+    def sentencepiece(self, name: str) -> bytes:
+        """A SentencePiece model, which opens."""
+        model = self.read(name)
+        try:
+            open_processor(model, name)
+        except TokenizerError as error:
+            raise BundleError(self.path, str(error)) from error
+        return model
 
     def json(self, name: str) -> dict[str, Any]:
         """A JSON object."""

@@ -21,7 +21,6 @@ from model.importers.mapping import Wanted
 from model.language_signals import LanguageSignals
 from model.manifest import BundleError
 from model.tokenizer import Tokenizer, TokenizerError
-from model.vocabulary import open_processor
 
 SOURCE_SPM, TARGET_SPM = "source.spm", "target.spm"
 VOCAB, TARGET_VOCAB = "vocab.json", "target_vocab.json"
@@ -54,10 +53,8 @@ def read_tokenizer(folder: ForeignFolder, pad_id: int, barred_ids: Sequence[int]
         special={"pad": pad, "unk": UNK, "bos": None, "eos": EOS},
         control=frozenset(control),
     )
-    models = [folder.read(name) for name in (SOURCE_SPM, TARGET_SPM)]
+    models = [folder.sentencepiece(name) for name in (SOURCE_SPM, TARGET_SPM)]
     try:
-        for model, name in zip(models, (SOURCE_SPM, TARGET_SPM), strict=True):
-            open_processor(model, name)  # a fault is told by the folder's own name of the file
         return Tokenizer.with_dictionary(dictionary, *(models[:1] if models[0] == models[1] else models))
     except TokenizerError as error:
         raise BundleError(folder.path, str(error)) from error

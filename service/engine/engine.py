@@ -17,7 +17,13 @@ from torch import Tensor
 from model.decoding import Hypothesis, Selection
 from service.engine.change_over import TwoRunners
 from service.engine.config import EngineConfig, EngineSnapshot
-from service.engine.errors import EngineDraining, EngineError, SegmentCancelled, StepFailed
+from service.engine.errors import (
+    EngineDraining,
+    EngineError,
+    SegmentCancelled,
+    StepFailed,
+    is_about_memory,
+)
 from service.engine.observer import EngineObserver, Phase, SilentObserver
 from service.engine.request import (
     DraftEvent,
@@ -31,9 +37,6 @@ from service.engine.request import (
 from service.engine.runner import Runner, decoder_padding, encoder_padding, length_groups
 from service.engine.scheduler import Leaving, Scheduler
 from service.engine.speed import Speedometer
-
-# How PyTorch says it, on a GPU and on a processor.
-_NO_MEMORY = ("out of memory", "can't allocate memory")
 
 logger = logging.getLogger(__name__)
 
@@ -308,7 +311,7 @@ class Engine:
 
 def _step_failed(what: str, cause: Exception) -> StepFailed:
     """The error of those that a failure on the device concerns; the log has all of it."""
-    if isinstance(cause, MemoryError) or any(words in str(cause) for words in _NO_MEMORY):
+    if is_about_memory(cause):
         what += ": memory ran out; give it more, or lower cache_bytes_limit or max_rows"
     logger.error("%s: %s", what, type(cause).__name__, exc_info=cause)
     error = StepFailed(f"{what} ({type(cause).__name__})")

@@ -15,6 +15,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Self
 
+# How PyTorch, which has no type of its own for it on a processor, and CUDA say that memory ran out.
+_NO_MEMORY = ("out of memory", "not enough memory", "allocate memory")
+
+
+def is_about_memory(error: Exception) -> bool:
+    """Whether it says that memory ran out, and not something else of memory, as of an address in it."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
 
 class EngineError(Exception):
     """A segment ended without a translation. `reason` is a stable word for metrics and logs."""

@@ -20,6 +20,7 @@ from model.native.binding import Library, NativeError
 from model.native.library import BuildSettings, NativeUnavailable, open_library
 from model.native.network import NativeNetwork
 from model.network import EagerNetwork, Network
+from service.engine.errors import is_about_memory
 from service.engine.kernel_build import NICENESS, build_in_background
 from service.engine.network_plan import NetworkPlan, PlanError
 from service.engine.weight_memory import check_memory, native_bytes_per_position
@@ -48,16 +49,11 @@ def start_network(
     try:
         return _start(folder, plan, num_threads, cache_bytes, max_rows)
     except (MemoryError, RuntimeError) as error:
-        if not _is_about_memory(error):
+        if not is_about_memory(error):
             raise
         told = " ".join(str(error).split()) or "out of memory"
         way_out = "give it more memory, or choose --precision int8 where it is not"
         raise PlanError(f"{folder}: could not be loaded: {told}; {way_out}") from error
-
-
-def _is_about_memory(error: Exception) -> bool:
-    """Torch has no type of its own for it on a processor."""
-    return isinstance(error, MemoryError) or "memory" in str(error)
 
 
 def _start(
@@ -171,7 +167,7 @@ def _int8(bundle: Bundle) -> EagerNetwork:
     try:
         return EagerNetwork(int8_copy(bundle.model), "int8")
     except (RuntimeError, AttributeError) as error:  # a build of torch without the integer product
-        if _is_about_memory(error):
+        if is_about_memory(error):
             raise
         reason = f"this build of torch has no integer product ({error})"
         raise PlanError(f"precision must be float32 or bfloat16 here, got 'int8': {reason}") from error

@@ -15,6 +15,7 @@ from service.engine.errors import (
     DeadlineExceeded,
     SegmentCancelled,
     StepFailed,
+    is_about_memory,
 )
 from service.engine.request import Emission, FailedEvent, TokensEvent
 from service.engine.runner import Runner
@@ -264,3 +265,17 @@ def test_a_passed_deadline_ends_a_segment_queued_or_running() -> None:
     assert isinstance(error_of(told), DeadlineExceeded)
     assert one.is_idle
     assert ear.facts.count(("failed", "deadline")) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), True),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("a token id is not in the vocabulary"), False),
+    ],
+)
+def test_memory_that_ran_out_is_told_from_an_address_that_is_wrong(error: Exception, is_one: bool) -> None:
+    assert is_about_memory(error) == is_one
