@@ -12,18 +12,20 @@ namespace {
 inline F16 load_weights(const float* p) { return load(p); }
 inline F16 load_weights(const uint16_t* p) { return load_bf16(p); }
 
-// What is asked of memory while a tile is computed: some lines of 64 bytes at every k. One at a time goes well to
-// the nearest cache, several better to the second (measured; so is the choice of when, see `fetched_by`).
+// What is asked of memory while a tile is computed: none, 1, 2 or 4 lines of 64 bytes at every k. To which cache, and
+// when (see `fetched_by`), was found by measuring; loops over a number that varies would slow the sums down.
 struct Ahead {
-  const char* next;
-  int lines;
+  const char* next = nullptr;
+  int lines = 0;
 };
 
 inline void prefetch_some(Ahead& ahead) {
   if (ahead.lines == 1) {
     prefetch(ahead.next), ahead.next += 64;
-  } else {
-    for (int line = 0; line < ahead.lines; ++line, ahead.next += 64) prefetch_far(ahead.next);
+  } else if (ahead.lines == 4) {
+    for (int line = 0; line < 4; ++line, ahead.next += 64) prefetch(ahead.next);
+  } else if (ahead.lines == 2) {
+    for (int line = 0; line < 2; ++line, ahead.next += 64) prefetch_far(ahead.next);
   }
 }
 
@@ -113,13 +115,23 @@ void tile(const Matrix& m, const Rows& rows, const Result& result, int count, Pl
   }
 }
 
-// While tile `number` of `tiles` is computed, its share of the next panel is fetched. A tile that is alone with its
-// panel reads it but once, as fast as the processor fetches it by itself.
-Ahead fetched_by(const Matrix& m, int panel, int number, int tiles) {
+constexpr size_t SOON = 8192;  // bytes from what is read now to what is read by the time that memory has sent it
+constexpr int FEW_ROWS = 3;    // fewer read a panel as fast as the processor fetches it by itself
+
+// Asked for while tile `number` of `tiles` is computed. The first of few fetches its own panel, just ahead of itself,
+// and the last the beginning of the next panel; many fetch the whole next panel, each its share.
+Ahead fetched_by(const Matrix& m, const Rows& rows, int panel, int number, int tiles) {
   const int lines = static_cast<int>(m.bytes_per_panel() / m.steps() / 64), share = (lines + tiles - 1) / tiles;
+  const char *own = m.panel_start(panel), *next = own + m.bytes_per_panel();
+  const bool is_last = panel + 1 == m.panels;
+  if (tiles == 1) return rows.count < FEW_ROWS ? Ahead{} : Ahead{own + SOON, lines};
+  if (m.numbers == Numbers::float32 && tiles <= FEW_TILES) {
+    if (number == 0) return {own + SOON, lines};
+    return is_last || number + 1 < tiles ? Ahead{} : Ahead{next, 1};
+  }
   const size_t first = static_cast<size_t>(number) * share * m.steps() * 64;
-  if (tiles == 1 || panel + 1 == m.panels || first >= m.bytes_per_panel()) return {nullptr, 0};
-  return {m.panel_start(panel + 1) + first, share};
+  if (is_last || first >= m.bytes_per_panel()) return {};
+  return {next + first, share};
 }
 
 // All rows of one panel, in tiles as even as can be: 8 rows are 4 and 4 rather than 6 and 2.
@@ -128,7 +140,7 @@ void panel_product(const Matrix& m, const Rows& rows, const Result& result, int 
   const int tiles = (rows.count + most - 1) / most;
   for (int number = 0, row = 0; number < tiles; ++number) {
     const int count = (rows.count - row + tiles - number - 1) / (tiles - number);
-    tile(m, rows, result, count, {row, panel, fetched_by(m, panel, number, tiles)});
+    tile(m, rows, result, count, {row, panel, fetched_by(m, rows, panel, number, tiles)});
     row += count;
   }
 }
