@@ -35,15 +35,18 @@ def end_with_sigterm() -> None:
 
 
 @contextmanager
-def orderly_end() -> Iterator[None]:
-    """In the block signals raise `Stopped`; that, and a closed pipe, end the command with their exit code."""
+def orderly_end(hint: str = "") -> Iterator[None]:
+    """In the block signals raise `Stopped`; that, and a closed pipe, end the command with their exit code.
+
+    `hint` is what the user may do next, if there is more to say than that the command has stopped.
+    """
     # What was ignored stays ignored: under nohup the hang-up is.
     caught = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _stop) for number in caught}
     try:
         yield
     except Stopped as stopped:
-        typer.echo("verto: stopped", err=True)
+        typer.echo(f"verto: stopped{hint and f'; {hint}'}", err=True)
         raise typer.Exit(int(str(stopped.code))) from None
     except CommandFailed as failed:
         typer.echo(f"verto: {failed}", err=True)

@@ -3,6 +3,7 @@
 Knows: how a recipe, settings and folders are named on the command line. Must not know: how training works.
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,8 +42,8 @@ def run(
 ) -> None:
     """Train a model from a recipe and write a bundle to RUN/bundle, whose path is printed.
 
-    Ctrl-C stops after the current step with exit code 3, as --leg-seconds does on borrowed machines; at once,
-    with 130, while there are no steps. The same command resumes, and ends with the same weights.
+    Ctrl-C and SIGTERM stop after the current step with exit code 3, as --leg-seconds does on borrowed machines;
+    at once, with 130 and 143, while there are no steps. The same command resumes, and ends with the same weights.
     docs/training.md leads from two text files to a served model, and explains every setting.
 
     \b
@@ -76,17 +77,20 @@ def run(
     if fetch:
         prepare(config, recipe, data, Shown())
     folder = output if output is not None else Path("runs") / config.name
+    next_step = f"the same command goes on from {folder}"
     try:
-        finished = train(config, data, folder, _kernels(), world, leg_seconds)
-    except KeyboardInterrupt:  # before the first step, behind the last one, or for the second time
+        # torchrun ends its processes by itself, and one that unwound alone would wait for the others.
+        with orderly_end(next_step) if world.size == 1 else nullcontext():
+            finished = train(config, data, folder, _kernels(), world, leg_seconds)
+            if finished and world.is_main:
+                typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
+    except KeyboardInterrupt:  # for the second time, or in one of several processes
         if world.is_main:
-            typer.echo(f"verto: stopped; the same command goes on from {folder}", err=True)
+            typer.echo(f"verto: stopped; {next_step}", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    if finished and world.is_main:
-        typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
     if not finished:
         if world.is_main:
-            typer.echo(f"stopped; the same command goes on from {folder}", err=True)
+            typer.echo(f"stopped; {next_step}", err=True)
         raise typer.Exit(STOPPED)
 
 

@@ -107,7 +107,7 @@ def save_bundle(
     """
     if dtype not in STORED_TYPES:
         raise ValueError(f"dtype must be float16, bfloat16 or float32, got {dtype}")
-    _check_replaceable(folder)
+    check_replaceable(folder)
     check_vocabulary(folder, model.config, tokenizer)
     tokenizer_files = tokenizer.files()
     with_dictionary = bool({DICTIONARY_FILE, MOSES_FILE} & tokenizer_files.keys())
@@ -148,7 +148,8 @@ def load_bundle(
     return Bundle(path=folder, info=info, model=model, tokenizer=tokenizer, manifest_digest=manifest.digest)
 
 
-def _check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path) -> None:
+    """Raises BundleError when something lies at `folder` that is not a bundle, which no save would replace."""
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -168,7 +168,12 @@ class Admission:
             except ServiceError as refusal:
                 refusals.append(refusal)
         if len(refusals) == len(models):
-            raise min(refusals, key=lambda refusal: refusal.retry_after_seconds or 0.0)
+            try:
+                raise min(refusals, key=lambda refusal: refusal.retry_after_seconds or 0.0)
+            finally:
+                # An error that its own frames hold is freed by a search for garbage alone, and when hundreds a second
+                # are refused each search holds everybody up.
+                refusals.clear()
         return place
 
     def correct(self, place: Place, tokens: Mapping[ServedModel, int]) -> None:

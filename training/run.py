@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from model.checkpoint import check_replaceable
 from model.native.library import BuildSettings
 from training.config import TrainingConfig
 from training.distributed import World
@@ -24,7 +25,7 @@ from training.monitor import Monitor, Silence
 from training.networks import num_parameters
 from training.preparation import PreparedData, prepare
 from training.recipe_text import as_yaml
-from training.release import release
+from training.release import BUNDLE, release
 from training.trainer import RECIPE_FILE, Trainer
 
 
@@ -41,7 +42,8 @@ def train(
     The bundle lies in `run_folder`/bundle. `kernels` says where the native ones are that score it. Every
     process of a run that torchrun started calls this with its own `world`; only the first locks the folder,
     writes and speaks. `leg_seconds` after the call no further step is begun, and the run can be resumed; of a
-    run that ends before, the scoring comes on top. Raises a `TrainingError`.
+    run that ends before, the scoring comes on top. Raises a `TrainingError`, or `BundleError` when something
+    else than a bundle is in the place of the run's.
     """
     leg_ends = math.inf if leg_seconds is None else time.monotonic() + leg_seconds
     world = world or World()
@@ -68,6 +70,8 @@ def _folder(run_folder: Path, config: TrainingConfig, world: World) -> Iterator[
         yield Silence()
         return
     with naming(run_folder), only_user(run_folder), Monitor(run_folder, config.max_steps) as monitor:
+        if config.baseline is None:
+            check_replaceable(run_folder / BUNDLE)  # now, not hours later, when there is something to write
         yield monitor
 
 

@@ -226,20 +226,62 @@ def test_without_the_training_packages_it_says_what_to_install(
     assert "training needs, from the root of the clone: pip install '.[training]'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("stage", ["_prepared", "release"])
-def test_ctrl_c_where_there_are_no_steps_says_how_to_go_on(
-    here: Path, stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_signal_where_there_are_no_steps_says_how_to_go_on(
+    here: Path,
+    stage: str,
+    number: signal.Signals,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def pressed(*arguments: object) -> None:
-        signal.raise_signal(signal.SIGINT)
+    def asked(*arguments: object) -> None:
+        signal.raise_signal(number)
 
     with monkeypatch.context() as patches:
-        patches.setattr(f"training.run.{stage}", pressed)
-        assert verto(["train", "my.yaml"], monkeypatch) == 130
+        patches.setattr(f"training.run.{stage}", asked)
+        assert verto(["train", "my.yaml"], monkeypatch) == code
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.endswith("verto: stopped; the same command goes on from runs/tiny\n")
     assert verto(["train", "my.yaml"], monkeypatch) == 0
+
+
+def test_nothing_half_prepared_is_left_by_sigterm(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = list[bool]()
+
+    def asked(*arguments: object) -> None:
+        found.append((here / "runs" / "tiny" / "prepared.partial").is_dir())
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("training.training_pairs._encode", asked)
+    assert verto(["train", "my.yaml"], monkeypatch) == 143
+    assert found == [True]
+    assert not list((here / "runs" / "tiny").glob("prepared*"))
+
+
+def test_what_is_no_bundle_in_its_place_is_told_before_the_first_step(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = here / "runs" / "tiny" / "bundle"
+    place.mkdir(parents=True)
+    (place / "notes.txt").write_text("mine", encoding="utf-8")
+    assert verto(["train", "my.yaml"], monkeypatch) == 2
+    fault = "verto: runs/tiny/bundle: exists and is not a bundle; not replaced\n"
+    assert capsys.readouterr().err.endswith(fault)
+    assert not (here / "runs" / "tiny" / "prepared").exists()
+    assert (place / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_reader_that_has_gone_ends_it_as_any_command(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(message: object, *, err: bool = False) -> None:
+        if not err:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("cli.train.typer.echo", gone)
+    assert verto(["train", "my.yaml"], monkeypatch) == 141
+    assert (here / "runs" / "tiny" / "bundle" / "manifest.json").is_file()
 
 
 def test_a_leg_ends_in_time_and_the_same_command_goes_on(

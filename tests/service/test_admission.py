@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -92,6 +93,22 @@ def test_a_full_queue_refuses_with_the_backlog_over_the_measured_speed() -> None
         assert held(admission, served) == 24
         admission.reserve([served], 50, ANY_TIME).release()
     admission.reserve([served], 60, ANY_TIME).release()
+
+
+def test_a_refusal_leaves_no_garbage_to_search_for() -> None:
+    """Each search holds everybody up, and an overloaded server refuses hundreds a second."""
+    served = model(queue=100)
+    admission = Admission([served])
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            with pytest.raises(Overloaded) as refused:
+                admission.reserve([served], 100, ANY_TIME)
+            del refused
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_a_text_that_came_to_more_than_there_is_room_for_is_refused_after_all() -> None:
