@@ -42,8 +42,9 @@ def run(
 ) -> None:
     """Train a model from a recipe and write a bundle to RUN/bundle, whose path is printed.
 
-    Ctrl-C and SIGTERM stop after the current step with exit code 3, as --leg-seconds does on borrowed machines;
-    at once, with 130 and 143, while there are no steps. The same command resumes, and ends with the same weights.
+    Ctrl-C and SIGTERM stop after the current step with exit code 3, as --leg-seconds does on borrowed
+    machines; at once, with 130 and 143, while there are no steps. The same command resumes, and ends with the
+    same weights.
     docs/training.md leads from two text files to a served model, and explains every setting.
 
     \b

@@ -149,7 +149,7 @@ def load_bundle(
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raises BundleError when something lies at `folder` that is not a bundle, which no save would replace."""
+    """Raises BundleError when something lies at `folder` that no save would replace, not being a bundle."""
     if not folder.exists():
         return
     if not folder.is_dir():

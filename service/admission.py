@@ -171,8 +171,8 @@ class Admission:
             try:
                 raise min(refusals, key=lambda refusal: refusal.retry_after_seconds or 0.0)
             finally:
-                # An error that its own frames hold is freed by a search for garbage alone, and when hundreds a second
-                # are refused each search holds everybody up.
+                # An error that its own frames hold is freed by a search for garbage alone, and each of those
+                # holds everybody up: there would be several a second where hundreds are refused.
                 refusals.clear()
         return place
 

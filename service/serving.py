@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
-# New objects, where Python takes 700. A request has hundreds until it is answered and leaves no cycle among them, so a
-# search finds nothing, and with a thousand requests waiting it holds up every other one for a tenth of a second.
+# New objects, where Python takes 700. A request has hundreds until it is answered and leaves no cycle among
+# them, so a search finds nothing, and with a thousand that wait it takes a tenth of a second from each other.
 COLLECT_AFTER = 100_000
 
 
