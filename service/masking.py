@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from service.hours import in_24_hours
 from service.protected_spans import joined
 from service.segmentation import Span, has_letter
 
@@ -28,8 +29,8 @@ FIRST_PRIVATE, LAST_PRIVATE = "\ue000", "\uf8ff"
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A span of the source that is copied; `joins_*` where it touched a letter or digit there, `stands_apart`
-    where white space was before it."""
+    """A span of the source that is copied, and the text that it has in a translation: its own, but for hours.
+    `joins_*` where it touched a letter or digit there, `stands_apart` where white space was before it."""
 
     symbol: str
     span: Span
@@ -115,7 +116,8 @@ def mask(source: str, spans: Sequence[Span], symbols: Sequence[str]) -> Mask | N
 def _copy(source: str, span: Span, symbol: str) -> Copy:
     start, end = span
     before, after = source[start - 1 : start], source[end : end + 1]
-    return Copy(symbol, span, source[start:end], is_word(before), is_word(after), before.isspace())
+    text = in_24_hours(source[start:end])
+    return Copy(symbol, span, text, is_word(before), is_word(after), before.isspace())
 
 
 def is_word(character: str) -> bool:

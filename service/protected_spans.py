@@ -15,6 +15,7 @@ soon (`{1,64}`) or be divided in one way only (a mark between repeats, or `*+`, 
 import re
 from collections.abc import Iterable, Iterator
 
+from service import hours
 from service.segmentation import Span
 
 # Where none of these stands, nothing can be found: most sentences are read no further.
@@ -105,7 +106,13 @@ _EMOJI = rf"{_PICTURE}(?:\u200d?{_PICTURE})*"
 _FACE = r"(?<!\S)[:;=]['’]?-?[()\[\]dpo|/\\](?!\S) | (?<!\S)<3(?!\S)"
 
 _KINDS = (_PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _EMOJI, _PATH, _HANDLE, _NAME, _TIME, _NUMBER, _FACE)
-_ANY = re.compile("|".join(f"(?:{kind})" for kind in _KINDS), re.IGNORECASE | re.VERBOSE)
+
+
+def _any_of(kinds: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{kind})" for kind in kinds), re.IGNORECASE | re.VERBOSE)
+
+
+_ANY, _ANY_WITH_HOURS = _any_of(_KINDS), _any_of((hours.HALF_DAY, *_KINDS))
 _CLOSING = ".,;:!?)]}"
 # Where "20." within a text may be an ordinal, as in "am 20. Oktober", or a number before the next sentence.
 _ORDINAL = re.compile(r"(?<!\d)\d\d\.\s+\w")
@@ -118,14 +125,15 @@ _WITH_ORDINALS = frozenset((
 _PAIRS = ((")", "("), ("]", "["), ("}", "{"))
 
 
-def protected_spans(text: str, language: str | None = None) -> list[Span]:
+def protected_spans(text: str, language: str | None = None, target: str | None = None) -> list[Span]:
     """Where it stands what must not change; two that touch are one span.
 
-    `language` (ISO 639-1, None for an unknown one) decides whether a stop may make an ordinal of a number.
+    `language` (ISO 639-1, None for an unknown one) decides whether a stop may make an ordinal of a number;
+    with that of the translation, `target`, whether "3 pm" is an hour that hours.py writes anew.
     """
     if _SIGN.search(text) is None:
         return []
-    spans = _found(text)
+    spans = _found(text, _ANY_WITH_HOURS if hours.are_written_anew(language, target) else _ANY)
     if language in _WITH_ORDINALS:
         spans = (span for span in spans if _ORDINAL.match(text, span[0]) is None)
     return joined(spans)
@@ -142,7 +150,7 @@ def joined(spans: Iterable[Span]) -> list[Span]:
     return result
 
 
-def _found(text: str) -> Iterator[Span]:
+def _found(text: str, kinds: re.Pattern[str]) -> Iterator[Span]:
     """Only words with a sign in them are looked at closely: it takes a microsecond for each character."""
     place = 0
     for sign in _SIGN.finditer(text):
@@ -151,10 +159,11 @@ def _found(text: str) -> Iterator[Span]:
         start, end = _word_around(text, sign.start(), place)
         place = end
         while start < end:
-            if (match := _ANY.match(text, start)) is None:
+            if (match := kinds.match(text, start)) is None:
                 start += 1
                 continue
-            start = _without_closing(text, *match.span())
+            is_hour = hours.is_half_day(match.group())  # whose stop is no end of a sentence
+            start = match.end() if is_hour else _without_closing(text, *match.span())
             place = max(place, start)
             yield match.start(), start
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from service.hours import in_24_hours
 from service.masking import Mask, has_private, is_word, mask, without_capitals
 from service.protected_spans import joined
 from service.segmentation import Span
@@ -98,7 +99,9 @@ class Protector:
         if not self._copying:
             return joined([span for span in spans if has_private(source[slice(*span)])])
         found = joined(sorted([*spans, *self._unknown(source, spans)]))
-        return [s for s in found if has_private(t := source[slice(*s)]) or not target.concerns(t)]
+        return [
+            s for s in found if has_private(t := source[slice(*s)]) or not target.concerns(in_24_hours(t))
+        ]
 
     def _unknown(self, source: str, spans: Sequence[Span]) -> Iterator[Span]:
         """Words and marks that the model could only spell in bytes; where no known word stands between them,

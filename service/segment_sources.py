@@ -65,8 +65,8 @@ class _Reader:
         self._text = job.texts[index]
         self._tokenizer, self._limit = route.model.tokenizer, route.max_source_length
         self._protector = route.model.protector
-        language = primary(route.source)
-        self._kept: Sequence[Span] = protected_spans(self._text, language) if self._protector else ()
+        languages = primary(route.source), primary(route.target)
+        self._kept: Sequence[Span] = protected_spans(self._text, *languages) if self._protector else ()
 
     def sentences(self) -> list[Span]:
         """Spans to translate; none cuts what must not change, or begins or ends with a picture."""

@@ -1,0 +1,68 @@
+"""Hours of an English half day in languages whose day has 24."""
+
+import pytest
+
+from service.hours import are_written_anew, in_24_hours
+from service.masking import mask
+from service.protected_spans import protected_spans
+from service.unmasking import restored
+
+SYMBOLS = "\ue000\ue001\ue002\ue003\ue004\ue005"
+
+
+@pytest.mark.parametrize("half", ["am", "AM", "a.m.", "a. m.", "a.m"])
+@pytest.mark.parametrize("hour", range(1, 13))
+def test_every_hour_has_its_place_in_the_day(hour: int, half: str) -> None:
+    morning = hour % 12
+    evening = half.replace("a", "p").replace("A", "P")
+    assert in_24_hours(f"{hour}:05 {half}") == f"{morning}:05"
+    assert in_24_hours(f"{hour:02d} {evening}") == f"{morning + 12}:00"
+    assert in_24_hours(f"{hour}.59{half}") == f"{morning}:59"
+
+
+@pytest.mark.parametrize(
+    "text", ["13 pm", "0 am", "3:60 pm", "3:30", "pm", "3 p", "at 3 pm", "3 pm.", "003 pm", ""]
+)
+def test_any_other_text_stays(text: str) -> None:
+    assert in_24_hours(text) == text
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "answer"),
+    [("en", "de", True), ("en", "fr", True), ("en", "hi", False), ("de", "fr", False), ("en", None, False)],
+)
+def test_they_change_from_english_into_languages_with_24(
+    source: str, target: str | None, answer: bool
+) -> None:
+    assert are_written_anew(source, target) is answer
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("At 3:30 pm, 10 a.m. or 11.45 PM; at 15:30.", ["3:30 pm", "10 a.m.", "11.45 PM", "15:30"]),
+        ("The 12 amps of 10 PMs, 13:15 pm, $3 pm", ["12", "10", "13:15"]),
+        ("From 9 am-5 pm, 3pm", ["9 am", "5 pm", "3pm"]),
+        ("See `4 pm` at http://x.org/3pm", ["`4 pm`", "http://x.org/3pm"]),
+        ("We meet at 3 p.m.", ["3 p.m"]),  # the stop is the sentence's too
+    ],
+)
+def test_hours_are_found_whole_where_they_change(text: str, found: list[str]) -> None:
+    assert [text[slice(*span)] for span in protected_spans(text, "en", "de")] == found
+
+
+def test_elsewhere_numbers_are_copied_and_halves_left_to_the_model() -> None:
+    text = "At 3:30 pm, 10 a.m. or 9 pm"
+    assert [text[slice(*span)] for span in protected_spans(text, "en", "hi")] == ["3:30", "10"]
+
+
+def test_the_model_reads_a_symbol_and_the_reader_the_hour_of_the_day() -> None:
+    text = "We meet at 8 p.m. or at 11:45 pm."
+    masked = mask(text, protected_spans(text, "en", "de"), SYMBOLS)
+    assert masked is not None
+    assert masked.text == "We meet at \ue000 or at \ue001."
+    assert (
+        restored(masked, "Wir treffen uns um \ue000 oder um \ue001.")
+        == "Wir treffen uns um 20:00 oder um 23:45."
+    )
+    assert [text[slice(*copy.span)] for copy in masked.copies] == ["8 p.m.", "11:45 pm"]
