@@ -91,3 +91,13 @@ def test_a_letter_with_marks_without_end_is_not_remembered() -> None:
     assert copied(protector, f"Ba {long} de q\u0301") == [long, "q\u0301"]
     assert "q\u0301" in protector._is_known
     assert long not in protector._is_known
+
+
+@pytest.mark.parametrize(("prefix", "texts"), [("", ["20:00"]), ("Ba 20:0", []), ("Ba 8 p", ["20:00"])])
+def test_a_prefix_may_end_within_an_hour_as_the_translation_shows_it(
+    protector: Protector, prefix: str, texts: list[str]
+) -> None:
+    text = "Ba 8 pm"
+    made = protector.masked(text, protected_spans(text, "en", "de"), Target(prefix=prefix))
+    assert made is not None
+    assert [copy.text for copy in made.mask.copies] == texts

@@ -296,6 +296,14 @@ def test_the_page_shows_what_the_shipped_model_answers(shipped: TestClient) -> N
         assert found == rounded(json.loads(answer))
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_evening_stays_one_in_a_language_of_24_hours(shipped: TestClient, stream: bool) -> None:
+    body = {"text": "Dinner is at 7:45 p.m. tonight.", "source": "en", "target": "de", "stream": stream}
+    answer = shipped.post("/v1/translate", json=body).text
+    assert "19:45" in answer
+    assert "7:45 " not in answer.replace("19:45 ", "")
+
+
 @pytest.mark.parametrize("prefix", ["Wo bef", "Wo ist der nächste Bahnho", "Entschuldigung, wo"])
 def test_a_prefix_that_ends_within_a_word_goes_on_as_that_word(shipped: TestClient, prefix: str) -> None:
     body = {"text": "Where is the nearest train station?", "source": "en", "target": "de", "prefix": prefix}
