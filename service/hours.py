@@ -1,17 +1,26 @@
-"""The hours of an English half day, "3:30 pm", as a day of 24 hours has them: "15:30".
+"""Hours as a language writes them, "3:30 pm" or "15 h 30", as a day of 24 hours has them anywhere: "15:30".
 
 Knows how such hours are written, and where days have 24. Must not know what is copied, models, requests.
-A small model takes "8 pm" for "8 Uhr", which is in the morning; a rule does not.
+A small model takes "8 pm" for "8 Uhr", which is in the morning, and "18 h" for "18 a.m."; a rule does not.
 """
 
 import re
 
-# A stop that also ends the text is no part of it.
+# Of English. A stop that also ends the text is no part of it.
 HALF_DAY = (
     r"(?<![\w.,:/$])(?:0?[1-9]|1[0-2])(?:[:.][0-5]\d)?[ \u00a0\u202f]?"
     r"(?:[ap]m|[ap]\.[ ]?m(?:\.(?!\s*$))?)(?!\w)"
 )
-_PARTS = re.compile(r"(0?[1-9]|1[0-2])(?:[:.]([0-5]\d))?[ \u00a0\u202f]?([ap])(?:m|\. ?m\.?)", re.IGNORECASE)
+# Of French. Whole hours are as often how long something takes, unless something happens "à 18 h".
+WITH_H = (
+    r"(?:(?<![\w.,:/$])(?:[01]?\d|2[0-3])[ \u00a0\u202f]?h[ \u00a0\u202f]?[0-5]\d"
+    r"|(?<=\bà[ \u00a0])(?:[01]?\d|2[0-3])[ \u00a0\u202f]?h"
+    r"(?![ \u00a0](?:d['’]|(?:de|du|après)(?!\w))))(?!\w)"
+)
+_HALF_DAY = re.compile(
+    r"(0?[1-9]|1[0-2])(?:[:.]([0-5]\d))?[ \u00a0\u202f]?([ap])(?:m|\. ?m\.?)", re.IGNORECASE
+)
+_WITH_H = re.compile(r"([01]?\d|2[0-3])[ \u00a0\u202f]?h(?:[ \u00a0\u202f]?([0-5]\d))?", re.IGNORECASE)
 # fmt: off
 _OF_24_HOURS = frozenset((
     "be", "bg", "bs", "ca", "cs", "da", "de", "et", "eu", "fi", "fr", "gl", "hr", "hu", "is", "it", "lb",
@@ -20,19 +29,23 @@ _OF_24_HOURS = frozenset((
 # fmt: on
 
 
-def are_written_anew(source: str | None, target: str | None) -> bool:
-    """Whether hours change from one language (ISO 639-1) to the other."""
-    return source == "en" and target in _OF_24_HOURS
+def written_anew(source: str | None, target: str | None) -> str | None:
+    """The pattern of hours that change from one language (ISO 639-1) to the other; None where none do."""
+    if source == "en" and target in _OF_24_HOURS:
+        return HALF_DAY
+    return WITH_H if source == "fr" and target not in (None, "fr") else None
 
 
-def is_half_day(text: str) -> bool:
-    """Whether it is an hour of a half day and nothing else."""
-    return _PARTS.fullmatch(text) is not None
+def is_hour(text: str) -> bool:
+    """Whether it is an hour of one of these kinds and nothing else."""
+    return _HALF_DAY.fullmatch(text) is not None or _WITH_H.fullmatch(text) is not None
 
 
 def in_24_hours(text: str) -> str:
-    """`3:30 pm` as `15:30`, `12 a.m.` as `0:00`; any other text as it is."""
-    if (parts := _PARTS.fullmatch(text)) is None:
-        return text
-    hour, minutes, half = parts.groups()
-    return f"{int(hour) % 12 + 12 * (half in 'pP')}:{minutes or '00'}"
+    """`3:30 pm` and `15 h 30` as `15:30`, `12 a.m.` as `0:00`; any other text as it is."""
+    if (parts := _HALF_DAY.fullmatch(text)) is not None:
+        hour, minutes, half = parts.groups()
+        return f"{int(hour) % 12 + 12 * (half in 'pP')}:{minutes or '00'}"
+    if (parts := _WITH_H.fullmatch(text)) is not None:
+        return f"{int(parts[1])}:{parts[2] or '00'}"
+    return text

@@ -112,7 +112,8 @@ def _any_of(kinds: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{kind})" for kind in kinds), re.IGNORECASE | re.VERBOSE)
 
 
-_ANY, _ANY_WITH_HOURS = _any_of(_KINDS), _any_of((hours.HALF_DAY, *_KINDS))
+_ANY = _any_of(_KINDS)
+_ANY_WITH = {pattern: _any_of((pattern, *_KINDS)) for pattern in (hours.HALF_DAY, hours.WITH_H)}
 _CLOSING = ".,;:!?)]}"
 # Where "20." within a text may be an ordinal, as in "am 20. Oktober", or a number before the next sentence.
 _ORDINAL = re.compile(r"(?<!\d)\d\d\.\s+\w")
@@ -129,11 +130,12 @@ def protected_spans(text: str, language: str | None = None, target: str | None =
     """Where it stands what must not change; two that touch are one span.
 
     `language` (ISO 639-1, None for an unknown one) decides whether a stop may make an ordinal of a number;
-    with that of the translation, `target`, whether "3 pm" is an hour that hours.py writes anew.
+    with that of the translation, `target`, whether "3 pm" or "15 h" is an hour that hours.py writes anew.
     """
     if _SIGN.search(text) is None:
         return []
-    spans = _found(text, _ANY_WITH_HOURS if hours.are_written_anew(language, target) else _ANY)
+    changed = hours.written_anew(language, target)
+    spans = _found(text, _ANY if changed is None else _ANY_WITH[changed])
     if language in _WITH_ORDINALS:
         spans = (span for span in spans if _ORDINAL.match(text, span[0]) is None)
     return joined(spans)
@@ -162,7 +164,7 @@ def _found(text: str, kinds: re.Pattern[str]) -> Iterator[Span]:
             if (match := kinds.match(text, start)) is None:
                 start += 1
                 continue
-            is_hour = hours.is_half_day(match.group())  # whose stop is no end of a sentence
+            is_hour = hours.is_hour(match.group())  # whose stop is no end of a sentence
             start = match.end() if is_hour else _without_closing(text, *match.span())
             place = max(place, start)
             yield match.start(), start

@@ -1,8 +1,8 @@
-"""Hours of an English half day in languages whose day has 24."""
+"""Hours of an English half day and of a French day, in other languages."""
 
 import pytest
 
-from service.hours import are_written_anew, in_24_hours
+from service.hours import HALF_DAY, WITH_H, in_24_hours, written_anew
 from service.masking import mask
 from service.protected_spans import protected_spans
 from service.unmasking import restored
@@ -27,14 +27,43 @@ def test_any_other_text_stays(text: str) -> None:
     assert in_24_hours(text) == text
 
 
+@pytest.mark.parametrize("hour", range(24))
+def test_french_hours_are_those_of_the_day(hour: int) -> None:
+    assert in_24_hours(f"{hour} h 05") == in_24_hours(f"{hour:02d}h05") == f"{hour}:05"
+    assert in_24_hours(f"{hour}\u00a0h") == f"{hour}:00"
+
+
 @pytest.mark.parametrize(
     ("source", "target", "answer"),
-    [("en", "de", True), ("en", "fr", True), ("en", "hi", False), ("de", "fr", False), ("en", None, False)],
+    [
+        ("en", "de", HALF_DAY),
+        ("en", "fr", HALF_DAY),
+        ("en", "hi", None),
+        ("en", None, None),
+        ("fr", "en", WITH_H),
+        ("fr", "fr", None),
+        ("fr", None, None),
+        ("de", "fr", None),
+    ],
 )
-def test_they_change_from_english_into_languages_with_24(
-    source: str, target: str | None, answer: bool
+def test_they_change_between_languages_that_write_them_differently(
+    source: str, target: str | None, answer: str | None
 ) -> None:
-    assert are_written_anew(source, target) is answer
+    assert written_anew(source, target) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("À 9 h, à 18 h 30 et à 7h.", ["9 h", "18 h 30", "7h"]),
+        ("Venez à 20 h devant le cinéma.", ["20 h"]),
+        ("De 14h30 à 16\u00a0h 45.", ["14h30", "16\u00a0h 45"]),
+        ("Pendant 18 h, à 3 h de Paris, à 2 h d'ici, 25 h 30", ["18", "25", "30"]),
+        ("110 km/h, 18 h 75, 3 heures", ["110", "18", "75"]),
+    ],
+)
+def test_french_hours_are_found_where_they_are_no_length_of_time(text: str, found: list[str]) -> None:
+    assert [text[slice(*span)] for span in protected_spans(text, "fr", "en")] == found
 
 
 @pytest.mark.parametrize(
