@@ -113,7 +113,9 @@ def _any_of(kinds: Iterable[str]) -> re.Pattern[str]:
 
 
 _ANY = _any_of(_KINDS)
-_ANY_WITH = {pattern: _any_of((pattern, *_KINDS)) for pattern in (hours.HALF_DAY, hours.WITH_H)}
+_ANY_WITH = {
+    pattern: _any_of((pattern, *_KINDS)) for pattern in (hours.HALF_DAY, hours.WITH_H, hours.WITH_UHR)
+}
 _CLOSING = ".,;:!?)]}"
 # Where "20." within a text may be an ordinal, as in "am 20. Oktober", or a number before the next sentence.
 _ORDINAL = re.compile(r"(?<!\d)\d\d\.\s+\w")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.hours import HALF_DAY, WITH_H, in_24_hours, written_anew
+from service.hours import HALF_DAY, WITH_H, WITH_UHR, in_24_hours, written_anew
 from service.masking import mask
 from service.protected_spans import protected_spans
 from service.unmasking import restored
@@ -28,9 +28,11 @@ def test_any_other_text_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize("hour", range(24))
-def test_french_hours_are_those_of_the_day(hour: int) -> None:
+def test_french_and_german_hours_are_those_of_the_day(hour: int) -> None:
     assert in_24_hours(f"{hour} h 05") == in_24_hours(f"{hour:02d}h05") == f"{hour}:05"
     assert in_24_hours(f"{hour}\u00a0h") == f"{hour}:00"
+    assert in_24_hours(f"{hour}.05 Uhr") == in_24_hours(f"{hour:02d}:05 Uhr") == f"{hour}:05"
+    assert in_24_hours(f"{hour} Uhr") == f"{hour}:00"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,10 @@ def test_french_hours_are_those_of_the_day(hour: int) -> None:
         ("fr", "en", WITH_H),
         ("fr", "fr", None),
         ("fr", None, None),
-        ("de", "fr", None),
+        ("de", "fr", WITH_UHR),
+        ("de", "de", None),
+        ("it", "de", None),
+        (None, "de", None),
     ],
 )
 def test_they_change_between_languages_that_write_them_differently(
@@ -64,6 +69,12 @@ def test_they_change_between_languages_that_write_them_differently(
 )
 def test_french_hours_are_found_where_they_are_no_length_of_time(text: str, found: list[str]) -> None:
     assert [text[slice(*span)] for span in protected_spans(text, "fr", "en")] == found
+
+
+def test_german_hours_are_found_and_so_are_ordinals_beside_them() -> None:
+    text = "Am 20. Mai um 18 Uhr, 9.30 Uhr, 7:05 Uhr; 18-Uhr-Zug, 25 Uhr, 8 Uhrmacher, Uhr 3."
+    spans = [text[slice(*span)] for span in protected_spans(text, "de", "en")]
+    assert spans == ["18 Uhr", "9.30 Uhr", "7:05 Uhr", "18", "25"]
 
 
 @pytest.mark.parametrize(
