@@ -11,9 +11,11 @@ HALF_DAY = (
     r"(?<![\w.,:/$])(?:0?[1-9]|1[0-2])(?:[:.][0-5]\d)?[ \u00a0\u202f]?"
     r"(?:[ap]m|[ap]\.[ ]?m(?:\.(?!\s*$))?)(?!\w)"
 )
-# Of French. Whole hours are as often how long something takes, unless something happens "à 18 h".
+# Of French. Whole hours are as often how long something takes, unless it happens "à 18 h"; those with minutes
+# are, behind some words.
 WITH_H = (
-    r"(?:(?<![\w.,:/$])(?:[01]?\d|2[0-3])[ \u00a0\u202f]?h[ \u00a0\u202f]?[0-5]\d"
+    r"(?:(?<![\w.,:/$])(?<!pendant[ ])(?<!durant[ ])(?<!dure[ ])(?<!duré[ ])(?<!\ben[ ])"
+    r"(?:[01]?\d|2[0-3])[ \u00a0\u202f]?h[ \u00a0\u202f]?[0-5]\d"
     r"|(?<=\bà[ \u00a0])(?:[01]?\d|2[0-3])[ \u00a0\u202f]?h"
     r"(?![ \u00a0](?:d['’]|(?:de|du|après)(?!\w))))(?!\w)"
 )

@@ -65,6 +65,7 @@ def test_they_change_between_languages_that_write_them_differently(
         ("De 14h30 à 16\u00a0h 45.", ["14h30", "16\u00a0h 45"]),
         ("Pendant 18 h, à 3 h de Paris, à 2 h d'ici, 25 h 30", ["18", "25", "30"]),
         ("110 km/h, 18 h 75, 3 heures", ["110", "18", "75"]),
+        ("Pendant 1 h 30, en 8 h 45, ça dure 2h15", ["30", "45"]),
     ],
 )
 def test_french_hours_are_found_where_they_are_no_length_of_time(text: str, found: list[str]) -> None:
