@@ -63,7 +63,9 @@ class Monitor:
         kept = [line for line in read_metrics(self._folder) if line["step"] <= step]
         content = "".join(json.dumps(line) + "\n" for line in kept)
         write_atomically(_metrics_path(self._folder), content.encode())
-        self._writer = SummaryWriter(str(self._folder / "tensorboard"), purge_step=step + 1)
+        events = self._folder / "tensorboard"
+        _wait_for_a_second_of_its_own(events)
+        self._writer = SummaryWriter(str(events), purge_step=step + 1)
         self._steps = self._bar.add_task("training", total=self._max_steps, completed=step)
 
     def say(self, line: str) -> None:
@@ -128,6 +130,13 @@ def _parsed(line: str) -> Metrics:
     except json.JSONDecodeError:
         return {}
     return values if isinstance(values, dict) and isinstance(values.get("step"), int) else {}
+
+
+def _wait_for_a_second_of_its_own(events: Path) -> None:
+    """TensorBoard reads files in the order of their names, which tell it only to the second."""
+    begun = {path.name.split(".")[3] for path in events.glob("events.out.tfevents.*")}
+    while f"{int(time.time()):010d}" in begun:
+        time.sleep(1 - time.time() % 1)
 
 
 def _metrics_path(folder: Path) -> Path:

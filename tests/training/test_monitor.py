@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 from training.monitor import Monitor, read_metrics
 
@@ -64,7 +65,9 @@ def test_a_folder_without_records_has_none(tmp_path: Path) -> None:
     assert read_metrics(tmp_path) == []
 
 
-def test_tensorboard_shows_the_same_numbers(tmp_path: Path) -> None:
+def test_tensorboard_shows_the_same_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The files' names end with a number counted in the process; "10" sorts before "9".
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
     with Monitor(tmp_path, 100) as monitor:
         monitor.start_at(0)
         for step in (10, 20):
