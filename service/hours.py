@@ -5,27 +5,60 @@ A small model takes "8 pm" for "8 Uhr", which is in the morning, and "18 h" for 
 """
 
 import re
+from collections.abc import Iterable
 
 # Of English. A stop that also ends the text is no part of it.
 HALF_DAY = (
-    r"(?<![\w.,:/$])(?:0?[1-9]|1[0-2])(?:[:.][0-5]\d)?[ \u00a0\u202f]?"
-    r"(?:[ap]m|[ap]\.[ ]?m(?:\.(?!\s*$))?)(?!\w)"
+    r"(?<![\w.,:/$€£¥#])(?:0?[1-9]|1[0-2])(?:[:.][0-5]\d(?::[0-5]\d)?)?[ \u00a0\u202f]?"
+    r"(?:[ap]m|[ap]\.m(?:\.(?!\s*$))?)(?!\w|[ ]I(?!\w))"
 )
-# Of French. Whole hours are as often how long something takes, unless it happens "à 18 h"; those with minutes
-# are, behind some words.
+# Of French, where the same letters say how long something takes. Before six in the morning an hour is one
+# only behind words that say so, and a whole hour only behind "à", unless what is around it says otherwise.
+_MINUTES = r"[ \u00a0\u202f]?h[ \u00a0\u202f]?[0-5]\d"
+_LENGTHS = ("pendant", "durant", "dure", "duré", "durait", "durera", "plus de", "moins de", "environ de")
+_MEASURED = (
+    "limité", "réduit", "égal", "supérieur", "inférieur", "estimé", "évalué", "porté", "ramené", "prolongé"
+)  # fmt: skip
+
+
+def _not_behind(words: Iterable[str]) -> str:
+    """No such word stands before it. A pattern that looks back has one width, so that each has its own."""
+    spelled = [word.replace(" ", "[ ]") for word in words]
+    return "".join(rf"(?<!{word}[ \u00a0])" for word in spelled)
+
+
+_BEHIND = "|".join(rf"(?<=\b{word}[ \u00a0])" for word in ("à", "vers", "dès", "est", "entre"))
+_NO_LENGTH = _not_behind(_LENGTHS) + r"(?<!\ben[ \u00a0])"
+_NO_MEASURE = _not_behind(f"{word}{end} à" for word in _MEASURED for end in ("", "e", "s", "es"))
+_NO_UNIT = (
+    r"(?!\w|[ \u00a0\u202f]?(?:min|mn|sec|s)(?!\w)|[ \u00a0\u202f]?(?:minute|seconde)|[ ]par(?!\w)|[ ]?/)"
+)
+_NO_DISTANCE = r"(?![ \u00a0](?:d['’]|(?:de|après)(?!\w)))"
 WITH_H = (
-    r"(?:(?<![\w.,:/$])(?<!pendant[ ])(?<!durant[ ])(?<!dure[ ])(?<!duré[ ])(?<!\ben[ ])"
-    r"(?:[01]?\d|2[0-3])[ \u00a0\u202f]?h[ \u00a0\u202f]?[0-5]\d"
-    r"|(?<=\bà[ \u00a0])(?:[01]?\d|2[0-3])[ \u00a0\u202f]?h"
-    r"(?![ \u00a0](?:d['’]|(?:de|du|après)(?!\w))))(?!\w)"
+    r"(?:(?<![\w.,:/$€£])(?:"
+    rf"{_NO_LENGTH}{_NO_MEASURE}(?:0[6-9]|[6-9]|1\d|2[0-3]){_MINUTES}"
+    rf"|(?:{_BEHIND})"
+    rf"{_NO_MEASURE}0?[0-5]{_MINUTES}{_NO_DISTANCE}"
+    rf"|(?<=\bà[ \u00a0]){_NO_MEASURE}(?:(?<!jusqu['’]à[ \u00a0])0?[0-5]|0[6-9]|[6-9]|1\d|2[0-3])"
+    rf"[ \u00a0\u202f]?h{_NO_DISTANCE}(?![ \u00a0\u202f]?\d|[ \u00a0]du(?!\w)(?![ ](?:matin|soir)))"
+    rf"){_NO_UNIT})"
 )
-# Of German.
-WITH_UHR = r"(?<![\w.,:/$])(?:[01]?\d|2[0-4])(?:[:.][0-5]\d)?[ \u00a0\u202f]?Uhr(?!\w)"
+# Of German. Minutes may follow the word.
+WITH_UHR = (
+    r"(?<![\w.,:/$€#])(?:[01]?\d|2[0-4])(?:[:.][0-5]\d[ \u00a0\u202f]?Uhr"
+    r"|[ \u00a0\u202f]?Uhr(?:[ \u00a0\u202f][0-5]\d(?![.,:/]?\w|[ ]?[%€]|[ ](?:Min|Sek)))?)"
+    r"(?!\w|[ ][0-5]\d[ ](?:Min|Sek))"
+)
 _HALF_DAY = re.compile(
-    r"(0?[1-9]|1[0-2])(?:[:.]([0-5]\d))?[ \u00a0\u202f]?([ap])(?:m|\. ?m\.?)", re.IGNORECASE
+    r"(0?[1-9]|1[0-2])(?:[:.]([0-5]\d(?::[0-5]\d)?))?[ \u00a0\u202f]?([ap])(?:m|\.m\.?)", re.IGNORECASE
 )
 _WITH_H = re.compile(r"([01]?\d|2[0-3])[ \u00a0\u202f]?h(?:[ \u00a0\u202f]?([0-5]\d))?", re.IGNORECASE)
-_WITH_UHR = re.compile(r"([01]?\d|2[0-4])(?:[:.]([0-5]\d))?[ \u00a0\u202f]?Uhr", re.IGNORECASE)
+_WITH_UHR = re.compile(
+    r"([01]?\d|2[0-4])(?:[:.]([0-5]\d))?[ \u00a0\u202f]?Uhr(?:[ \u00a0\u202f]([0-5]\d))?", re.IGNORECASE
+)
+# Marks that touch an hour and are copied with it, but for those of code.
+_MARKS = r"(?:<[^<>]*>|\{[^{}]*\}|[^\w\s`<>{}])*"
+_AMONG_MARKS = re.compile(rf"({_MARKS})([^\W_](?:.*[\w.])?)({_MARKS})")
 # fmt: off
 _OF_24_HOURS = frozenset((
     "be", "bg", "bs", "ca", "cs", "da", "de", "et", "eu", "fi", "fr", "gl", "hr", "hu", "is", "it", "lb",
@@ -49,10 +82,20 @@ def is_hour(text: str) -> bool:
 
 
 def in_24_hours(text: str) -> str:
-    """`3:30 pm`, `15 h 30` and `15.30 Uhr` as `15:30`, `12 a.m.` as `0:00`; any other text as it is."""
+    """`3:30 pm`, `15 h 30` and `15.30 Uhr` as `15:30`, `12 a.m.` as `0:00`, also where marks or tags touch
+    them, as in `<b>3 pm</b>`; any other text as it is."""
+    if (parts := _AMONG_MARKS.fullmatch(text)) is None:
+        return text
+    before, within, after = parts.groups()
+    return f"{before}{_in_24_hours(within)}{after}"
+
+
+def _in_24_hours(text: str) -> str:
     if (parts := _HALF_DAY.fullmatch(text)) is not None:
         hour, minutes, half = parts.groups()
         return f"{int(hour) % 12 + 12 * (half in 'pP')}:{minutes or '00'}"
-    if (parts := _WITH_H.fullmatch(text) or _WITH_UHR.fullmatch(text)) is not None:
+    if (parts := _WITH_H.fullmatch(text)) is not None:
         return f"{int(parts[1])}:{parts[2] or '00'}"
+    if (parts := _WITH_UHR.fullmatch(text)) is not None:
+        return f"{int(parts[1])}:{parts[2] or parts[3] or '00'}"
     return text
