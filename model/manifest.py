@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ from typing import Any
 
 MANIFEST_FILE = "manifest.json"
 _HEX_DIGITS = frozenset("0123456789abcdef")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class BundleError(Exception):
@@ -118,7 +120,19 @@ def parse_json(path: Path, data: bytes) -> dict[str, Any]:
         raise BundleError(path, f"not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise BundleError(path, f"must be a JSON object, got {type(content).__name__}")
+    _check_characters(path, data, content)
     return content
+
+
+def _check_characters(path: Path, data: bytes, content: object) -> None:
+    """JSON can spell half of a surrogate pair, which no file of ours can hold. Raises BundleError."""
+    if _SURROGATE.search(data) is None:
+        return
+    try:
+        json.dumps(content, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise BundleError(path, f"holds {half}, half of a surrogate pair, which is no character") from error
 
 
 def dump_json(content: Mapping[str, Any]) -> bytes:

@@ -104,10 +104,10 @@ def primary(code: str) -> str:
 def match(wanted: str, served: Iterable[str]) -> str | None:
     """The served code that `wanted` means, or None.
 
-    The same code in any case first, then with its subtags dropped from the end (`de-AT` means a served `de`,
-    RFC 4647 lookup), then the one served variant of the same language that does not contradict it: `pt` means
-    `pt-BR` if that is the only Portuguese, `en-US` means `eng_Latn`, `zh-TW` means `zho_Hant`. Of variants
-    that differ in the script alone the usual script is meant. Two others to choose from are no match.
+    The very code first, then the same in any case, then with its subtags dropped from the end (`de-AT` means
+    a served `de`, RFC 4647 lookup), then the one served variant of the same language that does not contradict
+    it: `pt` means `pt-BR` if that is the only Portuguese, `en-US` means `eng_Latn`, `zh-TW` means `zho_Hant`.
+    Of variants that differ in the script alone the usual script is meant. Two others are no match.
     """
     return _match(wanted, tuple(served))
 
@@ -115,6 +115,8 @@ def match(wanted: str, served: Iterable[str]) -> str | None:
 # Every request asks, and models may have hundreds of codes.
 @lru_cache(maxsize=1024)
 def _match(wanted: str, served: tuple[str, ...]) -> str | None:
+    if wanted in served:
+        return wanted
     by_normal = {normalise(code): code for code in served}
     shorter = normalise(wanted)
     while shorter:

@@ -199,8 +199,10 @@ def _generation_config(
     config: ModelConfig, info: BundleInfo, vocabulary: ExportedVocabulary
 ) -> dict[str, Any]:
     """`max_length` there counts the start token too."""
+    banned = dict.fromkeys((*((token_id,) for token_id in vocabulary.never_ids), *info.decoding.banned_ids))
     return {
-        "bad_words_ids": [[token_id] for token_id in vocabulary.never_ids],
+        "bad_words_ids": [list(phrase) for phrase in banned],
+        "no_repeat_ngram_size": info.decoding.no_repeat_ngram_size,
         "decoder_start_token_id": vocabulary.start_id,
         "eos_token_id": config.eos_id,
         "pad_token_id": vocabulary.pad_id,

@@ -27,7 +27,13 @@ from model.importers.fairseq_vocabulary import (
     sentencepiece_dictionary,
 )
 from model.importers.foreign import ForeignFolder
-from model.importers.generation import FORCED, START, refuse_forced_start, said_in
+from model.importers.generation import (
+    FORCED,
+    START,
+    generation_settings,
+    refuse_forced_start,
+    start_settings,
+)
 from model.importers.mapping import Wanted
 from model.importers.tokenizers_json import TOKENIZER_JSON, read_tokenizers_json
 from model.language_signals import LanguageSignals, SourceSignal, TargetSignal
@@ -95,7 +101,7 @@ def _one_target(folder: ForeignFolder, pieces: _Pieces, config: ModelConfig, wan
     """mBART of 25 languages, tuned to one target: the decoder starts with its token."""
     refuse_forced_start(folder)
     start = pieces.dictionary.target[config.decoder_start_id]
-    said = said_in(folder, START)
+    said = start_settings(folder)
     if start not in MBART25:
         raise said.fault(START, "the token of the target language, as in a tuned mBART")
     if wanted.targets not in ((), (start,)):
@@ -141,7 +147,7 @@ def _directions(sources: Sequence[str], targets: Sequence[str]) -> Directions:
 def _forced(folder: ForeignFolder, ids: Mapping[str, int]) -> tuple[str, ...]:
     """The one target that the folder forces, as many-to-one models do. Raises BundleError for a token that is
     no language's."""
-    settings = said_in(folder, FORCED)
+    settings = generation_settings(folder)
     if FORCED not in settings:
         return ()
     targets = tuple(code for code, token_id in ids.items() if token_id == settings.integer(FORCED))
@@ -173,7 +179,7 @@ def _numbered(folder: ForeignFolder, codes: Sequence[str], config: ModelConfig) 
         )
         if folder.has(SENTENCEPIECE):
             return _Pieces(dictionary, folder.sentencepiece(SENTENCEPIECE))
-        return _Pieces(dictionary, said.sentencepiece_model(codes))
+        return _Pieces(dictionary, _opened(folder, said.sentencepiece_model(codes)))
     model = folder.sentencepiece(SENTENCEPIECE)
 
     def read() -> Dictionary:
@@ -182,6 +188,12 @@ def _numbered(folder: ForeignFolder, codes: Sequence[str], config: ModelConfig) 
         return sentencepiece_dictionary(own, codes, config.source_vocab_size)
 
     return _Pieces(_named(folder, SENTENCEPIECE, read), model)
+
+
+def _opened(folder: ForeignFolder, model: bytes) -> bytes:
+    """A model made of `tokenizer.json`, which opens."""
+    _named(folder, TOKENIZER_JSON, lambda: open_processor(model, "as a SentencePiece model"))
+    return model
 
 
 def _named(folder: ForeignFolder, file: str, read: Callable[[], T]) -> T:

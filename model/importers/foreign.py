@@ -8,6 +8,8 @@ Every fault is a BundleError that names the file, the key, its bound and its val
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from model.manifest import BundleError, check_name, describe, parse_json, read_b
 from model.vocabulary import TokenizerError, open_processor
 
 CONFIG_FILE = "config.json"
+_LARGEST = sys.float_info.max
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 T = TypeVar("T")
@@ -33,13 +36,15 @@ class ForeignConfig:
 
     def integer(self, key: str, default: int | None = None, *, at_least: int = 0) -> int:
         value = self._value(key, default)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # 1e30 is how some programs write "no limit"
         if type(value) is not int or value < at_least:
             raise self.fault(key, f"an integer of at least {at_least}")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
         value = self._value(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _LARGEST:
             raise self.fault(key, "a number")
         return float(value)
 
@@ -101,7 +106,8 @@ class ForeignFolder:
         return cls(path, config, origin or path.resolve().name)
 
     def has(self, name: str) -> bool:
-        return (self.path / name).is_file()
+        """Whether there is something of this name; a link that leads nowhere is told when it is read."""
+        return os.path.lexists(self.path / name)
 
     def first(self, names: Iterable[str]) -> str | None:
         """The first of these files that is there."""

@@ -7,6 +7,8 @@ A pickle is opened by `torch.load(weights_only=True)`, which builds tensors and 
 from __future__ import annotations
 
 import pickle
+import re
+import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -64,6 +66,8 @@ class ForeignWeights:
         self._asked.add(name)
         path, file = self._files[name]
         tensor = file.get(name)
+        if tensor.is_meta or tensor.layout != torch.strided:
+            raise BundleError(path, f"tensor {name} holds no dense values")
         if tensor.dtype not in _FLOATS:
             known = ", ".join(str(dtype).removeprefix("torch.") for dtype in _FLOATS)
             fault = f"tensor {name} is of type {str(tensor.dtype).removeprefix('torch.')}, not one of {known}"
@@ -116,12 +120,17 @@ def _sharded(folder: ForeignFolder, index: str) -> dict[str, tuple[Path, TensorF
     weight_map = folder.json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise BundleError(path, "weight_map must be a JSON object of tensor names and file names")
+    for tensor, name in weight_map.items():
+        if not isinstance(name, str):
+            raise BundleError(path, f"weight_map must give {tensor} the name of a file, got {name!r:.80}")
     files = {name: _open(folder.file(check_name(path, name))) for name in sorted(set(weight_map.values()))}
     held = {name: set(file.names()) for name, file in files.items()}
     for tensor, name in weight_map.items():
         if tensor not in held[name]:
             raise BundleError(folder.path / name, f"tensor {tensor} is missing, though {index} names it")
-    return {tensor: (folder.path / name, files[name]) for tensor, name in weight_map.items()}
+    # What the index forgets is there nevertheless, for `transformers` as for us.
+    places = {tensor: name for name in files for tensor in held[name]} | weight_map
+    return {tensor: (folder.path / name, files[name]) for tensor, name in places.items()}
 
 
 def _open(path: Path) -> TensorFile:
@@ -161,18 +170,31 @@ class _PickleFile:
         return self._tensors[name]
 
 
+# What reading a damaged pickle may end with.
+_DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+_FOREIGN_NAME = re.compile(r"GLOBAL ([\w.]+)")
+
+
 def _pickled_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of uncommon pickle protocols: what they hold is read or refused
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0][:200]
-        raise BundleError(
-            path, f"holds more than tensors, or is no checkpoint; not loaded ({reason})"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise BundleError(path, f"not a whole checkpoint ({str(error)[:200]})") from error
+        raise BundleError(path, f"holds more than tensors, or is no checkpoint{_named(error)}") from error
+    except _DAMAGED as error:
+        reason = str(error).split("\n")[0][:200] or "damaged"
+        raise BundleError(path, f"not a whole checkpoint ({reason})") from error
     except OSError as error:
         raise BundleError(path, describe(error)) from error
     if not isinstance(content, Mapping):
@@ -181,3 +203,9 @@ def _pickled_tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
         if not isinstance(name, str) or not isinstance(tensor, Tensor):
             raise BundleError(path, f"must be tensors by name, got {name!r}: {type(tensor).__name__}")
         yield name, tensor
+
+
+def _named(error: pickle.UnpicklingError) -> str:
+    """What the pickle would have called, where it says so; not PyTorch's advice to load it all the same."""
+    found = _FOREIGN_NAME.search(str(error))
+    return f"; not loaded: it names {found[1]}" if found else "; not loaded"

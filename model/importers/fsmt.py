@@ -80,7 +80,8 @@ def _check_sinusoids(weights: ForeignWeights, name: str, config: ModelConfig) ->
     if name not in weights:
         return
     table, first = weights.get(name), config.position_offset
-    expected = sinusoidal_positions(0, len(table), config.d_model, "fairseq")
+    length = len(table) if table.dim() else 0
+    expected = sinusoidal_positions(0, length, config.d_model, "fairseq")
     same_shape, close = table.shape == expected.shape, tolerance(weights.stored_dtype(name))
     if not same_shape or not torch.allclose(table[first:], expected[first:], rtol=0.0, atol=close):
         raise BundleError(weights.path, f"tensor {name} does not hold the sinusoids of an FSMT model")

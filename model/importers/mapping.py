@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from model.config import ModelConfig
+from model.config import ConfigError, ModelConfig
 from model.decoding.options import DecodingOptions
 from model.directions import Directions
 from model.importers.foreign_weights import ForeignWeights
@@ -31,6 +31,11 @@ class Wanted:
     version: str = "1"
     sources: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError where nothing would be translated."""
+        if len(self.sources) == 1 and self.sources == self.targets:
+            raise ConfigError("target", "another language than the source", self.targets[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,7 @@ from model.importers.marian_tokenizer import (
     read_tokenizer,
 )
 from model.importers.position_tables import Sinusoids, first_row, recognise, tolerance
+from model.manifest import BundleError
 from model.tokenizer import Tokenizer
 
 ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "gelu": "gelu", "swish": "silu", "silu": "silu"}
@@ -177,7 +178,7 @@ def _with_positions(config: ModelConfig, weights: ForeignWeights) -> tuple[Model
     position has beyond them [D]: an export's start token."""
     if not any(name in weights for name in _POSITIONS):
         return config, None
-    encoder, decoder = (weights.get(name) for name in _POSITIONS)
+    encoder, decoder = (_positions(name, config, weights) for name in _POSITIONS)
     close = max(tolerance(weights.stored_dtype(name)) for name in _POSITIONS)
     found = [recognise(table, close) for table in (encoder, decoder)]
     if found[0] is None or found[0] != found[1]:
@@ -188,6 +189,15 @@ def _with_positions(config: ModelConfig, weights: ForeignWeights) -> tuple[Model
     extra = decoder[0] - first_row(sinusoids, config.d_model)
     config = replace(config, sinusoid_layout=sinusoids.layout, position_offset=sinusoids.offset)
     return config, extra if bool((extra.abs() > 1e-6).any()) else None
+
+
+def _positions(name: str, config: ModelConfig, weights: ForeignWeights) -> Tensor:
+    """A stored table [N, D]. Raises BundleError for one of another shape."""
+    table = weights.get(name)
+    if table.dim() != 2 or table.shape[1] != config.d_model or not len(table):
+        shape = f"{list(table.shape)}; config.json says [positions, {config.d_model}]"
+        raise BundleError(weights.path, f"tensor {name} has shape {shape}")
+    return table
 
 
 def _tensors(config: ModelConfig, tables: _Tables, start: Tensor | None) -> dict[str, Source]:

@@ -21,6 +21,7 @@ from model.importers.mapping import Wanted
 from model.language_signals import LanguageSignals
 from model.manifest import BundleError
 from model.tokenizer import Tokenizer, TokenizerError
+from model.vocabulary import open_processor
 
 SOURCE_SPM, TARGET_SPM = "source.spm", "target.spm"
 VOCAB, TARGET_VOCAB = "vocab.json", "target_vocab.json"
@@ -38,22 +39,24 @@ def check_tokenizer_class(folder: ForeignFolder) -> None:
 
 def read_tokenizer(folder: ForeignFolder, pad_id: int, barred_ids: Sequence[int]) -> Tokenizer:
     """`pad_id` is what is padded with, where both sides call that id the same; else it is `</s>`, since
-    padding is masked. `barred_ids` are never text. Raises BundleError."""
+    padding is masked. `barred_ids` are never written; where no text is cut into one, it is none itself.
+    Raises BundleError."""
     source = _pieces(folder, VOCAB)
     separate = folder.settings(TOKENIZER_CONFIG).flag("separate_vocabs", False)
     target = _pieces(folder, TARGET_VOCAB) if separate else source
     if pad_id >= len(target):
         raise folder.config.fault("pad_token_id", f"an id of the target's dictionary, 0..{len(target) - 1}")
     tags = [piece for piece in source if _TAG.fullmatch(piece)]
-    control = {EOS, UNK, PAD, *tags, *(target[i] for i in barred_ids if i < len(target))}
     pad = target[pad_id] if source[pad_id : pad_id + 1] == (target[pad_id],) else EOS
+    models = [folder.sentencepiece(name) for name in (SOURCE_SPM, TARGET_SPM)]
+    barred = {target[i] for i in barred_ids if i < len(target)}
+    control = {EOS, UNK, PAD, *tags, *barred.difference(*map(_texts, models))}
     dictionary = Dictionary(
         source=source,
         target=target,
         special={"pad": pad, "unk": UNK, "bos": None, "eos": EOS},
         control=frozenset(control),
     )
-    models = [folder.sentencepiece(name) for name in (SOURCE_SPM, TARGET_SPM)]
     try:
         return Tokenizer.with_dictionary(dictionary, *(models[:1] if models[0] == models[1] else models))
     except TokenizerError as error:
@@ -116,10 +119,20 @@ def _said(folder: ForeignFolder, key: str, option: str) -> str:
     return code
 
 
+def _texts(model: bytes) -> set[str]:
+    """The pieces that SentencePiece cuts texts into."""
+    processor = open_processor(model, SOURCE_SPM)
+    numbers = range(processor.get_piece_size())
+    return {processor.id_to_piece(n) for n in numbers if not processor.is_control(n)}
+
+
 def _pieces(folder: ForeignFolder, name: str) -> tuple[str, ...]:
     """The pieces of a dictionary by id, which must be 0..N-1."""
     path, ids = folder.path / name, folder.json(name)
-    by_id: dict[Any, str] = {token_id: piece for piece, token_id in ids.items()}
+    try:
+        by_id: dict[Any, str] = {token_id: piece for piece, token_id in ids.items()}
+    except TypeError as error:
+        raise BundleError(path, f"must give every piece a number ({error})") from error
     if len(by_id) != len(ids) or set(map(type, by_id)) != {int} or set(by_id) != set(range(len(ids))):
         raise BundleError(path, f"must give {len(ids)} pieces the ids 0..{len(ids) - 1}, each once")
     for piece in (EOS, UNK):

@@ -21,6 +21,7 @@ from model.importers.sentencepiece_proto import Kind, Piece, model_bytes
 from model.manifest import BundleError
 
 TOKENIZER_JSON = "tokenizer.json"
+_LARGEST_SCORE = 3.0e38  # SentencePiece keeps scores in float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,11 @@ def read_tokenizers_json(folder: ForeignFolder) -> TokenizersJson:
         raise BundleError(path, "model.vocab must be pieces with scores, or pieces with ids")
     special = set[str]()
     for token in added:
-        if not isinstance(token, dict) or type(token.get("id")) is not int or not token.get("content"):
+        content_of = token.get("content") if isinstance(token, dict) else None
+        if not content_of or not isinstance(content_of, str) or type(token.get("id")) is not int:
             raise BundleError(path, f"added_tokens must have content and id, got {token!r:.80}")
-        ids[token["content"]] = token["id"]
-        special.add(token["content"])
+        ids[content_of] = token["id"]
+        special.add(content_of)
     return TokenizersJson(path, ids, frozenset(special), content)
 
 
@@ -80,6 +82,7 @@ def _is_scored(entry: object) -> bool:
         and len(entry) == 2
         and isinstance(entry[0], str)
         and isinstance(entry[1], int | float)
+        and abs(entry[1]) <= _LARGEST_SCORE
     )
 
 
@@ -93,9 +96,12 @@ def _scored(read: TokenizersJson) -> Iterator[tuple[str, float]]:
 def _by_merges(read: TokenizersJson) -> list[Piece]:
     """Pieces as likely as their first merge is early; what no merge makes comes last."""
     ranks = dict[str, int]()
-    for merge in read.content["model"].get("merges", []):
+    merges = read.content["model"].get("merges")
+    if not isinstance(merges, list):
+        raise read._fault("model.merges", "a list", merges)
+    for merge in merges:
         pair = merge.split(" ") if isinstance(merge, str) else merge
-        if not isinstance(pair, list) or len(pair) != 2:
+        if not _is_pair(pair):
             raise read._fault("model.merges", "pairs of pieces", merge)
         ranks.setdefault("".join(pair), len(ranks))
     texts = sorted(read.ids, key=read.ids.__getitem__)
@@ -103,13 +109,27 @@ def _by_merges(read: TokenizersJson) -> list[Piece]:
     return [Piece(text, -float(ranks.get(text, last))) for text in texts]
 
 
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(piece, str) for piece in pair)
+
+
 def _charsmap(read: TokenizersJson) -> bytes:
     """How characters are normalised; nothing where the file does not say."""
-    normaliser = read.content.get("normalizer") or {}
-    for one in normaliser.get("normalizers", [normaliser]):
+    for one in _normalisers(read):
         if one.get("type") == "Precompiled":
             try:
                 return base64.b64decode(one.get("precompiled_charsmap") or "", validate=True)
-            except (binascii.Error, ValueError) as error:
+            except (binascii.Error, TypeError, ValueError) as error:
                 raise BundleError(read.path, f"normalizer.precompiled_charsmap: {error}") from error
     return b""
+
+
+def _normalisers(read: TokenizersJson) -> list[dict[str, Any]]:
+    """One, or those of a sequence."""
+    normaliser = read.content.get("normalizer") or {}
+    if not isinstance(normaliser, dict):
+        raise read._fault("normalizer", "an object", normaliser)
+    found = normaliser.get("normalizers", [normaliser])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise read._fault("normalizer.normalizers", "a list of objects", found)
+    return found

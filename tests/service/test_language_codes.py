@@ -32,6 +32,8 @@ from service.language_codes import english_name, match, own_name
         ("fa", ["pes_Arab", "prs_Arab"], "pes_Arab"),
         ("no", ["nob_Latn", "nno_Latn"], "nob_Latn"),
         ("nb", ["no"], "no"),
+        ("pt_br", ["pt_br", "pt_BR"], "pt_br"),
+        ("pt_BR", ["pt_BR", "pt_br"], "pt_BR"),
         ("nn", ["nob_Latn", "nno_Latn"], "nno_Latn"),
         ("fil", ["tl"], "tl"),
         ("iw", ["he"], "he"),

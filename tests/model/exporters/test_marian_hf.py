@@ -155,6 +155,16 @@ def test_what_is_never_text_is_never_generated(tmp_path: Path) -> None:
     assert barred == [[0], [2], [480]]
 
 
+def test_what_the_decoding_bans_is_told_to_transformers_too(tmp_path: Path) -> None:
+    decoding = DecodingOptions(banned_ids=((7,), (8, 9)), no_repeat_ngram_size=3)
+    info = tiny_info(decoding=decoding)
+    export_marian_hf(
+        tmp_path / "hf", model=build("post-norm"), tokenizer=tiny_tokenizer(), info=info, model_card=""
+    )
+    said = json.loads((tmp_path / "hf" / "generation_config.json").read_text())
+    assert (said["bad_words_ids"][-2:], said["no_repeat_ngram_size"]) == ([[7], [8, 9]], 3)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

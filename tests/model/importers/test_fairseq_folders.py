@@ -189,9 +189,9 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, dict[str, Any], str]] = {
     ),
     "first-token-of-one-pair": (
         write_fsmt,
-        "config.json",
+        "generation_config.json",
         {"forced_bos_token_id": 5},
-        "config.json: forced_bos_token_id must be left out",
+        "generation_config.json: forced_bos_token_id must be left out",
     ),
     "huge": (write_m2m, "config.json", {"vocab_size": 10**12}, "config.json: describes at least"),
     "deep": (write_mbart, "config.json", {"decoder_layers": 10**9}, "config.json: describes at least"),
@@ -206,7 +206,7 @@ FAULTS: dict[str, tuple[Callable[..., Any], str, dict[str, Any], str]] = {
         write_fsmt,
         "config.json",
         {"eos_token_id": 5},
-        "config.json: eos_id is 5, but the tokenizer says 2",
+        "generation_config.json: eos_token_id must be 5, as in config.json",
     ),
 }
 

@@ -88,6 +88,46 @@ class Evil:
         return (open, ("/nonexistent/run",))
 
 
+def test_what_an_index_forgets_is_there_nevertheless(tmp_path: Path) -> None:
+    write_shards(tmp_path, "safetensors")
+    path = tmp_path / "model.safetensors.index.json"
+    weight_map = json.loads(path.read_text())["weight_map"]
+    forgotten = weight_map.popitem()[0]
+    path.write_text(json.dumps({"weight_map": weight_map}))
+    assert torch.equal(ForeignWeights(folder(tmp_path)).get(forgotten), TENSORS[forgotten])
+
+
+def test_a_pickle_of_the_old_form_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(TENSORS, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 1, 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(BundleError, match=r"pytorch_model\.bin: (not a whole|holds more)"):
+            ForeignWeights(folder(tmp_path))
+
+
+def test_no_advice_to_load_it_all_the_same_is_passed_on(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(b"garbage")
+    with pytest.raises(BundleError) as caught:
+        ForeignWeights(folder(tmp_path))
+    assert "weights_only" not in str(caught.value)
+
+
+def test_half_a_character_in_a_json_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"langs": ["\\ud83d", "de"], "fine": "\\ud83d\\ude00"}')
+    with pytest.raises(BundleError, match=r"config\.json: holds \\ud83d, half of a surrogate pair"):
+        ForeignFolder.open(tmp_path)
+    (tmp_path / "config.json").write_text('{"fine": "\\ud83d\\ude00"}')
+    assert ForeignFolder.open(tmp_path).config.text("fine") == "😀"
+
+
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "blobs" / "x")
+    with pytest.raises(BundleError, match=r"model\.safetensors: missing"):
+        ForeignWeights(folder(tmp_path))
+
+
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_a_pickle_that_holds_more_than_tensors_is_not_loaded(tmp_path: Path, protocol: int) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"a": Evil()}, protocol=protocol))
@@ -132,7 +172,8 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
         ({"d": "model-00001-of-00002.safetensors"}, "tensor d is missing, though"),
         ([], "weight_map must be"),
         ({}, "weight_map must be"),
-        ({"a": 5}, "is not a file name"),
+        ({"a": 5}, "must give a the name of a file, got 5"),
+        ({"a": ["x"]}, "must give a the name of a file"),
     ],
 )
 def test_an_index_that_cannot_be_right_is_refused(tmp_path: Path, weight_map: Any, fault: str) -> None:
@@ -174,3 +215,10 @@ def test_a_pointer_of_git_lfs_is_recognised(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     with pytest.raises(BundleError, match=r"is only a pointer of Git LFS; `git lfs pull`"):
         ForeignWeights(folder(tmp_path))
+
+
+@pytest.mark.parametrize("tensor", [torch.eye(2).to_sparse(), torch.empty(2, device="meta")])
+def test_a_tensor_without_dense_values_is_refused_by_name(tmp_path: Path, tensor: Tensor) -> None:
+    torch.save({"a": tensor}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(BundleError, match=r"pytorch_model\.bin: tensor a holds no dense values"):
+        ForeignWeights(folder(tmp_path)).get("a")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
 from model.checkpoint import Bundle, load_bundle
@@ -210,6 +211,85 @@ def test_what_generation_config_says_is_followed_as_generate_follows_it(tmp_path
     assert answers(ours, sources, greedy) == expected
 
 
+def test_barred_phrases_that_no_target_can_hold_say_nothing(tmp_path: Path) -> None:
+    model = write_marian(tmp_path / "hf")
+    pad_id, end = model.config.pad_token_id, model.config.eos_token_id
+    phrases = [[pad_id], [end], [5, pad_id], [5, end, 6], [end, 6], [3, 4]]
+    (tmp_path / "hf" / "generation_config.json").write_text(json.dumps({"bad_words_ids": phrases}))
+    assert imported(tmp_path / "hf").info.decoding.banned_ids == ((3, 4),)
+
+
+@pytest.mark.parametrize("phrase", [[5, 0], [-1, 5]])
+def test_phrases_that_rule_where_a_target_begins_or_ends_are_refused(
+    tmp_path: Path, phrase: list[int]
+) -> None:
+    model = write_marian(tmp_path / "hf")
+    phrase = [model.config.pad_token_id if token_id < 0 else token_id for token_id in phrase]
+    (tmp_path / "hf" / "generation_config.json").write_text(json.dumps({"bad_words_ids": [phrase]}))
+    with pytest.raises(
+        BundleError, match=r"generation_config\.json: bad_words_ids must be without start and"
+    ):
+        imported(tmp_path / "hf")
+
+
+@pytest.mark.parametrize("phrases", [[[3, number] for number in range(1, 200)] * 6, [[3] * 65]])
+def test_too_many_phrases_or_too_long_ones_are_told_by_the_key(tmp_path: Path, phrases: Any) -> None:
+    write_marian(tmp_path / "hf")
+    phrases = [[*phrase, number % 7 + 1] for number, phrase in enumerate(phrases)] + phrases[:1]
+    (tmp_path / "hf" / "generation_config.json").write_text(json.dumps({"bad_words_ids": phrases}))
+    with pytest.raises(
+        BundleError, match=r"generation_config\.json: bad_words_ids must be at most 1024 phrases"
+    ):
+        imported(tmp_path / "hf")
+
+
+def test_a_barred_piece_is_read_in_a_source_as_ever(tmp_path: Path) -> None:
+    write_marian(tmp_path / "hf")
+    texts = SENTENCES[:60]
+    expected = imported(tmp_path / "hf").tokenizer.encode_sources(texts)
+    piece = expected[0][0]
+    (tmp_path / "hf" / "generation_config.json").write_text(json.dumps({"bad_words_ids": [[7], [piece]]}))
+    bundle = imported(tmp_path / "hf")
+    assert bundle.tokenizer.encode_sources(texts) == expected
+    assert (piece,) in bundle.info.decoding.banned_ids
+
+
+def test_config_json_says_nothing_of_decoding_where_the_other_file_is_there(tmp_path: Path) -> None:
+    """So it is for `generate`, but for the start token, without which no model runs."""
+    write_marian(tmp_path / "hf")
+    path = tmp_path / "hf" / "config.json"
+    stale = {"forced_bos_token_id": 5, "bad_words_ids": [[3, 4]], "num_beams": 2}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **stale}))
+    (tmp_path / "hf" / "generation_config.json").write_text("{}")
+    decoding = imported(tmp_path / "hf").info.decoding
+    assert (decoding.beam_size, decoding.banned_ids) == (4, ())
+
+
+@pytest.mark.parametrize("said", [5, [0, 5], "x"])
+def test_another_end_than_the_networks_is_refused(tmp_path: Path, said: object) -> None:
+    write_marian(tmp_path / "hf")
+    (tmp_path / "hf" / "generation_config.json").write_text(json.dumps({"eos_token_id": said}))
+    with pytest.raises(BundleError, match=r"generation_config\.json: eos_token_id must be 0, as in config"):
+        imported(tmp_path / "hf")
+
+
+@pytest.mark.parametrize("shape", [(80, 16), (80,), ()])
+def test_positions_of_another_shape_are_refused_by_name(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    write_marian(tmp_path / "hf")
+    path = tmp_path / "hf" / "model.safetensors"
+    tensors = safetensors.torch.load_file(path)
+    for side in ("encoder", "decoder"):
+        tensors[f"model.{side}.embed_positions.weight"] = torch.zeros(shape)
+    safetensors.torch.save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(BundleError, match=r"tensor model\.encoder\.embed_positions\.weight has shape"):
+        imported(tmp_path / "hf")
+
+
+def test_a_length_that_means_no_limit_may_be_written_with_an_exponent(tmp_path: Path) -> None:
+    write_marian(tmp_path / "hf", settings={"model_max_length": 1e30})
+    assert imported(tmp_path / "hf").config.max_source_length == 80
+
+
 @pytest.mark.parametrize("barred", [[[99_999]], [[-1]], [[3, 99_999]], [[True]], [3], "x"])
 def test_what_is_never_generated_must_be_tokens(tmp_path: Path, barred: object) -> None:
     write_marian(tmp_path / "hf")
@@ -231,6 +311,7 @@ def test_what_is_never_generated_must_be_tokens(tmp_path: Path, barred: object) 
         ({"d_model": None}, "d_model is missing; it must be an integer of at least 1"),
         ({"d_model": 33}, "num_encoder_heads must be a divisor of d_model 33, got 4"),
         ({"encoder_layers": "six"}, 'encoder_layers must be an integer of at least 1, got "six"'),
+        ({"dropout": 10**400}, "dropout must be a number, got 1000"),
         ({"scale_embedding": 1}, "scale_embedding must be true or false, got 1"),
         ({"vocab_size": 99}, r"vocab_size must be \d+, the number of pieces in vocab.json, got 99"),
         (
