@@ -42,6 +42,7 @@ class Index(BaseModel):
     target_dtype: str
     cleaning: str  # what was read, kept and dropped, in words
     stored_bytes: dict[str, int] = {}  # of each file beside this one
+    tokenizer: str | None = None  # digest of the one whose ids these are; None: not noted
 
 
 def read_index(folder: Path) -> Index | None:

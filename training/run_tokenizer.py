@@ -6,6 +6,7 @@ vocabulary is learned (tokenizer_training.py), ids.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -26,8 +27,8 @@ from training.tokenizer_training import TokenizerTrainingError, train_tokenizer,
 FOLDER = "tokenizer"
 
 
-def make_tokenizer(config: TrainingConfig, text: PairText, run_folder: Path, monitor: Monitor) -> Tokenizer:
-    """A new one, kept in the run folder: settings or text may have changed.
+def make_tokenizer(config: TrainingConfig, text: PairText, monitor: Monitor) -> Tokenizer:
+    """A new one: settings or text may have changed.
 
     Raises `RecipeError` when the text does not support the vocabulary, `BundleError` when the bundle to start
     from is not sound.
@@ -35,16 +36,18 @@ def make_tokenizer(config: TrainingConfig, text: PairText, run_folder: Path, mon
     languages = tuple(language_tags(config.directions).values())
     if config.start_from is not None and not config.learns_vocabulary:
         bundle = load_bundle(Path(config.start_from))
-        tokenizer = extended(bundle.tokenizer, config.tokenizer.placeholders, config.data.tags(), languages)
-    else:
-        settings = config.tokenizer
-        monitor.say(f"training a {settings.kind} tokenizer of {settings.vocab_size:,} tokens")
-        tokenizer = Tokenizer.from_bytes(*_train_models(settings, config.data.tags(), languages, text))
+        return extended(bundle.tokenizer, config.tokenizer.placeholders, config.data.tags(), languages)
+    settings = config.tokenizer
+    monitor.say(f"training a {settings.kind} tokenizer of {settings.vocab_size:,} tokens")
+    return Tokenizer.from_bytes(*_train_models(settings, config.data.tags(), languages, text))
+
+
+def keep_tokenizer(tokenizer: Tokenizer, run_folder: Path) -> None:
+    """It becomes the run's, instead of an earlier one."""
     folder = run_folder / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     for name, content in tokenizer.files().items():
         write_atomically(folder / name, content)
-    return tokenizer
 
 
 def load_tokenizer(run_folder: Path) -> Tokenizer:
@@ -57,6 +60,22 @@ def load_tokenizer(run_folder: Path) -> Tokenizer:
 
 def has_tokenizer(run_folder: Path) -> bool:
     return (run_folder / FOLDER).is_dir()
+
+
+def kept_digest(run_folder: Path) -> str | None:
+    """`tokenizer_digest` of the run's own; None where it is gone or damaged."""
+    try:
+        return tokenizer_digest(Tokenizer.load(run_folder / FOLDER))
+    except TokenizerError:
+        return None
+
+
+def tokenizer_digest(tokenizer: Tokenizer) -> str:
+    """SHA-256 of its files and their names: with another, the same ids are other pieces."""
+    digest = hashlib.sha256()
+    for name, content in tokenizer.files().items():
+        digest.update(f"{name} {len(content)} ".encode() + content)
+    return digest.hexdigest()
 
 
 def extended(

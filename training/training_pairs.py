@@ -34,7 +34,15 @@ from training.prepared_folder import (
     write_index,
 )
 from training.ragged import Ragged
-from training.run_tokenizer import has_tokenizer, load_tokenizer, make_tokenizer
+from training.run_tokenizer import FOLDER as TOKENIZER_FOLDER
+from training.run_tokenizer import (
+    has_tokenizer,
+    keep_tokenizer,
+    kept_digest,
+    load_tokenizer,
+    make_tokenizer,
+    tokenizer_digest,
+)
 from training.state import STATE_FILE
 from training.subword_sampling import SubwordSampler, sampled_sides
 from training.training_text import TrainingText, write_training_text
@@ -52,7 +60,7 @@ def training_pairs(
     folder, has_begun = run_folder / FOLDER, (run_folder / STATE_FILE).exists()
     files = _files(config, data_folder, has_begun)
     index = read_index(folder)
-    change = what_changed(index, settings_of_pairs(config), files) if index is not None else None
+    change = _change(config, index, files, run_folder, has_begun) if index is not None else None
     if change is not None and has_begun:
         raise ResumeError(
             f"{run_folder}: the saved run cannot go on with other data ({change}); put back what it was, "
@@ -68,6 +76,23 @@ def training_pairs(
         monitor.say(f"{sum(index.sizes):,} pairs lie prepared in {folder}")
     tokenizer = load_tokenizer(run_folder)
     return tokenizer, _mapped(config, index, tokenizer, folder), index.cleaning
+
+
+def _change(
+    config: TrainingConfig, index: Index, files: dict[str, Path], run_folder: Path, has_begun: bool
+) -> str | None:
+    """Why the prepared pairs are not this run's, in words; None when they are.
+
+    Of a run that has begun the state knows the tokenizer, where an older version of Verto noted none here;
+    one that is gone or damaged is told where it is read.
+    """
+    if change := what_changed(index, settings_of_pairs(config), files):
+        return change
+    kept = kept_digest(run_folder)
+    if index.tokenizer == kept or (has_begun and None in (index.tokenizer, kept)):
+        return None
+    fault = "is not known to be" if index.tokenizer is None else "is not"
+    return f"{run_folder / TOKENIZER_FOLDER} {fault} the tokenizer that they were encoded with"
 
 
 def _mapped(config: TrainingConfig, index: Index, tokenizer: Tokenizer, folder: Path) -> EncodedCorpus:
@@ -143,17 +168,18 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 def _prepare(
     config: TrainingConfig, data_folder: Path, run_folder: Path, folder: Path, monitor: Monitor
 ) -> Index:
-    """Everything into `folder`, the index last; only the tokenizer goes to its place in the run folder."""
+    """Everything into `folder`, the index last; then a new tokenizer takes its place in the run folder.
+
+    Not earlier: until the pairs are complete, those of before are the run's, and so is their tokenizer.
+    """
     has_begun = (run_folder / STATE_FILE).exists()
     files = {n: fingerprint(path) for n, path in _files(config, data_folder, has_begun).items()}
     texts = folder / "texts"
     texts.mkdir()
     written = write_training_text(config, data_folder, texts, monitor)
     monitor.say(written.cleaning)
-    if has_begun and has_tokenizer(run_folder):  # someone deleted the prepared pairs
-        tokenizer = load_tokenizer(run_folder)
-    else:
-        tokenizer = make_tokenizer(config, written.text, run_folder, monitor)
+    keeps = has_begun and has_tokenizer(run_folder)  # someone deleted the prepared pairs
+    tokenizer = load_tokenizer(run_folder) if keeps else make_tokenizer(config, written.text, monitor)
     stored = _encode(config, written, tokenizer, folder, monitor)
     shutil.rmtree(texts)
     index = Index(
@@ -161,9 +187,12 @@ def _prepare(
         files=files,
         cleaning=written.cleaning,
         stored_bytes=stored_bytes(folder),
+        tokenizer=tokenizer_digest(tokenizer),
         **stored._asdict(),
     )
     write_index(folder, index)
+    if not keeps:
+        keep_tokenizer(tokenizer, run_folder)
     return index
 
 

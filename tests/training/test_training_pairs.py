@@ -1,6 +1,7 @@
 """Prepared pairs: made once, then only opened; a change of recipe or file is noticed; nothing half made."""
 
 import errno
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,69 @@ def test_a_full_disk_is_named_and_leaves_nothing(data_folder: Path, monkeypatch:
             Prepared(data_folder)
     assert list((data_folder.parent / "run").iterdir()) == []
     assert Prepared(data_folder).was_made
+
+
+OTHER_VOCABULARY = {
+    "data": {"train": [{"tsv": "train.tsv"}, {"tsv": "more.tsv", "repeat": 3}]},
+    "tokenizer": {"vocab_size": 380},
+}
+
+
+def test_a_preparation_that_fails_leaves_the_pairs_and_the_tokenizer_of_before(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids of one vocabulary are never read as those of another."""
+    first = Prepared(data_folder)
+
+    def fails(*given: object) -> None:
+        raise CorpusError("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("training.training_pairs._encode", fails)
+        with pytest.raises(CorpusError, match="stopped"):
+            Prepared(data_folder, config(**OTHER_VOCABULARY))
+    again = Prepared(data_folder)
+    assert not again.was_made
+    assert again.tokenizer.files() == first.tokenizer.files()
+
+
+@pytest.mark.parametrize("is_noted", [True, False], ids=["noted", "of an older version"])
+def test_pairs_of_another_tokenizer_are_prepared_anew(
+    data_folder: Path, is_noted: bool, tmp_path: Path
+) -> None:
+    """As a crash between the two leaves them, and an older version of Verto did."""
+    run = Prepared(data_folder, config(**OTHER_VOCABULARY)).run
+    shutil.copytree(run / "tokenizer", tmp_path / "other")
+    first = Prepared(data_folder)
+    shutil.copytree(tmp_path / "other", run / "tokenizer", dirs_exist_ok=True)
+    if not is_noted:
+        forget_tokenizer(run)
+    again = Prepared(data_folder)
+    assert "the tokenizer that they were encoded with" in again.lines[0]
+    assert again.tokenizer.files() == first.tokenizer.files()
+    assert not Prepared(data_folder).was_made
+
+
+def forget_tokenizer(run: Path) -> None:
+    """As an older version of Verto wrote the index."""
+    path = run / "prepared" / "index.json"
+    index = json.loads(path.read_text(encoding="utf-8"))
+    index.pop("tokenizer", None)
+    path.write_text(json.dumps(index), encoding="utf-8")
+
+
+def test_a_begun_run_does_not_go_on_with_another_tokenizer(data_folder: Path, tmp_path: Path) -> None:
+    run = Prepared(data_folder, config(**OTHER_VOCABULARY)).run
+    shutil.copytree(run / "tokenizer", tmp_path / "other")
+    Prepared(data_folder)
+    (run / STATE_FILE).touch()
+    forget_tokenizer(run)
+    assert not Prepared(data_folder).was_made  # an older version's: the state knows its tokenizer
+    shutil.rmtree(run / "prepared")
+    Prepared(data_folder)
+    shutil.copytree(tmp_path / "other", run / "tokenizer", dirs_exist_ok=True)
+    with pytest.raises(ResumeError, match=r"cannot go on .*tokenizer is not the tokenizer that they were"):
+        Prepared(data_folder)
 
 
 def test_a_damaged_index_is_named_with_what_to_do(data_folder: Path) -> None:
