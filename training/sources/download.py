@@ -28,7 +28,6 @@ ATTEMPTS = 5  # in a row that bring no byte
 _TIMEOUT_SECONDS = 30.0
 _MAX_WAIT_SECONDS = 60.0
 _SPARE_BYTES = 64 << 20  # what a disk should still have when the file is on it
-_CHUNK_BYTES = 1 << 18
 _TRANSIENT = {
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -242,7 +241,7 @@ def _write(
     done = start
     try:
         with partial.path.open("ab" if start else "wb") as file:
-            for chunk in response.iter_raw(_CHUNK_BYTES):
+            for chunk in response.iter_raw():  # of a size, it would lose its part of one with the connection
                 file.write(chunk)
                 done += len(chunk)
                 on_bytes(done, total)

@@ -51,6 +51,15 @@ def fetch(server: FileServer, tmp_path: Path) -> Fetching:
     return Fetching(server, tmp_path)
 
 
+def test_what_little_a_connection_brought_is_kept_when_it_breaks(fetch: Fetching) -> None:
+    small = CONTENT[:1000]
+    fetch.server.files["file"] = small
+    fetch.server.faults = ["cut"] * (ATTEMPTS + 2)
+    assert fetch(hashlib.sha256(small).hexdigest()) == sha256_of(fetch.place)
+    asked = [request["Range"] for request in fetch.server.requests[1:4]]
+    assert asked == ["bytes=500-", "bytes=750-", "bytes=875-"]
+
+
 def test_a_file_comes_whole_and_nothing_else_is_left(fetch: Fetching) -> None:
     assert fetch() == SHA256
     assert fetch.place.read_bytes() == CONTENT
