@@ -106,10 +106,12 @@ def _noted(work: _Work) -> dict[str, Any]:
     """What is known of the files that lie there; nothing, if they are not complete or not of this recipe."""
     path = work.folder / ORIGIN
     try:
-        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        note = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError:
         return {}
-    return note if note.get("key") == work.key and _is_complete(work.corpus, work.folder) else {}
+    if not isinstance(note, dict) or note.get("key") != work.key:
+        return {}
+    return note if _is_complete(work.corpus, work.folder) else {}
 
 
 def _make(works: list[_Work], sources: Sources, places: Places, listener: Listener, *, rebuild: bool) -> None:

@@ -147,6 +147,9 @@ def _copied(origin: Path, place: Path, raw: RawFile) -> str:
 def _noted(raw_folder: Path) -> dict[str, str]:
     path = raw_folder / NOTED
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+        noted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        if not isinstance(noted, dict) or not all(isinstance(one, str) for one in noted.values()):
+            raise ValueError("no object of names and checksums")
     except ValueError as error:
         raise SourceError(f"{path}: not what was written there ({error}); remove it") from error
+    return noted

@@ -118,8 +118,9 @@ def test_a_half_made_corpus_is_made_again(kitchen: Kitchen) -> None:
     (kitchen.data / "one" / "origin.json").unlink()
     (kitchen.data / "one" / "dev.tsv.gz").unlink()
     assert any(line.startswith("one/train") for line in kitchen.cook())
-    (kitchen.data / "one" / "origin.json").write_text("{")
-    assert any(line.startswith("one/train") for line in kitchen.cook())
+    for damaged in ("{", "[]", "null"):
+        (kitchen.data / "one" / "origin.json").write_text(damaged)
+        assert any(line.startswith("one/train") for line in kitchen.cook())
 
 
 @pytest.mark.parametrize("stage", ["_make_train", "_note"])
@@ -228,6 +229,13 @@ def test_without_a_checksum_the_first_one_is_noted_and_demanded(kitchen: Kitchen
     (kitchen.places.raw / "train.txt").unlink()
     kitchen.server.files["train.txt"] = b"another\tfile\n"
     with pytest.raises(SourceError, match="SHA-256 must be"):
+        kitchen.cook()
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]", "[1]", '{"train.txt": 1}'])
+def test_damaged_checksums_are_named_with_what_to_do(kitchen: Kitchen, damaged: str) -> None:
+    put(kitchen.places.raw, {"checksums.json": damaged})
+    with pytest.raises(SourceError, match=r"checksums\.json: not what was written there \(.*\); remove it"):
         kitchen.cook()
 
 
