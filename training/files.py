@@ -17,11 +17,14 @@ _LOCK = ".lock"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step: a reader, or a crash, never sees a part of it."""
+    """Replace `path` by `content` in one step: a reader, or a crash, never sees a part of it.
+
+    Raises `OSError`, which names `path` also where the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # or a power cut could leave the new name with no content behind it
