@@ -143,10 +143,18 @@ def _checked_inputs(given: dict[str, Any]) -> tuple[list[LineFile], int | None]:
 
 
 def _check_named(option: str, paths: Sequence[Path]) -> None:
-    """An interrupted job is known again by its files, and its parts lie beside its output."""
-    if Path("-") in paths:
-        fault = "must be a named file, not standard input or output: an interrupted job goes on from files"
-        raise typer.BadParameter(fault, param_hint=option)
+    """An interrupted job is known again by its files, and its parts lie beside its output.
+
+    A pipe would be empty once it has been read for that.
+    """
+    why = "an interrupted job goes on from files"
+    for path in paths:
+        if path == Path("-"):
+            fault = f"must be a named file, not standard input or output: {why}"
+            raise typer.BadParameter(fault, param_hint=option)
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            fault = f"must be a file on a disk, not a pipe or device such as {path}: {why}"
+            raise typer.BadParameter(fault, param_hint=option)
 
 
 def _translated(

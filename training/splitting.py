@@ -51,6 +51,7 @@ def split(
     Which pairs are drawn depends on the seed and their sources alone, not on the order. White space inside a
     line becomes single spaces. Raises `CorpusError`, `OSError`; then none of the files is there.
     """
+    _refuse_pipes(source, target)
     _refuse_present(folder)
     texts = ParallelText(source=str(source), target=str(target))
     drawn = draw(_counted(texts, on_pass("drawing")), dev + test, seed)
@@ -117,6 +118,15 @@ def _counted(texts: ParallelText, on_pair: Callable[[], object]) -> Iterator[Pai
 
 def _line(pair: Pair) -> str:
     return f"{pair.source}\t{pair.target}\n"
+
+
+def _refuse_pipes(*texts: Path) -> None:
+    for text in texts:
+        if text.exists() and not (text.is_file() or text.is_dir()):
+            raise CorpusError(
+                f"{text}: must be a file on a disk, not a pipe or device, for it is read twice; "
+                "write the text to a file first"
+            )
 
 
 def _refuse_present(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,23 @@ def test_a_dash_is_refused_and_no_file_of_that_name_is_written(
     assert ended.code == 2
     assert f"Invalid value for {option}: must be a named file" in ended.err
     assert not Path("-").exists()
+
+
+def test_a_pipe_is_refused_before_anything_is_read_of_it(run: Any) -> None:
+    read, write = os.pipe()
+    os.write(write, "\n".join(LINES).encode())
+    os.close(write)
+    ended = run("distill", f"/dev/fd/{read}", "-o", "out.tsv")
+    os.close(read)
+    assert ended.code == 2
+    assert "Invalid value for FILE: must be a file on a disk" in ended.err
+    assert not Path("out.tsv").exists()
+
+
+def test_a_device_is_no_output(run: Any) -> None:
+    ended = run("distill", "lines.txt", "-o", "/dev/null")
+    assert ended.code == 2
+    assert "Invalid value for --output: must be a file on a disk" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Held-out pairs: drawn by chance, never seen in training, whatever the order of the texts."""
 
+import os
 import random
 from pathlib import Path
 
@@ -132,3 +133,16 @@ def test_the_report_says_what_became_of_every_pair() -> None:
         "train 4,000 pairs, dev 5, test 7; left out: 1 with an empty side, "
         "2 that share a side with a dev or test pair"
     )
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_pipe_is_refused_since_texts_are_read_twice(tmp_path: Path, side: int) -> None:
+    paths = list(texts(tmp_path, PAIRS))
+    read, write = os.pipe()
+    os.write(write, paths[side].read_bytes())
+    os.close(write)
+    paths[side] = Path(f"/dev/fd/{read}")
+    with pytest.raises(CorpusError, match=rf"/dev/fd/{read}: must be a file on a disk.*read twice; write"):
+        split(*paths, tmp_path / "out", 5, 7, 1, lambda name: lambda: None)
+    os.close(read)
+    assert not (tmp_path / "out").exists()
