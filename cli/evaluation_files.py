@@ -138,4 +138,14 @@ def _places(
     if folder is None:
         return {}
     names = [one.label.replace("/", "-") for one in test_sets]
+    _check_different(names, [one.label for one in test_sets])
     return {(who, number): folder / f"{name}.{who}.txt" for number, name in enumerate(names) for who in whose}
+
+
+def _check_different(names: Sequence[str], labels: Sequence[str]) -> None:
+    """Labels that differ, as `a/b-c` and `a-b/c`, may become one name. Raises BadParameter."""
+    known = dict[str, str]()
+    for name, label in zip(names, labels, strict=True):
+        if (other := known.setdefault(name, label)) != label:
+            fault = f"would hold {other} and {label} in one file, {name}.{WHOSE[0]}.txt; rename one of them"
+            raise typer.BadParameter(fault, param_hint="--translations-dir")

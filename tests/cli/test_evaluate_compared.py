@@ -128,6 +128,21 @@ def test_translations_of_both_and_of_all_test_sets_go_to_a_folder(
     }
 
 
+def test_test_sets_whose_translations_would_lie_in_one_file_are_named(
+    verto: Verto, test_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    tests = list[object]()
+    for name in ("a/b-c.tsv", "a-b/c.tsv"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(test_file.read_bytes())
+        tests += ["--test", tmp_path / name]
+    (tmp_path / "out").mkdir()
+    ended = evaluate(verto, *tests, "--translations-dir", tmp_path / "out")
+    fault = "--translations-dir: would hold a/b-c and a-b/c in one file, a-b-c.system.txt; rename one of them"
+    assert (ended.code, fault in " ".join(ended.err.split())) == (2, True)
+
+
 def test_a_report_is_one_page_with_the_worst_sentence(
     verto: Verto, shouting_baseline: list[str], test_file: Path, tmp_path: Path
 ) -> None:
