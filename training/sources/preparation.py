@@ -140,6 +140,7 @@ def _make_held_out(work: _Work, raw_folder: Path, listener: Listener) -> None:
         candidates = _pairs(work, raw_folder) if wanted.choose is not None else []
         counts = work.counts[name] = CleaningReport()
         pairs = held_out_pairs(wanted, candidates, raw_folder, counts)
+        _check_number(f"{work.name}/{name}", len(pairs), wanted.choose or 1, counts)
         _write(work, name, pairs)
         _tell(work, name, listener)
 
@@ -147,9 +148,19 @@ def _make_held_out(work: _Work, raw_folder: Path, listener: Listener) -> None:
 def _make_train(work: _Work, keys: set[str], raw_folder: Path, listener: Listener) -> None:
     if work.corpus.train:
         pairs = _pairs(work, raw_folder)
+        _check_number(f"{work.name}/{TRAIN}", len(pairs), 1, work.counts[TRAIN])
         _write(work, TRAIN, without_held_out(pairs, keys, work.counts[TRAIN]))
         work.pairs = None  # one corpus at a time is enough in memory
         _tell(work, TRAIN, listener)
+
+
+def _check_number(name: str, found: int, wanted: int, counts: CleaningReport) -> None:
+    """An empty download is a fault, not an empty corpus."""
+    if found < wanted:
+        raise SourceError(
+            f"{name}: must have at least {wanted:,} pairs, got {found:,} ({counts.describe()}); look at the "
+            "raw files, or change what the recipe takes of them"
+        )
 
 
 def _write(work: _Work, name: str, pairs: list[Pair]) -> None:

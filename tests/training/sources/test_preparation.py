@@ -239,6 +239,32 @@ def test_damaged_checksums_are_named_with_what_to_do(kitchen: Kitchen, damaged: 
         kitchen.cook()
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", r"one/dev: must have at least 4 pairs, got 0 \(0 pairs read, 0 kept\); look at the raw files"),
+        (TRAIN[: TRAIN.index("number 3")], "one/dev: must have at least 4 pairs, got 3 "),
+    ],
+)
+def test_fewer_pairs_than_are_to_be_chosen_are_refused(kitchen: Kitchen, text: str, fault: str) -> None:
+    kitchen.files["train.txt"] = {"url": kitchen.server.url("train.txt")}
+    kitchen.server.files["train.txt"] = text.encode()
+    with pytest.raises(SourceError, match=fault):
+        kitchen.cook()
+    assert not (kitchen.data / "one").exists()
+
+
+@pytest.mark.parametrize("name", ["one/train", "two/test"])
+def test_an_empty_text_is_refused(kitchen: Kitchen, name: str) -> None:
+    del kitchen.corpora["one"]["held_out"]
+    kitchen.files["train.txt"] = {"url": kitchen.server.url("train.txt")}
+    kitchen.server.files["train.txt"] = b"" if name == "one/train" else TRAIN.encode()
+    if name == "two/test":
+        put(kitchen.places.recipe, {"local.txt": ""})
+    with pytest.raises(SourceError, match=f"{name}: must have at least 1 pairs, got 0 "):
+        kitchen.cook()
+
+
 def test_an_unexpected_count_is_told(kitchen: Kitchen) -> None:
     kitchen.corpora["one"]["expected_pairs"] = {"train": 26, "dev": 4}
     lines = kitchen.cook()
