@@ -5,7 +5,7 @@
     ├── SourceError       raw data: cannot be fetched, another checksum, no room, not in the form that is said
     ├── CorpusError       a data file: missing, unreadable, not in the form that the recipe says
     ├── ResumeError       the run folder: damaged state, another run's state, in use
-    └── TrainingDiverged  loss or gradient are no longer numbers; the saved state is sound
+    └── TrainingDiverged  loss or gradient are no longer numbers, weights too large for a bundle
 
 Knows: names. Must not know: who raises them, exit codes.
 """
@@ -38,4 +38,5 @@ class OtherRunError(ResumeError):
 
 
 class TrainingDiverged(TrainingError, RuntimeError):
-    """The loss or the gradient is no longer a finite number; the last saved state is sound."""
+    """The loss or the gradient is no longer a finite number, and the last saved state is sound; or a weight
+    is too large to be stored in a bundle."""

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from model.checkpoint import save_bundle
 from model.native.binding import Library
@@ -19,6 +19,7 @@ from model.transformer import Transformer
 from training.baselines.outcome import write_scores
 from training.config import TrainingConfig
 from training.curves import CURVES_FILE, METRICS_FILE, draw_curves, kept_metrics
+from training.errors import TrainingDiverged
 from training.evaluation import Scores, score
 from training.model_card import Outcome, model_card
 from training.monitor import Monitor, read_metrics
@@ -65,13 +66,25 @@ def release(trainer: Trainer, monitor: Monitor, kernels: Library | None = None) 
 def averaged_model(model: AnyNetwork, paths: Sequence[Path]) -> AnyNetwork:
     """A copy with the mean weights of snapshots, rounded as the bundle will store them, in eval mode.
 
-    Raises `ResumeError` when there is no snapshot, or when one is damaged.
+    Raises `ResumeError` when there is no snapshot, or when one is damaged, `TrainingDiverged` when a weight
+    is too large to be stored.
     """
     weights = average_snapshots(paths)
     copied = copy.deepcopy(model).eval()
     for name, parameter in copied.named_parameters():  # shared parameters are named once, as in a snapshot
-        parameter.copy_(weights[name].to(BUNDLE_DTYPE))
+        parameter.copy_(_stored(name, weights[name]))
     return copied
+
+
+def _stored(name: str, weight: Tensor) -> Tensor:
+    stored, bound = weight.to(BUNDLE_DTYPE), torch.finfo(BUNDLE_DTYPE).max
+    if not torch.isfinite(stored).all():
+        largest = float(weight.abs().max())
+        raise TrainingDiverged(
+            f"weight {name} must be at most {bound:g} to be stored in a bundle, got {largest:g}; "
+            "no bundle is written; train anew with a lower optimizer.peak_learning_rate or clip_norm"
+        )
+    return stored
 
 
 def score_text(

@@ -1,5 +1,6 @@
 """The bundle at the end of a run: averaged, scored as stored, with a card that says where it comes from."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from model.checkpoint import load_bundle, verify_bundle
 from tests.training.runs import ListeningMonitor, config, trainer
 from training.config import load_recipe
-from training.errors import ResumeError
+from training.errors import ResumeError, TrainingDiverged
 from training.evaluation import score, translate_sentences
 from training.release import averaged_model, published, release
 from training.snapshots import average_snapshots, save_snapshot, snapshot_paths
@@ -112,6 +113,19 @@ def test_an_averaged_model_keeps_what_is_shared_shared(tmp_path: Path) -> None:
     model = averaged_model(run.model, snapshot_paths(run.snapshot_folder))
     assert model.output.weight is model.source_embedding.tokens.weight
     assert not model.training
+
+
+@pytest.mark.parametrize("value", [1e6, -1e6])
+def test_a_weight_that_a_bundle_cannot_hold_is_named(tmp_path: Path, value: float) -> None:
+    run = trainer(tmp_path)
+    name, parameter = next(iter(run.model.named_parameters()))
+    with torch.no_grad():
+        parameter[0] = value
+    save_snapshot(run.snapshot_folder, 1, run.model)
+    fault = rf"weight {re.escape(name)} must be at most 65504 to be stored .*, got 1e\+06; no bundle"
+    with pytest.raises(TrainingDiverged, match=fault):
+        release(run, ListeningMonitor())
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_without_a_snapshot_there_is_no_bundle(tmp_path: Path) -> None:
