@@ -36,6 +36,7 @@ from training.errors import RecipeError
 from training.recipe_faults import explain, unknown
 from training.recipe_text import override, read_recipe
 from training.run_config import (
+    MOST,
     BatchConfig,
     CheckpointConfig,
     ModelCardConfig,
@@ -57,7 +58,7 @@ class TrainingConfig(Section):
         min_length=1, description="`[[source, target]]`, as language codes; one model may have several"
     )
     seed: int = Field(1, ge=0, le=2**63 - 1, description="decides first weights, order and dropout")
-    max_steps: int = Field(100_000, ge=1, description="updates of the weights")
+    max_steps: int = Field(100_000, ge=1, le=MOST, description="updates of the weights")
     max_seconds: float | None = Field(
         None, gt=0, description="stop, resumably, after so many seconds of steps over all starts"
     )

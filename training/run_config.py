@@ -12,20 +12,27 @@ from pydantic import Field, model_validator
 
 from training.data_config import Section
 
+MOST = 10**9  # of whatever is counted: far beyond any run, and safe to multiply
+
 
 class BatchConfig(Section):
-    max_tokens: int = Field(4096, ge=16, description="padded tokens of the longer side of a batch")
-    pool_batches: int = Field(50, ge=1, description="batches that are sorted by length together")
+    max_tokens: int = Field(4096, ge=16, le=MOST, description="padded tokens of the longer side of a batch")
+    pool_batches: int = Field(50, ge=1, le=MOST, description="batches that are sorted by length together")
     batches_per_update: int = Field(
-        1, ge=1, description="batches whose gradients make one step, over all processes of `torchrun`"
+        1,
+        ge=1,
+        le=MOST,
+        description="batches whose gradients make one step, over all processes of `torchrun`",
     )
 
 
 class OptimizerConfig(Section):
     peak_learning_rate: float = Field(7e-4, gt=0, le=1, description="the rate where the warm-up ends")
-    warmup_steps: int = Field(4000, ge=1, description="steps of linear rise; inverse square root after them")
+    warmup_steps: int = Field(
+        4000, ge=1, le=MOST, description="steps of linear rise; inverse square root after them"
+    )
     final_decay_steps: int = Field(
-        0, ge=0, description="the last steps, over which the rate also falls linearly to 0"
+        0, ge=0, le=MOST, description="the last steps, over which the rate also falls linearly to 0"
     )
     beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean gradient")
     beta2: float = Field(0.98, ge=0, lt=1, description="Adam's decay of the mean squared gradient")
@@ -41,19 +48,21 @@ class OptimizerConfig(Section):
 
 
 class ValidationConfig(Section):
-    interval_steps: int = Field(1000, ge=1, description="steps between two looks at the dev text")
-    num_sentences: int = Field(1000, ge=1, description="dev sentences that are translated for BLEU and chrF")
+    interval_steps: int = Field(1000, ge=1, le=MOST, description="steps between two looks at the dev text")
+    num_sentences: int = Field(
+        1000, ge=1, le=MOST, description="dev sentences that are translated for BLEU and chrF"
+    )
     strategy: Literal["greedy", "beam"] = Field("greedy", description="how they are translated")
     metric: Literal["chrf", "bleu", "loss"] = Field("chrf", description="what says which look was better")
     patience: int | None = Field(
-        None, ge=1, description="the run ends after so many looks in a row without a better one"
+        None, ge=1, le=MOST, description="the run ends after so many looks in a row without a better one"
     )
 
 
 class CheckpointConfig(Section):
-    interval_steps: int = Field(500, ge=1, description="steps between two saved states")
-    keep: int = Field(5, ge=1, description="weight snapshots kept for averaging")
-    average: int = Field(5, ge=1, description="snapshots averaged into the bundle, at most `keep`")
+    interval_steps: int = Field(500, ge=1, le=MOST, description="steps between two saved states")
+    keep: int = Field(5, ge=1, le=MOST, description="weight snapshots kept for averaging")
+    average: int = Field(5, ge=1, le=MOST, description="snapshots averaged into the bundle, at most `keep`")
     choose: Literal["last", "best"] = Field(
         "last", description="the newest snapshots, or those with the best looks by `validation.metric`"
     )

@@ -293,3 +293,19 @@ def test_a_tag_is_one_word_in_angle_brackets_and_only_for_training_text(
 ) -> None:
     with pytest.raises(RecipeError, match=fault):
         check_recipe(recipe(data=data))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "max_steps", "batch.max_tokens", "batch.pool_batches", "batch.batches_per_update",
+        "optimizer.warmup_steps", "validation.interval_steps", "validation.num_sentences",
+        "validation.patience", "checkpoint.interval_steps", "checkpoint.keep",
+    ],
+)  # fmt: skip
+def test_a_count_that_no_run_reaches_is_refused(place: str) -> None:
+    section, _, name = place.rpartition(".")
+    changes: dict[str, Any] = {name: 10**20}
+    assert f"{place}: Input should be less than or equal to 1000000000, got 1{'0' * 20}" in fault_of(
+        **({section: changes} if section else changes)
+    )
