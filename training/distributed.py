@@ -87,6 +87,14 @@ class World:
         finally:
             _part()
 
+    def check_even(self, count: int) -> None:
+        """Raises `RecipeError` where these batches of a step cannot be shared evenly."""
+        if count % self.size:
+            raise RecipeError(
+                f"batch.batches_per_update must be a multiple of the {self.size} processes, got {count}; "
+                "a step is shared evenly"
+            )
+
     def total(self, count: int) -> int:
         """The sum of every process's number. It stays on the CPU, so no GPU is waited for."""
         if self.size == 1:

@@ -47,6 +47,8 @@ def train(
     """
     leg_ends = math.inf if leg_seconds is None else time.monotonic() + leg_seconds
     world = world or World()
+    if world.is_main:  # now, and once: torchrun ends the others, which wait for this one
+        world.check_even(config.batch.batches_per_update)
     device = _device(config, world)
     keep_freed_memory()
     with world.joined(device), _folder(run_folder, config, world) as monitor:

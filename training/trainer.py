@@ -57,7 +57,7 @@ class Trainer:
     ) -> None:
         self.config, self.data, self.folder, self.monitor = config, data, run_folder, monitor
         self.world = world = world or World()
-        _check_shares(config, world)
+        world.check_even(config.batch.batches_per_update)
         torch.manual_seed(config.seed)
         network = build_network(config, data.network)
         self.learner = Learner(config, network, data.network.pad_id, world.device(config.device), world)
@@ -244,13 +244,3 @@ class Trainer:
 
     def _say_stopping(self) -> None:
         self.monitor.say("stopping after this step; the same command resumes")
-
-
-def _check_shares(config: TrainingConfig, world: World) -> None:
-    """Every process must do as much of each step."""
-    count = config.batch.batches_per_update
-    if count % world.size:
-        raise RecipeError(
-            f"batch.batches_per_update must be a multiple of the {world.size} processes, got {count}; "
-            "a step is shared evenly"
-        )

@@ -112,6 +112,12 @@ def test_a_run_without_its_vocabulary_is_refused_in_one_line(tmp_path: Path, con
         train(generated(), tmp_path, run)
 
 
+def test_steps_that_cannot_be_shared_evenly_are_told_before_anything_is_prepared(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"batch\.batches_per_update must be a multiple of the 2 processes"):
+        train(generated(batch={"batches_per_update": 3}), tmp_path, tmp_path / "run", world=World(0, 2, 0))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_disk_that_runs_full_is_told_with_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
