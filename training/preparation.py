@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model.config import ModelConfig
+from model.decoding.demands import check_tokens
+from model.decoding.options import OptionError
 from model.directions import Pair as Direction
 from model.language_signals import NO_SIGNAL, LanguageSignals, Signal
 from model.tokenizer import Tokenizer
@@ -19,7 +21,7 @@ from training.config import TrainingConfig
 from training.corpus import Pair, read_pairs
 from training.data_config import ParallelText
 from training.encoding import encode_pairs, encode_sources, report_fitting
-from training.errors import CorpusError
+from training.errors import CorpusError, RecipeError
 from training.language_tags import language_signals
 from training.monitor import Monitor
 from training.toy import write_generated
@@ -73,13 +75,15 @@ def prepare(config: TrainingConfig, data_folder: Path, run_folder: Path, monitor
 
     What the first call prepared, later ones and other processes only open. Raises `CorpusError` when a file
     is missing or no pair is left, `ResumeError` when a saved run's data has changed, `RecipeError` when the
-    text does not support the vocabulary, `BundleError` when the bundle to start from is not sound.
+    text does not support the vocabulary, or that lacks ids of `decoding`, `BundleError` when the bundle to
+    start from is not sound.
     """
     if config.generate is not None:
         data_folder = write_generated(config.generate, run_folder / "generated")
     devs, tests = _held_out(config, data_folder)
     tokenizer, train, cleaning = training_pairs(config, data_folder, run_folder, monitor)
     network, signals = network_config(config, tokenizer), language_signals(config.directions, tokenizer)
+    _check_decoding(config, network)
     devs, tests = ([_told(text, signals) for text in texts] for texts in (devs, tests))
     encoded = [_encoded(dev, tokenizer, config, monitor) for dev in devs]
     readable = [_readable(dev, tokenizer, network, monitor) for dev in devs]
@@ -103,6 +107,14 @@ def network_config(config: TrainingConfig, tokenizer: Tokenizer) -> ModelConfig:
         eos_id=tokenizer.eos_id,
         decoder_start_id=tokenizer.bos_id,
     )
+
+
+def _check_decoding(config: TrainingConfig, network: ModelConfig) -> None:
+    """Token ids are used behind the last step only, and known to be right or wrong from here on."""
+    try:
+        check_tokens(config.decoding_options(), network)
+    except OptionError as error:
+        raise RecipeError(f"decoding.{error}; put in ids of the run's vocabulary, or leave it out") from error
 
 
 def _held_out(config: TrainingConfig, data_folder: Path) -> tuple[list[HeldOut], list[HeldOut]]:

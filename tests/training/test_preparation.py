@@ -106,6 +106,30 @@ def test_a_vocabulary_that_the_text_does_not_support_names_setting_and_bound(dat
     assert not (data_folder.parent / "run" / "tokenizer").exists()
 
 
+@pytest.mark.parametrize(
+    ("decoding", "fault"),
+    [
+        (
+            {"prefix_ids": [400]},
+            r"decoding\.prefix_ids must be of token ids in 0\.\.399, got 400; put in ids",
+        ),
+        (
+            {"banned_ids": [[5], [6, 9000]]},
+            r"decoding\.banned_ids must be of token ids in 0\.\.399, got 9000",
+        ),
+        (
+            {"strategy": "beam", "required_ids": [[3]]},
+            r"decoding\.required_ids must be free of padding, start and end tokens, got 3",
+        ),
+    ],
+)
+def test_token_ids_that_the_vocabulary_lacks_are_told_before_the_first_step(
+    data_folder: Path, decoding: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(RecipeError, match=fault):
+        prepared(config(decoding=decoding), data_folder)
+
+
 def test_without_a_saved_state_the_tokenizer_is_learned_anew(data_folder: Path) -> None:
     joint = prepared(config(), data_folder)
     separate = prepared(config(tokenizer={"joint": False}), data_folder)
