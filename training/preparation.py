@@ -6,8 +6,8 @@ cleaned and encoded, weights, optimisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model.config import ModelConfig
@@ -22,6 +22,7 @@ from training.corpus import Pair, read_pairs
 from training.data_config import ParallelText
 from training.encoding import encode_pairs, encode_sources, report_fitting
 from training.errors import CorpusError, RecipeError
+from training.fingerprints import fingerprint
 from training.language_tags import language_signals
 from training.monitor import Monitor
 from training.toy import write_generated
@@ -63,6 +64,7 @@ class PreparedData:
     dev: tuple[DevText, ...]  # of each direction, in the order of the recipe
     tests: tuple[HeldOut, ...]
     cleaning: str  # what was read, kept and dropped, in words
+    dev_sha256: Mapping[str, str] = field(default_factory=dict)  # of each dev file, by its name in the recipe
 
     @property
     def held_out(self) -> tuple[HeldOut, ...]:
@@ -95,7 +97,13 @@ def prepare(config: TrainingConfig, data_folder: Path, run_folder: Path, monitor
         dev=tuple(map(DevText, readable, encoded)),
         tests=tuple(_readable(test, tokenizer, network, monitor) for test in tests),
         cleaning=cleaning,
+        dev_sha256=_digests(config, data_folder),
     )
+
+
+def _digests(config: TrainingConfig, data_folder: Path) -> dict[str, str]:
+    names = [name for text in config.data.dev for name in text.paths()]
+    return {name: fingerprint(data_folder / name).sha256 for name in names}
 
 
 def network_config(config: TrainingConfig, tokenizer: Tokenizer) -> ModelConfig:

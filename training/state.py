@@ -37,6 +37,7 @@ class Progress:
     looks_since_best: int = 0
     best_steps: list[tuple[float, int]] = field(default_factory=list)  # (value, step) kept, best first
     judged_by: dict[str, str | int] | None = None  # the settings that give a look its value; None: not noted
+    dev_sha256: dict[str, str] | None = None  # of each dev file, by its name in the recipe; None: not noted
 
 
 def save_state(

@@ -34,7 +34,7 @@ from training.state import STATE_FILE, Progress, load_state, save_state
 from training.stopping import StopWish
 from training.stream import BatchStream, Place, Share
 from training.update import Learner
-from training.validation import Look, compare_by, look, remember, waited_enough
+from training.validation import Look, compare_by, look, other_dev_text, remember, waited_enough
 from training.window import Window
 
 LOG_INTERVAL_STEPS = 100
@@ -77,9 +77,11 @@ class Trainer:
         path = self.folder / STATE_FILE
         if path.exists():
             self.progress = self._loaded(path)
+            self._check_dev_text()
             self.monitor.say(f"resumed at step {self.progress.step:,} (epoch {self.progress.epoch})")
         else:
             self._begin()
+        self.progress.dev_sha256 = dict(self.data.dev_sha256)
         if change := compare_by(self.progress, self.config.validation):
             self.monitor.say(change)
         self.world.wait()  # until all have read what the first process changes from here on
@@ -97,6 +99,14 @@ class Trainer:
                     advice = "put back what it was, or use another run folder"
                     raise ResumeError(f"{self.folder}: {change}; {advice}") from None
             raise
+
+    def _check_dev_text(self) -> None:
+        """Looks at one dev text are no better or worse than looks at another."""
+        if change := other_dev_text(self.progress, self.data.dev_sha256):
+            raise ResumeError(
+                f"{self.folder}: the saved run cannot go on with another dev text ({change}); put back what "
+                "it was, or use another run folder"
+            )
 
     def _begin(self) -> None:
         """First weights that are a bundle's, where the recipe says so."""

@@ -98,6 +98,17 @@ def compare_by(progress: Progress, settings: ValidationConfig) -> str | None:
     return f"looks are compared anew: they were by {was}, and are by {is_now}"
 
 
+def other_dev_text(progress: Progress, now: Mapping[str, str]) -> str | None:
+    """The first dev file, in words, that is not the one of the looks so far; None where all are.
+
+    `now`: their digests. An older state does not say what they were.
+    """
+    for name, before in (progress.dev_sha256 or {}).items():
+        if now.get(name, before) != before:
+            return f"{name} has another content"
+    return None
+
+
 def _judged_by(settings: ValidationConfig) -> dict[str, str | int]:
     """What gives a look its value; the loss is of the whole dev text, and nothing is translated for it."""
     metric: dict[str, str | int] = {"metric": settings.metric}

@@ -59,6 +59,14 @@ def test_held_out_texts_are_read_as_they_stand(data_folder: Path) -> None:
     assert list(data.tests[0].pairs) == some_pairs(7, seed=3)
 
 
+def test_what_the_dev_text_is_is_known_by_its_file(data_folder: Path) -> None:
+    first, same = (prepared(config(), data_folder).dev_sha256 for _ in range(2))
+    write_tsv(data_folder / "dev.tsv", some_pairs(8, seed=5))
+    other = prepared(config(), data_folder).dev_sha256
+    assert set(first) == set(other) == {"dev.tsv"}
+    assert first == same != other
+
+
 def test_a_source_that_the_network_cannot_read_is_counted_and_not_scored(data_folder: Path) -> None:
     long = Pair("ba de fi go " * 30, "x")
     write_tsv(data_folder / "dev.tsv", [*some_pairs(5, seed=2), long])

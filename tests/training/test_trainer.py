@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -308,3 +309,28 @@ def test_the_dev_scores_are_of_the_asked_number_of_sentences(
     run = Trainer(config(validation={"num_sentences": 2}), prepared(config()), tmp_path, ListeningMonitor())
     run.validate()
     assert seen == [2]
+
+
+def with_dev_text(folder: Path, sha256: str) -> Trainer:
+    settings = config(max_steps=2)
+    data = replace(prepared(settings), dev_sha256={"dev.tsv": sha256})
+    made = Trainer(settings, data, folder, ListeningMonitor())
+    made.resume()
+    return made
+
+
+def test_a_run_does_not_go_on_with_another_dev_text(tmp_path: Path) -> None:
+    with_dev_text(tmp_path, "one").run()
+    with pytest.raises(
+        ResumeError, match=r"another dev text \(dev\.tsv has another content\); put back what"
+    ):
+        with_dev_text(tmp_path, "other")
+    assert with_dev_text(tmp_path, "one").finished
+
+
+def test_an_older_state_does_not_say_what_the_dev_text_was(tmp_path: Path) -> None:
+    with_dev_text(tmp_path, "one").run()
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["progress"]["dev_sha256"]
+    torch.save(state, tmp_path / "state.pt")
+    assert with_dev_text(tmp_path, "other").progress.dev_sha256 == {"dev.tsv": "other"}
