@@ -242,8 +242,8 @@ def test_damaged_checksums_are_named_with_what_to_do(kitchen: Kitchen, damaged: 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", r"one/dev: must have at least 4 pairs, got 0 \(0 pairs read, 0 kept\); look at the raw files"),
-        (TRAIN[: TRAIN.index("number 3")], "one/dev: must have at least 4 pairs, got 3 "),
+        ("", r"one/dev: must have at least 4 pairs, got 0 \(0 pairs read, .*\); look at the raw files"),
+        ("".join(TRAIN.splitlines(keepends=True)[:3]), "one/dev: must have at least 4 pairs, got 3 "),
     ],
 )
 def test_fewer_pairs_than_are_to_be_chosen_are_refused(kitchen: Kitchen, text: str, fault: str) -> None:
