@@ -125,7 +125,7 @@ def test_a_disk_that_runs_full_is_told_with_the_run(tmp_path: Path, monkeypatch:
     run = tmp_path / "run"
     assert not train(generated(max_seconds=1e-6), tmp_path, run)
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match=r"No space left on device: '.*run/config\.yaml'"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*run/generated/train\.tsv'"):
         train(generated(), tmp_path, run)
     monkeypatch.undo()
     assert train(generated(), tmp_path, run)
