@@ -18,7 +18,7 @@ from service.engine.errors import EngineError
 from service.engine.handle import EngineHandle, SegmentEvents
 from service.engine.request import SegmentRequest
 from service.phrases import BannedPhrases
-from service.prefix_healing import HealedEvents, whole_words
+from service.prefix_healing import HealedEvents, held_ids
 from service.protection import CopiedIds
 from service.verified_events import VerifiedEvents
 
@@ -65,7 +65,7 @@ class Demands:
 
         held = None
         if self.prefix and request.options.prefix_ids:
-            held = whole_words(self.tokenizer, self.prefix)
+            held = held_ids(self.tokenizer, self.prefix, request.options.prefix_ids)
         if held is None:
             return complete(request)
         return HealedEvents(engine, request, self.tokenizer, self.prefix, held, complete)

@@ -5,8 +5,10 @@
 
 The last word's tokens depend on how the word goes on, which nobody knows yet. So the words before it are
 forced, and the model is asked which tokens come next: the likeliest one that agrees with the prefix is taken,
-again and again until the prefix is spelled. Each question is a segment of one free token. Where no likely
-token agrees, the prefix is cut as any text is. Either way the text begins with it, character for character.
+again and again until the prefix is spelled. Each question is a segment of one free token, and decodes all
+that is forced; so of a last word that is cut into very many tokens only the end is asked about. Where no
+likely token agrees, or the questions are used up, the prefix is cut as any text is. Either way the text
+begins with it, character for character.
 Knows the engine's door and tokenizers; must not know HTTP or banned phrases.
 """
 
@@ -25,6 +27,8 @@ from service.phrases import UnwritableError, exact_ids
 from service.token_spans import TokenIds
 
 NUM_LIKELY = 16  # tokens looked at for each question
+# Questions, and tokens at a prefix's end that are asked about: more than words of a language have.
+MAX_QUESTIONS = 8
 
 
 def one_token_more(options: DecodingOptions, prefix_ids: TokenIds, count: int) -> DecodingOptions:
@@ -51,6 +55,15 @@ def whole_words(tokenizer: Tokenizer, prefix: str) -> TokenIds | None:
         return exact_ids(tokenizer, prefix.rpartition(" ")[0])
     except UnwritableError:
         return None
+
+
+def held_ids(tokenizer: Tokenizer, prefix: str, prefix_ids: TokenIds) -> TokenIds | None:
+    """Ids behind which the prefix is asked about: its whole words, or more where its last word is cut into
+    very many tokens. None as for `whole_words`."""
+    held = whole_words(tokenizer, prefix)
+    if held is None or len(prefix_ids) - len(held) <= MAX_QUESTIONS:
+        return held
+    return prefix_ids[:-MAX_QUESTIONS]
 
 
 def next_spelling(
@@ -82,7 +95,7 @@ class HealedEvents:
         self._engine, self._request, self._go_on = engine, request, go_on
         self._tokenizer, self._prefix = tokenizer, prefix
         self._seconds, self._accepted_at = 0.0, time.monotonic()
-        self._is_spelled = False
+        self._is_spelled, self._num_asked = False, 0
         self._events = self._ask(held)
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -110,6 +123,7 @@ class HealedEvents:
     def _ask(self, held: TokenIds) -> SegmentEvents:
         """What comes behind these tokens? Or, where that cannot be asked here, the segment as it is."""
         self._held = held
+        self._num_asked += 1
         try:
             options = one_token_more(self._request.options, held, NUM_LIKELY)
             # A prefix beyond this limit is to be refused at once.
@@ -125,10 +139,10 @@ class HealedEvents:
         self._request = self._request.again(self._accepted_at)
         likeliest = [hypothesis.token_ids for hypothesis in event.hypotheses]
         token_ids = next_spelling(self._tokenizer, self._prefix, self._held, likeliest)
-        if token_ids is None:
-            return self._spelled(self._request.options.prefix_ids)
-        if self._tokenizer.decode_target(token_ids).startswith(self._prefix):
+        if token_ids is not None and self._tokenizer.decode_target(token_ids).startswith(self._prefix):
             return self._healed(token_ids)
+        if token_ids is None or self._num_asked == MAX_QUESTIONS:
+            return self._spelled(self._request.options.prefix_ids)
         return self._ask(token_ids)
 
     def _healed(self, token_ids: TokenIds) -> SegmentEvents:

@@ -23,7 +23,7 @@ from service.engine.request import (
     TokensEvent,
 )
 from service.phrases import BannedPhrases, exact_ids
-from service.prefix_healing import next_spelling, whole_words
+from service.prefix_healing import MAX_QUESTIONS, held_ids, next_spelling, whole_words
 from service.verified_events import StillBanned
 from tests.builders import tiny_sentences, tiny_tokenizer
 from tests.fakes import FakeEngine
@@ -175,6 +175,29 @@ def spelled_longer(prefix: str) -> tuple[int, ...]:
     pieces = TOKENIZER.target_pieces(range(TOKENIZER.target_vocab_size))
     length = next(length for length in range(1, len(prefix)) if f"▁{prefix[:length]}" in pieces)
     return tuple(pieces.index(piece) for piece in (f"▁{prefix[:length]}", *prefix[length:]))
+
+
+def test_a_long_last_word_is_asked_about_at_its_end_alone() -> None:
+    usual = ids_of("ba " + "x" * 100)
+    assert held_ids(TOKENIZER, "ba " + "x" * 100, usual) == usual[:-MAX_QUESTIONS]
+    writing = Writing(usual)
+    event = writing.run("ba " + "x" * 100)[-1]
+    *questions, last = writing.engine.requests
+    assert len(usual) > 50
+    assert 1 <= len(questions) <= MAX_QUESTIONS
+    assert min(len(question.options.prefix_ids) for question in questions) == len(usual) - MAX_QUESTIONS
+    assert last.options.prefix_ids == usual
+    assert isinstance(event, FinishedEvent)
+
+
+def test_after_so_many_questions_the_prefix_is_cut_as_any_text_is() -> None:
+    """The model would spell each letter in a piece of its own."""
+    prefix = "Babababababa"
+    writing = Writing(spelled_longer(prefix))
+    writing.run(prefix)
+    assert len(writing.token_ids) > MAX_QUESTIONS
+    assert len(writing.engine.requests) == MAX_QUESTIONS + 1
+    assert writing.spelled == ids_of(prefix)
 
 
 @pytest.mark.parametrize("is_engine_s", [False, True])
