@@ -139,7 +139,7 @@ class Continuations:
         self, stack: AsyncExitStack, request: SegmentRequest, demands: Demands, copied: CopiedIds | None
     ) -> SegmentEvents:
         try:
-            events = demands.submit(engine_of(self._route), request, copied)
+            events = demands.submit(engine_of(self._route), request, copied, self._plan.mask)
         except EngineError as error:
             raise service_error(error) from error
         stack.push_async_callback(events.aclose)

@@ -3,6 +3,7 @@
     prefix that ends within a word  -> HealedEvents
     what must not change            ->   CopiedEvents
     banned phrases                  ->     VerifiedEvents -> the engine's door
+                                        and LookedThroughEvents around what must not change
 
 Knows these wrappers and the engine's door; must not know HTTP or what they do.
 """
@@ -17,10 +18,12 @@ from service.copied_events import CopiedEvents
 from service.engine.errors import EngineError
 from service.engine.handle import EngineHandle, SegmentEvents
 from service.engine.request import SegmentRequest
+from service.masking import Mask
 from service.phrases import BannedPhrases
 from service.prefix_healing import HealedEvents, held_ids
 from service.protection import CopiedIds
-from service.verified_events import VerifiedEvents
+from service.segment_text import final_text
+from service.verified_events import LookedThroughEvents, VerifiedEvents
 
 
 class Unfit(EngineError):
@@ -46,9 +49,14 @@ class Demands:
         return replace(self, prefix="")
 
     def submit(
-        self, engine: EngineHandle, request: SegmentRequest, copied: CopiedIds | None = None
+        self,
+        engine: EngineHandle,
+        request: SegmentRequest,
+        copied: CopiedIds | None = None,
+        mask: Mask | None = None,
     ) -> SegmentEvents:
-        """`engine.submit`, with all that is demanded; `copied` says what the segment copies.
+        """`engine.submit`, with all that is demanded; `copied` says what the segment copies, `mask` how that
+        is shown.
 
         Raises `Unfit`, and what `EngineHandle.submit` raises.
         """
@@ -61,7 +69,9 @@ class Demands:
             return events if self.banned is None else VerifiedEvents(engine, asked, self.banned, events)
 
         def complete(asked: SegmentRequest) -> SegmentEvents:
-            return verified(asked) if copied is None else CopiedEvents(verified, asked, copied)
+            if copied is None:
+                return verified(asked)
+            return self._looked_through(CopiedEvents(verified, asked, copied), mask)
 
         held = None
         if self.prefix and request.options.prefix_ids:
@@ -69,3 +79,8 @@ class Demands:
         if held is None:
             return complete(request)
         return HealedEvents(engine, request, self.tokenizer, self.prefix, held, complete)
+
+    def _looked_through(self, events: SegmentEvents, mask: Mask | None) -> SegmentEvents:
+        if self.banned is None:
+            return events
+        return LookedThroughEvents(events, self.banned, lambda best: final_text(self.tokenizer, mask, best))

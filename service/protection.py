@@ -51,10 +51,10 @@ class Target:
     phrases: tuple[str, ...] = ()
 
     def concerns(self, text: str) -> bool:
-        """Whether a span with this text must be left to the model: part of it is in a phrase, or the prefix
-        ends within it."""
-        folded = text.casefold()
-        if any(one.casefold() in folded or folded in one.casefold() for one in self.phrases):
+        """Whether a span with this text must be left to the model: part of it may be part of a phrase, or
+        the prefix ends within it."""
+        folded = _folded(text)
+        if any(_may_share(folded, _folded(phrase)) for phrase in self.phrases):
             return True
         lengths = range(1, min(len(text), len(self.prefix) + 1))
         return any(self._ends_with(text[:length]) for length in lengths)
@@ -65,6 +65,23 @@ class Target:
 
 
 ANY_TARGET = Target()
+
+
+def _folded(text: str) -> str:
+    """As phrases are compared: whatever the case, whatever the white space."""
+    return " ".join(text.casefold().split())
+
+
+def _may_share(text: str, phrase: str) -> bool:
+    """Whether one of them is in the other, or a phrase of whole words may begin or end within the text."""
+    if phrase in text or text in phrase:
+        return True
+    begins, ends = is_word(phrase[:1]), is_word(phrase[-1:])
+    return any(
+        (phrase.startswith(text[-length:]) and not (begins and is_word(text[-length - 1])))
+        or (phrase.endswith(text[:length]) and not (ends and is_word(text[length])))
+        for length in range(1, min(len(text), len(phrase)))
+    )
 
 
 class Protector:

@@ -174,7 +174,8 @@ class Translator:
         segment.request = request
         masked = segment.plan.masked
         copied = None if masked is None else masked.ids
-        segment.events = text.demands.submit(engine_of(segment.route), request, copied)
+        events = text.demands.submit(engine_of(segment.route), request, copied, segment.plan.mask)
+        segment.events = events
 
 
 def _possible_models(routes: Sequence[Route]) -> list[ServedModel]:

@@ -12,9 +12,10 @@ must not know HTTP.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 
+from model.decoding import Hypothesis
 from model.decoding.options import OptionError
 from service.engine.errors import EngineError
 from service.engine.handle import EngineHandle, SegmentEvents
@@ -95,6 +96,30 @@ class VerifiedEvents:
         if isinstance(event, FailedEvent):
             return event
         return replace(event, timings=event.timings.later(self._seconds))
+
+
+class LookedThroughEvents:
+    """A segment's events, its answer looked through once more as it is seen: `text_of` puts back what was
+    masked and leaves out symbols of no use, and words between which one stood may be a phrase."""
+
+    def __init__(
+        self, events: SegmentEvents, banned: BannedPhrases, text_of: Callable[[Hypothesis], str]
+    ) -> None:
+        self._events, self._banned, self._text_of = events, banned, text_of
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await anext(self._events)
+        if isinstance(event, FinishedEvent):
+            texts = map(self._text_of, event.hypotheses)
+            if any(self._banned.phrase_in(text) is not None for text in texts):
+                return FailedEvent(StillBanned())
+        return event
+
+    async def aclose(self) -> None:
+        await self._events.aclose()
 
 
 def _added(found: Spellings, banned: Iterable[TokenIds]) -> list[TokenIds]:

@@ -72,6 +72,10 @@ def test_capitals_are_read_as_small_letters_unless_something_is_said_of_the_targ
         (Target(), ["{name}", "1,250"]),
         (Target(phrases=("Name",)), ["1,250"]),
         (Target(phrases=("um 1,250 Euro",)), ["{name}"]),
+        (Target(phrases=("de {",)), ["1,250"]),
+        (Target(phrases=("250 \t Go",)), ["{name}"]),
+        (Target(phrases=("ab 1",)), ["{name}"]),
+        (Target(phrases=("ab 1,2", "50 go", "de {Na")), ["{name}", "1,250"]),  # no whole words there
         (Target(prefix="Ba 1,2"), ["{name}"]),
         (Target(prefix="Ba 1,250"), ["{name}", "1,250"]),
         (Target(prefix="Ba {name"), ["1,250"]),

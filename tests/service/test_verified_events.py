@@ -22,7 +22,9 @@ from service.engine.request import (
     SegmentTimings,
     TokensEvent,
 )
+from service.masking import mask
 from service.phrases import BannedPhrases
+from service.protection import CopiedIds
 from service.verified_events import MAX_ROUNDS, StillBanned
 from tests.builders import tiny_tokenizer
 from tests.fakes import FakeEngine, served_model
@@ -217,3 +219,24 @@ def test_over_http_phrases_that_cannot_be_avoided_are_a_problem_of_the_request()
     client = app_client()
     response = client.post("/v1/translate", json={"text": "One two.", "banned": ["two"]})
     assert (response.status_code, response.json()["code"]) == (422, "phrases_not_avoided")
+
+
+def test_words_between_which_a_symbol_of_no_use_stood_are_looked_at_too() -> None:
+    """Here it is the engine's second copy of a span, which is never shown."""
+    tokenizer = tiny_tokenizer(placeholders=2)
+    symbol = tokenizer.placeholder_id(tokenizer.placeholders[0])
+    ba, de = (tokenizer.encode_target(word)[:-1] for word in ("ba", "de"))
+    found = Hypothesis((symbol, *ba, symbol, *de), (), -1.0, "stop")
+    engine = FakeEngine(script=lambda _: [FinishedEvent((found,), SegmentTimings(0.1, 0.2, 0.4))])
+    copied = CopiedIds(frozenset({symbol}), frozenset({symbol}))
+    request = SegmentRequest(segment_id="a", source_ids=(5, 3), options=DecodingOptions(prefix_ids=()))
+
+    async def last(*banned: str) -> Event:
+        demands = Demands(tokenizer, banned=BannedPhrases(tokenizer, banned))
+        masked = mask("{x} go", [(0, 3)], tokenizer.placeholders)
+        return [event async for event in demands.submit(engine, request, copied, masked)][-1]
+
+    assert isinstance(asyncio.run(last("fi")), FinishedEvent)
+    event = asyncio.run(last("ba de"))
+    assert isinstance(event, FailedEvent)
+    assert isinstance(event.error, StillBanned)
