@@ -32,6 +32,8 @@ from service.segment_text import final_text
 from service.signalled_engine import engine_of
 from service.unmasking import shown_pieces, shown_text
 
+_PART = "\ufffd"  # how a byte of a character is decoded by itself
+
 
 @dataclass(frozen=True, slots=True)
 class _Next:
@@ -133,7 +135,8 @@ class Continuations:
         (token,) = shown_pieces(mask, tokenizer.target_pieces(one.token_ids or [tokenizer.eos_id]))
         text = segment.before + final_text(tokenizer, mask, best) + segment.after
         candidate = Candidate(text, best.score, best.finish_reason)
-        return Alternative(shown_text(mask, spell(one.token_ids)), token, one.log_prob, candidate)
+        added = shown_text(mask, spell(one.token_ids))
+        return Alternative("" if added == _PART else added, token, one.log_prob, candidate)
 
     def _submitted(
         self, stack: AsyncExitStack, request: SegmentRequest, demands: Demands, copied: CopiedIds | None

@@ -40,7 +40,10 @@ class AttentionAnswer(BaseModel):
 class AlternativeAnswer(BaseModel):
     """One way to go on behind the prefix."""
 
-    next: str = Field(description="What the next token adds to the text; empty for the end of the segment.")
+    next: str = Field(
+        description="What the next token adds to the text; empty for the end of the segment, and for a token "
+        "that spells nothing by itself, as one byte of a character."
+    )
     token: str = Field(description="The token as the vocabulary writes it; `</s>` is the end.")
     log_prob: float = Field(description="Natural logarithm of its probability behind the prefix.")
     text: str = Field(description="The whole translation that goes on this way, layout included.")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # annotations only: routes import this package before torch i
 MAX_REMEMBERED = 20_000  # characters of which is known whether the model has them
 MAX_REMEMBERED_LENGTH = 8  # of one of these, its marks included
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+# What tokenizers drop, and terminals and old files may mean something by; white space is none of it.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
 # Marks that a model is to write in its own language's way, whether or not it has seen these.
 _TYPOGRAPHY = frozenset("‐‑‒–—―‘’‚“”„…‹›«»·")
 
@@ -123,7 +125,8 @@ class Protector:
     def _unknown(self, source: str, spans: Sequence[Span]) -> Iterator[Span]:
         """Words and marks that the model could only spell in bytes; where no known word stands between them,
         they are one span."""
-        if source.isascii() or all(map(self._knows, _NOT_ASCII.findall(source))):
+        others = _NOT_ASCII.findall(source)
+        if all(map(self._knows, others)) and _CONTROL.search(source) is None:
             return
         starts = [0, *(end for _, end in spans)]
         ends = [*(start for start, _ in spans), len(source)]
@@ -143,6 +146,8 @@ class Protector:
             yield found
 
     def _knows(self, cluster: str) -> bool:
+        if _CONTROL.match(cluster) is not None:
+            return False
         if cluster.isascii() or cluster in _TYPOGRAPHY:
             return True
         known = self._is_known.get(cluster)

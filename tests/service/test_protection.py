@@ -41,6 +41,11 @@ def test_a_model_without_placeholders_has_no_protector() -> None:
         ("Sä tö wü: a\u0308, de…", []),  # composed, the tokenizer has them; the last is punctuation
         ("Ba\u200b de\u00a0go", []),
         ("Ba Ätö WÜ", []),
+        (
+            "Ba \x07 de \x1b[1mgo\x1b[0m, to\x01 wa\x7f \x80te",
+            ["\x07", "\x1b", "\x1b", "\x01", "\x7f \x80"],
+        ),
+        ("Ba\tde\x1fgo\x85to\x0b", []),  # white space
         ("Ba Привет {x}мир", ["Привет", "{x}мир"]),
     ],
 )
