@@ -29,6 +29,7 @@ from service.token_spans import TokenIds
 NUM_LIKELY = 16  # tokens looked at for each question
 # Questions, and tokens at a prefix's end that are asked about: more than words of a language have.
 MAX_QUESTIONS = 8
+MAX_TOKENS_READ = 256  # for all questions together: each begins with the first token of the prefix
 
 
 def one_token_more(options: DecodingOptions, prefix_ids: TokenIds, count: int) -> DecodingOptions:
@@ -60,10 +61,15 @@ def whole_words(tokenizer: Tokenizer, prefix: str) -> TokenIds | None:
 def held_ids(tokenizer: Tokenizer, prefix: str, prefix_ids: TokenIds) -> TokenIds | None:
     """Ids behind which the prefix is asked about: its whole words, or more where its last word is cut into
     very many tokens. None as for `whole_words`."""
-    held = whole_words(tokenizer, prefix)
-    if held is None or len(prefix_ids) - len(held) <= MAX_QUESTIONS:
+    held, most = whole_words(tokenizer, prefix), most_questions(prefix_ids)
+    if held is None or len(prefix_ids) - len(held) <= most:
         return held
-    return prefix_ids[:-MAX_QUESTIONS]
+    return prefix_ids[:-most]
+
+
+def most_questions(prefix_ids: TokenIds) -> int:
+    """How many are worth their time behind so many tokens: at least one."""
+    return max(1, min(MAX_QUESTIONS, MAX_TOKENS_READ // max(1, len(prefix_ids))))
 
 
 def next_spelling(
@@ -96,6 +102,7 @@ class HealedEvents:
         self._tokenizer, self._prefix = tokenizer, prefix
         self._seconds, self._accepted_at = 0.0, time.monotonic()
         self._is_spelled, self._num_asked = False, 0
+        self._most = most_questions(request.options.prefix_ids)
         self._events = self._ask(held)
 
     def __aiter__(self) -> AsyncIterator[Event]:
@@ -141,7 +148,7 @@ class HealedEvents:
         token_ids = next_spelling(self._tokenizer, self._prefix, self._held, likeliest)
         if token_ids is not None and self._tokenizer.decode_target(token_ids).startswith(self._prefix):
             return self._healed(token_ids)
-        if token_ids is None or self._num_asked == MAX_QUESTIONS:
+        if token_ids is None or self._num_asked == self._most:
             return self._spelled(self._request.options.prefix_ids)
         return self._ask(token_ids)
 

@@ -19,7 +19,9 @@ from service import hours
 from service.segmentation import Span
 
 # Where none of these stands, nothing can be found: most sentences are read no further.
-_SIGN = re.compile(r"[\d@{}<>%$&\\/`_#~=*+:;\[\]]|[a-z][A-Z]|\.[a-z]|--|www|\(\)|[^\x00-\u024f\u2010-\u2027]")
+_SIGN = re.compile(
+    r"[\d@{}<>%$&\\/`_#~=*+:;\[\]\x1b]|[a-z][A-Z]|\.[a-z]|--|www|\(\)|[^\x00-\u024f\u2010-\u2027]"
+)
 
 _PRIVATE = r"[\ue000-\uf8ff]+"
 
@@ -54,6 +56,7 @@ _CODE = r"""
   | (?-i:\\[ntr](?![a-zß-öø-ÿ]))                # \n, and \nName; but \name is one word
   | \\[0"'\\](?![a-z])
 """
+_COLOUR = r"\x1b\[[0-9;]{0,40}[a-z]"  # of a terminal
 _ENDING = (
     r"(?:txt|py|js|ts|json|ya?ml|xml|html?|css|pdf|png|jpe?g|gif|svg|csv|tsv|md|rst|docx?|xlsx?|pptx?|od[tsp]"
     r"|zip|tar|gz|tgz|iso|img|deb|rpm|exe|dll|so|sh|bat|conf|cfg|ini|log|cpp|java|rs|mp[34]|wav)"
@@ -105,7 +108,10 @@ _PICTURE = (
 _EMOJI = rf"{_PICTURE}(?:\u200d?{_PICTURE})*"
 _FACE = r"(?<!\S)[:;=]['’]?-?[()\[\]dpo|/\\](?!\S) | (?<!\S)<3(?!\S)"
 
-_KINDS = (_PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _EMOJI, _PATH, _HANDLE, _NAME, _TIME, _NUMBER, _FACE)
+_KINDS = (
+    _PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _COLOUR,
+    _EMOJI, _PATH, _HANDLE, _NAME, _TIME, _NUMBER, _FACE,
+)  # fmt: skip
 
 
 def _any_of(kinds: Iterable[str]) -> re.Pattern[str]:

@@ -23,7 +23,14 @@ from service.engine.request import (
     TokensEvent,
 )
 from service.phrases import BannedPhrases, exact_ids
-from service.prefix_healing import MAX_QUESTIONS, held_ids, next_spelling, whole_words
+from service.prefix_healing import (
+    MAX_QUESTIONS,
+    MAX_TOKENS_READ,
+    held_ids,
+    most_questions,
+    next_spelling,
+    whole_words,
+)
 from service.verified_events import StillBanned
 from tests.builders import tiny_sentences, tiny_tokenizer
 from tests.fakes import FakeEngine
@@ -179,13 +186,16 @@ def spelled_longer(prefix: str) -> tuple[int, ...]:
 
 def test_a_long_last_word_is_asked_about_at_its_end_alone() -> None:
     usual = ids_of("ba " + "x" * 100)
-    assert held_ids(TOKENIZER, "ba " + "x" * 100, usual) == usual[:-MAX_QUESTIONS]
+    most = most_questions(usual)
+    assert 1 <= most < MAX_QUESTIONS
+    assert held_ids(TOKENIZER, "ba " + "x" * 100, usual) == usual[:-most]
     writing = Writing(usual)
     event = writing.run("ba " + "x" * 100)[-1]
     *questions, last = writing.engine.requests
     assert len(usual) > 50
-    assert 1 <= len(questions) <= MAX_QUESTIONS
-    assert min(len(question.options.prefix_ids) for question in questions) == len(usual) - MAX_QUESTIONS
+    assert 1 <= len(questions) <= most
+    assert min(len(question.options.prefix_ids) for question in questions) == len(usual) - most
+    assert sum(len(question.options.prefix_ids) for question in questions) <= MAX_TOKENS_READ
     assert last.options.prefix_ids == usual
     assert isinstance(event, FinishedEvent)
 

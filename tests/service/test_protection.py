@@ -43,7 +43,7 @@ def test_a_model_without_placeholders_has_no_protector() -> None:
         ("Ba Ätö WÜ", []),
         (
             "Ba \x07 de \x1b[1mgo\x1b[0m, to\x01 wa\x7f \x80te",
-            ["\x07", "\x1b", "\x1b", "\x01", "\x7f \x80"],
+            ["\x07", "\x1b[1m", "\x1b[0m", "\x01", "\x7f \x80"],
         ),
         ("Ba\tde\x1fgo\x85to\x0b", []),  # white space
         ("Ba Привет {x}мир", ["Привет", "{x}мир"]),
