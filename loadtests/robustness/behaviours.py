@@ -26,9 +26,11 @@ class Said:
 
 _SENTENCES: tuple[dict[str, Said], ...] = (
     {
-        "en": Said("The cat is sleeping on the sofa.", ("cat", "sleep/asleep", "sofa/couch")),
-        "de": Said("Die Katze schläft auf dem Sofa.", ("katze", "schläf", "sofa/couch")),
-        "fr": Said("Le chat dort sur le canapé.", ("chat", "dort", "canapé/sofa")),
+        "en": Said("My brother repairs old bicycles.", ("brother", "repair/fix", "old", "bicycle/bike")),
+        "de": Said("Mein Bruder repariert alte Fahrräder.", ("bruder", "reparier", "alte", "räder")),
+        "fr": Said(
+            "Mon frère répare de vieux vélos.", ("frère", "répar", "vieux/vieil/ancien", "vélo/bicyclette")
+        ),
     },
     {
         "en": Said("I have no time today.", ("time", "today", "no/n't/not")),
@@ -51,9 +53,9 @@ _SENTENCES: tuple[dict[str, Said], ...] = (
         "fr": Said("Nous avons acheté du pain et du lait.", ("achet", "pain", "lait")),
     },
     {
-        "en": Said("The weather is very good.", ("weather", "good/nice/fine/great")),
-        "de": Said("Das Wetter ist sehr gut.", ("wetter", "gut/schön")),
-        "fr": Said("Le temps est très bon.", ("temps", "bon/beau")),
+        "en": Said("The soup is too hot for the children.", ("soup", "hot", "child/kid")),
+        "de": Said("Die Suppe ist zu heiß für die Kinder.", ("suppe", "heiß", "kind")),
+        "fr": Said("La soupe est trop chaude pour les enfants.", ("soupe/potage", "chaud", "enfant")),
     },
     {
         "en": Said("She speaks English and French.", ("she", "english", "french")),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from loadtests.robustness.behaviours import Behaviour, behaviours
 from loadtests.robustness.copies import LANGUAGES, copy_cases
 from loadtests.robustness.fillers import FILLERS
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -54,3 +58,18 @@ def test_languages_without_sentences_are_refused_by_name() -> None:
         behaviours("en", "pl")
     with pytest.raises(ValueError, match="language must be one of en, de, fr, got 'pl'"):
         copy_cases("pl", 3)
+
+
+def test_no_sentence_is_one_that_bundles_were_trained_on() -> None:
+    written = {
+        side.casefold().rstrip(".!? ")
+        for path in (ROOT / "training" / "recipes").glob("everyday*.tsv")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        for side in line.split("\t")
+    }
+    asked = {
+        one.text.casefold().rstrip(".!? ")
+        for source, target in (("en", "de"), ("de", "en"), ("fr", "en"))
+        for one in behaviours(source, target)
+    }
+    assert asked.isdisjoint(written)
