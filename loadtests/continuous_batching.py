@@ -122,7 +122,8 @@ async def compare_engines(
 async def compare_servers(
     what: Subject, plan: Plan, batching: Batching, folder: Path, url: str | None, done: Callable[..., None]
 ) -> list[Comparison]:
-    """Both as processes of their own; `url` names a Verto that runs already."""
+    """Both as processes of their own, with the eager network, since the peer has no other; `url` names a Verto
+    that runs already."""
     threads = str(plan.limits.num_threads)
     with contextlib.ExitStack() as stack:
         if url:
@@ -131,7 +132,7 @@ async def compare_servers(
         else:
             host, port = "127.0.0.1", stack.enter_context(running_server(
                 "cli.main", "serve", "--models-dir", str(folder), "--num-threads", threads,
-                "--max-rows", str(plan.limits.max_rows), "--log-level", "error",
+                "--max-rows", str(plan.limits.max_rows), "--kernels", "eager", "--log-level", "error",
             ))  # fmt: skip
         peer = stack.enter_context(running_server(
             "loadtests.peers.static_batching", "--bundle", str(folder), "--threads", threads,
@@ -235,6 +236,7 @@ def main(
         "bundle": what.bundle.info.name,
         "workload": what.workload.name,
         "windows": f"{rounds} rounds of {seconds:g} s after {warm_up:g} s, both sides in turn; medians",
+        "network": "eager on both sides",
         "rows of the running batch": str(max_rows),
         "static batching, the best of those tried": chosen,
     }
