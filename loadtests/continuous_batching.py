@@ -122,8 +122,8 @@ async def compare_engines(
 async def compare_servers(
     what: Subject, plan: Plan, batching: Batching, folder: Path, url: str | None, done: Callable[..., None]
 ) -> list[Comparison]:
-    """Both as processes of their own, with the eager network, since the peer has no other; `url` names a Verto
-    that runs already."""
+    """Both as processes of their own, with the eager network, since the peer has no other; `url` names a
+    Verto that runs already."""
     threads = str(plan.limits.num_threads)
     with contextlib.ExitStack() as stack:
         if url:
