@@ -56,6 +56,9 @@ def _offered(models_dir: Path, model: str | None) -> tuple[Path, list[Choice]]:
     """Every direction that may be meant, and the folder to name when none fits."""
     if model is not None and (Path(model) / CONFIG_FILE).is_file():
         return Path(model), _choices(Path(model))
+    if model is not None and Path(model).name != model:  # no model is called so
+        place = Path(model)
+        raise BundleError(place, f"no bundle: no {CONFIG_FILE} in it" if place.exists() else "no such folder")
     offered, broken = _readable(list_bundles(models_dir))
     named = [choice for choice in offered if model in (None, choice.name, choice.folder.name)]
     if named:

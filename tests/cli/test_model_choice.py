@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.model_choice import choose
+from cli.model_choice import bundle_folder, choose
 from model.bundle_config import CONFIG_FILE, config_bytes
 from model.checkpoint import BundleError
 from tests.builders import tiny_config, tiny_info
@@ -94,3 +94,10 @@ def test_a_broken_bundle_hinders_only_who_needs_it(models: Path) -> None:
         (models / name / CONFIG_FILE).unlink()
     with pytest.raises(BundleError, match=r"config\.json"):
         choose(models, None, "en", "de")
+
+
+def test_a_path_that_is_no_bundle_is_told_as_a_path(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="missing: no such folder"):
+        bundle_folder(tmp_path, str(tmp_path / "missing"))
+    with pytest.raises(BundleError, match=r"no bundle: no config\.json in it"):
+        bundle_folder(tmp_path, str(tmp_path))
