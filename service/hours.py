@@ -15,7 +15,7 @@ HALF_DAY = (
 # Of French, where the same letters say how long something takes. Before six in the morning an hour is one
 # only behind words that say so, and a whole hour only behind "à", unless what is around it says otherwise.
 _MINUTES = r"[ \u00a0\u202f]?h[ \u00a0\u202f]?[0-5]\d"
-_LENGTHS = ("pendant", "durant", "dure", "duré", "durait", "durera", "plus de", "moins de", "environ de")
+_LENGTHS = ("pendant", "durant", "dure", "duré", "durait", "durera", "plus de", "moins de", "pendant environ")
 _MEASURED = (
     "limité", "réduit", "égal", "supérieur", "inférieur", "estimé", "évalué", "porté", "ramené", "prolongé"
 )  # fmt: skip
@@ -58,7 +58,8 @@ _WITH_UHR = re.compile(
 )
 # Marks that touch an hour and are copied with it, but for those of code.
 _MARKS = r"(?:<[^<>]*>|\{[^{}]*\}|[^\w\s`<>{}])*"
-_AMONG_MARKS = re.compile(rf"({_MARKS})([^\W_](?:.*[\w.])?)({_MARKS})")
+# Of what is within, only a last letter is looked for: with any other sign time would grow with the square.
+_AMONG_MARKS = re.compile(rf"({_MARKS})([^\W_](?:.*\w)?\.?)({_MARKS})")
 # fmt: off
 _OF_24_HOURS = frozenset((
     "be", "bg", "bs", "ca", "cs", "da", "de", "et", "eu", "fi", "fr", "gl", "hr", "hu", "is", "it", "lb",
