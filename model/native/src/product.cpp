@@ -30,7 +30,7 @@ inline void prefetch_some(Ahead& ahead) {
 }
 
 template <int M, int V, class T>
-inline void add_products(const T* weights, size_t depth, const float* rows, size_t pitch, Ahead ahead,
+inline void add_products(const T* weights, size_t depth, const float* rows, size_t pitch, Ahead& ahead,
                          F16 (&sums)[M][V]) {
   for (size_t k = 0; k < depth; ++k, weights += PANEL) {
     prefetch_some(ahead);
@@ -44,7 +44,7 @@ inline void add_products(const T* weights, size_t depth, const float* rows, size
 }
 
 template <int M, int V>
-inline void add_products(const int8_t* weights, size_t depth, const uint8_t* rows, size_t pitch, Ahead ahead,
+inline void add_products(const int8_t* weights, size_t depth, const uint8_t* rows, size_t pitch, Ahead& ahead,
                          Sums (&sums)[M][V]) {
   for (size_t k = 0; k < depth; k += 4, weights += PANEL * 4) {
     prefetch_some(ahead);
@@ -55,11 +55,31 @@ inline void add_products(const int8_t* weights, size_t depth, const uint8_t* row
   }
 }
 
-// Rows `row`.. of the result, outputs of one panel.
+// Rows `row`.. of the result, outputs of one panel. `is_one_of_many`: other tiles are written before and after.
 struct Place {
   int row, panel;
   Ahead ahead;
+  bool is_one_of_many;
 };
+
+// All of a tile's products. What is written to memory that no cache holds waits for it, and whatever comes behind waits
+// too: so the places of the sums are asked for while the first terms are added, those of a row every few k, since
+// all at once would hold up the weights. A single tile finds its places where it left them a step before.
+template <int M, int V, class T, class X, class S>
+inline void add_all(const T* weights, size_t depth, const X* rows, size_t pitch, const Result& result, int column,
+                    const Place& place, S (&sums)[M][V]) {
+  constexpr size_t FEW = sizeof(T) == 1 ? 16 : 4;
+  Ahead ahead = place.ahead;
+  size_t k = 0;
+  if (place.is_one_of_many && depth >= M * FEW) {
+    const float* out = result.out + static_cast<size_t>(place.row) * result.pitch + column;
+    for (; k < M * FEW; k += FEW, out += result.pitch) {
+      EACH_VECTOR prefetch(out + v * LANES);
+      add_products(weights + k * PANEL, FEW, rows + k, pitch, ahead, sums);
+    }
+  }
+  add_products(weights + k * PANEL, depth - k, rows + k, pitch, ahead, sums);
+}
 
 // One tile of M rows: the whole panel, V vectors at a time.
 template <int M, int V, class T>
@@ -68,8 +88,9 @@ void float_tile(const Matrix& m, const T* weights, const Rows& rows, const Resul
   for (int first = 0; first < PANEL && place.panel * PANEL + first < result.columns; first += V * LANES) {
     F16 sums[M][V];
     EACH_ROW EACH_VECTOR sums[i][v] = zero();
-    add_products(weights + first, m.depth, x, rows.pitch, place.ahead, sums);
-    finish<M, V>(m, result, place.row, place.panel * PANEL + first, [&](int i, int v) { return sums[i][v]; });
+    const int column = place.panel * PANEL + first;
+    add_all(weights + first, m.depth, x, rows.pitch, result, column, place, sums);
+    finish<M, V>(m, result, place.row, column, [&](int i, int v) { return sums[i][v]; });
   }
 }
 
@@ -80,8 +101,8 @@ void byte_tile(const Matrix& m, const int8_t* weights, const Rows& rows, const R
   for (int first = 0; first < PANEL && place.panel * PANEL + first < result.columns; first += V * LANES) {
     Sums sums[M][V];
     EACH_ROW EACH_VECTOR sums[i][v] = no_sums();
-    add_products(weights + static_cast<size_t>(first) * 4, m.depth, x, rows.pitch, place.ahead, sums);
     const int column = place.panel * PANEL + first;
+    add_all(weights + static_cast<size_t>(first) * 4, m.depth, x, rows.pitch, result, column, place, sums);
     const float* scales = m.scales.data() + column;
     const int32_t* offsets = m.offsets.data() + column;
     finish<M, V>(m, result, place.row, column, [&](int i, int v) {
@@ -140,7 +161,7 @@ void panel_product(const Matrix& m, const Rows& rows, const Result& result, int 
   const int tiles = (rows.count + most - 1) / most;
   for (int number = 0, row = 0; number < tiles; ++number) {
     const int count = (rows.count - row + tiles - number - 1) / (tiles - number);
-    tile(m, rows, result, count, {row, panel, fetched_by(m, rows, panel, number, tiles)});
+    tile(m, rows, result, count, {row, panel, fetched_by(m, rows, panel, number, tiles), tiles > 1});
     row += count;
   }
 }
