@@ -22,6 +22,16 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
+def set_up(device: torch.device) -> None:
+    """To be called before a network computes there; once or more often.
+
+    On a GPU, attention is not left to cuDNN, which PyTorch tries first on some: it makes a plan for every new
+    shape, which takes a good part of a second, and batches of sentences have hundreds of shapes.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def _why() -> str:
     """What a build of torch without CUDA, or a missing driver, has to do with it."""
     if torch.version.cuda is None:

@@ -14,6 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from model.devices import set_up
 from model.transformer import Transformer
 from training.batching import Batch
 from training.config import TrainingConfig
@@ -43,6 +44,7 @@ class Learner:
         self, config: TrainingConfig, network: nn.Module, pad_id: int, device: torch.device, world: World
     ) -> None:
         self.config, self.pad_id, self.device, self.world = config, pad_id, device, world
+        set_up(device)
         self.network = network.to(device)
         self.optimizer = build_optimizer(config.optimizer, self.network)
         self._packs = packs(self.network, device) and not config.compile

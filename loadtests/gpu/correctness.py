@@ -18,10 +18,11 @@ from model.cuda.network import CudaNetwork
 from model.decoding import DecodingOptions, target_limit
 from model.decoding.search import NewSegment, Search, decode_batch
 from model.network import EagerNetwork, Network
-from training.evaluation import score
+from training.scoring import Scorer
 
 OPTIONS = {"greedy": DecodingOptions(strategy="greedy"), "beam 4": DecodingOptions(beam_size=4)}
 MAX_ROWS = 256
+WAIT = "called a synchronizing CUDA operation"  # as PyTorch tells of each
 Answers = list[tuple[int, ...]]
 
 
@@ -61,11 +62,13 @@ def _compared(what: Subject, found: Answers, expected: Answers) -> dict[str, Any
         "equal_sentences": same,
         "of": len(found),
         "equal_tokens_share": _equal_tokens(found, expected),
-        "bleu_against_cpu": score(texts, own).bleu,
-        "bleu_difference": score(texts, references).bleu - score(own, references).bleu
-        if references
-        else None,
+        "bleu_against_cpu": _bleu(texts, own),
+        "bleu_difference": _bleu(texts, references) - _bleu(own, references) if references else None,
     }
+
+
+def _bleu(texts: Sequence[str], references: Sequence[str]) -> float:
+    return Scorer(("bleu",)).corpus(texts, references)["bleu"].value
 
 
 def _equal_tokens(found: Sequence[Sequence[int]], expected: Sequence[Sequence[int]]) -> float:
@@ -108,7 +111,7 @@ def _waits(what: Subject, setting: Setting, name: str) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as heard, _Listening(setting):
         warnings.simplefilter("always")
         steps = _steps(network, segments)
-    hidden = [str(one.message) for one in heard if "synchroniz" in str(one.message)]
+    hidden = [one for one in heard if WAIT in str(one.message)]
     return {"search": name, "steps": steps, "waits": network.num_waits - waits, "hidden_waits": len(hidden)}
 
 

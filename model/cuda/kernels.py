@@ -2,12 +2,11 @@
 
 Knows: pools, places, ancestors. Must not know: layers, searches, whether it is the way that is taken (see
 attend_choice.py). Softmax is summed up block by block (Milakov and Gimelshein 2018).
+Triton reads annotations too: what a kernel names must be its own or `tl`'s, or it does not compile.
 Shapes: R rows, G segments, H heads, K head width, N places, T and S positions.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import triton  # type: ignore[import-not-found]
 import triton.language as tl  # type: ignore[import-not-found]
@@ -21,19 +20,19 @@ BLOCK = 16  # positions read together
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _attend(
-    query: Any,
-    pool: Any,
-    out: Any,
-    table: Any,
-    lengths: Any,
-    segments: Any,
-    scale: Any,
-    query_stride: Any,
-    table_stride: Any,
-    values_offset: Any,
-    place_stride: Any,
-    position_stride: Any,
-    num_heads: Any,
+    query: tl.tensor,
+    pool: tl.tensor,
+    out: tl.tensor,
+    table: tl.tensor,
+    lengths: tl.tensor,
+    segments: tl.tensor,
+    scale: tl.tensor,
+    query_stride: tl.tensor,
+    table_stride: tl.tensor,
+    values_offset: tl.tensor,
+    place_stride: tl.tensor,
+    position_stride: tl.tensor,
+    num_heads: tl.tensor,
     HEAD_WIDTH: tl.constexpr,
     PADDED_WIDTH: tl.constexpr,
     BLOCK_SIZE: tl.constexpr,

@@ -34,7 +34,7 @@ from model.cuda.scores import NotedScores
 from model.cuda.shapes import SHORTEST_ROOM, STEP, StepShape, at_least, room, step_shape
 from model.cuda.state import Pools, StepState
 from model.cuda.step import StepWork
-from model.devices import choose_device
+from model.devices import choose_device, set_up
 from model.network import Cache
 from model.step_scores import DenseScores
 from model.transformer import Transformer
@@ -64,6 +64,7 @@ class CudaNetwork:
         if min(max_rows, steps_ahead) < 1:
             raise ValueError(f"max_rows and steps_ahead must be at least 1, got {max_rows} and {steps_ahead}")
         self.config, self.device = model.config, choose_device(str(device))
+        set_up(self.device)
         if self.device.index is not None:
             torch.cuda.set_device(self.device)  # graphs are captured on the current one
         self._itemsize = torch.empty(0, dtype=dtype).element_size()
@@ -201,19 +202,20 @@ class CudaNetwork:
         for _ in range(count):
             self._graphs.run(("advance", shape), lambda: self._work.advance(shape))
         told = self._state.tell(shape, count)
-        if self.device.type == "cuda":
-            torch.cuda.current_stream(self.device).synchronize()
+        self._state.wait()
         self.num_waits += 1
         cache.block = Block(told[:, :, : cache.num_rows].clone(), list(cache.totals), lengths)
         cache.is_current = True
         self._shape_loaded = shape
 
     def replay_last(self) -> None:
-        """The last step computed ahead once more, to measure it: rows remember nothing of use afterwards."""
+        """The last step computed ahead once more, to measure it, with histories as long as they are: rows
+        remember nothing of use afterwards."""
         shape = self._shape_loaded
         view = self._state.view(shape)
         view.counter.zero_()
         self._graphs.run(("advance", shape), lambda: self._work.advance(shape))
+        view.length.sub_(1)
 
     def _compute_one(self, cache: AheadCache, tokens: list[int], watch: bool) -> NotedScores:
         kind = "watched" if watch else "log_probs"

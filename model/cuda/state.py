@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from model.config import ModelConfig
+from model.cuda.graphs import WARM_UPS
 from model.cuda.memory import RECORD_FIELDS
 from model.cuda.shapes import StepShape
 
@@ -66,18 +67,21 @@ class StepState:
     """One for a network. `most_ahead` steps are recorded before the host looks."""
 
     def __init__(self, config: ModelConfig, max_rows: int, most_ahead: int, device: torch.device) -> None:
-        self._device, self._nobody, self._most_ahead = device, max_rows, most_ahead
+        self._device, self._nobody = device, max_rows
+        self._most_ahead = max(most_ahead, WARM_UPS + 1)  # lines that capturing a step writes, too
         self._max_rows = most_rows = 2 * max_rows  # shapes are rounded up
         num_numbers = len(ROW_FIELDS) * most_rows + len(SEGMENT_FIELDS) * (most_rows + 1) + most_rows + 1
         pinned = device.type == "cuda"
         self._numbers = torch.zeros(num_numbers, dtype=torch.long, device=device)
         self._staged = torch.zeros(num_numbers, dtype=torch.long, pin_memory=pinned)
-        self._record = torch.zeros(most_ahead * RECORD_FIELDS * most_rows, dtype=torch.double, device=device)
+        record_size = self._most_ahead * RECORD_FIELDS * most_rows
+        self._record = torch.zeros(record_size, dtype=torch.double, device=device)
         self._told = torch.zeros(self._record.shape, dtype=torch.double, pin_memory=pinned)
         shape = (most_rows, config.max_target_length)
         self.ancestors = torch.zeros(shape, dtype=torch.int32, device=device)
         self.ancestors_before = torch.zeros(shape, dtype=torch.int32, device=device)
         self._uploaded = torch.cuda.Event() if pinned else None  # type: ignore[no-untyped-call]
+        self._downloaded = torch.cuda.Event() if pinned else None  # type: ignore[no-untyped-call]
         self._views: dict[StepShape, StateView] = {}
 
     def view(self, shape: StepShape) -> StateView:
@@ -130,10 +134,18 @@ class StepState:
             self._uploaded.record()
 
     def tell(self, shape: StepShape, num_steps: int) -> Tensor:
-        """The record of so many steps, on its way to the host [num_steps, F, R]; the caller waits."""
+        """The record of so many steps, on its way to the host: there after `wait` [num_steps, F, R]."""
         size = num_steps * RECORD_FIELDS * shape.rows
         self._told[:size].copy_(self._record[:size], non_blocking=True)
+        if self._downloaded is not None:
+            self._downloaded.record()
         return self._told[:size].view(num_steps, RECORD_FIELDS, shape.rows)
+
+    def wait(self) -> None:
+        """For what `tell` sent. By an event, not by the stream: PyTorch's search for waits, which counts those
+        that nobody meant, takes a stream's for one of them."""
+        if self._downloaded is not None:
+            self._downloaded.synchronize()
 
 
 def _cut(numbers: Tensor, sizes: Sequence[int]) -> list[Tensor]:

@@ -14,7 +14,7 @@ import torch
 
 from model.checkpoint import Bundle, load_bundle
 from model.cuda.network import CudaNetwork
-from model.devices import choose_device
+from model.devices import choose_device, set_up
 from model.int8 import int8_copy
 from model.native.binding import Library, NativeError
 from model.native.library import BuildSettings, NativeUnavailable, open_library
@@ -61,6 +61,7 @@ def _start(
 ) -> StartedNetwork:
     device = choose_device(plan.device)
     plan.check(device.type)
+    set_up(device)
     if device.type != "cpu" and plan.kernels == "auto":
         return _ahead(folder, plan, device, max_rows)
     if device.type == "cpu":

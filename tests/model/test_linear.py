@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch._dynamo.testing import CompileCounter
 
 from model.attention import attention
 from model.linear import Linear
@@ -76,3 +77,12 @@ def test_the_last_position_under_a_causal_mask_has_the_bits_of_one_query(length:
     together = attention(query, key, value, causal)
     assert together.isfinite().all()
     assert torch.equal(together[:, :, -1:], attention(query[:, :, -1:], key, value, None))
+
+
+def test_a_compiled_training_step_is_compiled_once_for_any_number_of_rows() -> None:
+    """Not once for each remainder of a tile, of which such a step has no need."""
+    counter = CompileCounter()
+    layer = torch.compile(Linear(8, 5).double(), dynamic=True, backend=counter)
+    for count in range(20, 28):
+        layer(torch.randn(count, 8, dtype=torch.float64))
+    assert counter.frame_count == 1

@@ -79,6 +79,27 @@ def test_steps_that_are_captured_in_the_midst_of_a_search_change_nothing(
     assert_same(run(network, scenario), run(eager(1), scenario))
 
 
+def test_steps_that_are_asked_for_one_by_one_can_be_captured_too() -> None:
+    network = CudaNetwork(random_model(1), device="cpu", max_rows=MAX_ROWS, steps_ahead=1)
+    network._graphs = network._encoder._graphs = _PretendedGraphs()
+    network.prepare((1,))
+    assert network._graphs.keys
+
+
+@torch.inference_mode()
+def test_a_step_that_is_measured_has_a_history_of_the_same_length_every_time() -> None:
+    network = ahead(1, 4)
+    cache = network.open([SOURCE], [1], [16])
+    cache.foresee([Foreseen(16)])
+    network.step(torch.tensor([network.config.decoder_start_id]), cache)
+    state = network._state.view(network._shape_loaded)
+    before = state.length.clone()
+    for _ in range(20):
+        network.replay_last()
+    assert torch.equal(state.length, before)
+    assert int(state.counter) == 1
+
+
 @settings(max_examples=8, deadline=None)
 @given(st.lists(plain_options(), min_size=1, max_size=4))
 def test_the_host_waits_once_for_so_many_steps(asked: list[DecodingOptions]) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import importlib.util
+import os
+import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,6 +31,40 @@ def test_the_kernel_attends_as_the_plain_way_does(
 
     config = tiny_config(**heads)
     assert deviation(FusedAttend(), GatheredAttend(), config, CPU, torch.float32) < 1e-5
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+def test_the_kernel_compiles_for_a_gpu_without_one(tmp_path: Path) -> None:
+    surroundings = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    program = [sys.executable, "-m", "tests.model.cuda.compile_kernel"]
+    ran = subprocess.run(
+        program, env=surroundings | {"TRITON_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    sizes = [int(line.split()[-1]) for line in ran.stdout.splitlines()]
+    assert len(sizes) == 18
+    assert min(sizes) > 1000
+
+
+def test_a_kernel_names_nothing_but_its_own_and_triton() -> None:
+    """Triton refuses any other name, annotations included, and its interpreter does not."""
+    source = Path(__file__).parents[3] / "model" / "cuda" / "kernels.py"
+    kernels = [node for node in ast.parse(source.read_text()).body if _is_kernel(node)]
+    assert kernels
+    for kernel in kernels:
+        assert isinstance(kernel, ast.FunctionDef)
+        own = {one.arg for one in kernel.args.args} | set(_names(kernel, ast.Store))
+        foreign = set(_names(kernel, ast.Load)) - own - {"tl", "triton"} - set(dir(builtins))
+        assert not foreign
+
+
+def _is_kernel(node: ast.AST) -> bool:
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    return "triton.jit" in map(ast.unparse, decorators)
+
+
+def _names(node: ast.AST, use: type[ast.expr_context]) -> Iterator[str]:
+    return (one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, use))
 
 
 class _Wrong(GatheredAttend):

@@ -42,6 +42,7 @@ def test_replayed_searches_are_those_of_the_processor(count: int) -> None:
     assert_same(run(on_gpu, scenario), run(eager(1), scenario))
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @torch.inference_mode()
 def test_nothing_waits_in_secret() -> None:
     search = Search(network(torch.float32))
