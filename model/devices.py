@@ -32,6 +32,18 @@ def set_up(device: torch.device) -> None:
         torch.backends.cuda.enable_cudnn_sdp(False)
 
 
+def is_lost(device: torch.device) -> bool:
+    """Whether the process can compute nothing there any more, as after an illegal address on a GPU: every call
+    fails from then on, whatever it is."""
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except Exception:  # of whatever type: it has one of its own for this since PyTorch 2.7
+        return True
+    return False
+
+
 def _why() -> str:
     """What a build of torch without CUDA, or a missing driver, has to do with it."""
     if torch.version.cuda is None:

@@ -26,6 +26,7 @@ from service.engine.config import EngineConfig, EngineSnapshot
 from service.engine.engine import Engine
 from service.engine.errors import EngineDraining, StepFailed
 from service.engine.event_stream import EventStream, Mailbox, post
+from service.engine.lost_device import lost_with
 from service.engine.observer import EngineObserver
 from service.engine.request import Emission, SegmentRequest
 from service.engine.runner import Runner
@@ -56,6 +57,7 @@ class ThreadEngine:
         self._mailboxes: dict[int, Mailbox] = {}  # by segment key; under _wake
         self._drained: list[Future[None]] = []  # under _wake
         self._closing = self._stopped = False
+        self._device = network.device
         self._thread = threading.Thread(target=self._run, name="verto-engine", daemon=True)
         self._thread.start()
 
@@ -116,7 +118,10 @@ class ThreadEngine:
             with torch.inference_mode():
                 while self._wait_for_work():
                     self._change_over()
-                    self._deliver(self._turn())
+                    emissions = self._turn()
+                    self._deliver(emissions)
+                    if lost_with(emissions, self._device):
+                        break
                 self._deliver(self._engine.fail_all(EngineDraining()))
         finally:
             with self._wake:

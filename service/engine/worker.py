@@ -29,6 +29,7 @@ from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig
 from service.engine.engine import Engine
 from service.engine.errors import EngineError, StepFailed
+from service.engine.lost_device import lost_with
 from service.engine.network_plan import PlanError
 from service.engine.network_start import StartedNetwork, start_network
 from service.engine.observer import Phase
@@ -62,11 +63,16 @@ from service.engine.wire import (
 logger = logging.getLogger(__name__)
 
 NO_LIMIT = 1 << 62
+DEVICE_LOST = 70  # the process's exit status: EX_SOFTWARE of sysexits.h
 QUIET_SECONDS = 0.05  # a step of which nobody has to hear at once is reported after so long at the latest
 
 
 def work(connection: Connection) -> None:
-    """Load what the first message names, and decode until told to stop or the other side is gone."""
+    """Load what the first message names, and decode until told to stop or the other side is gone.
+
+    Raises `SystemExit` when the device is lost: what was running is nobody's loss, since the other side asks the
+    process that it starts next for it.
+    """
     try:
         _load_and_serve(connection)
     except (EOFError, OSError):
@@ -124,13 +130,18 @@ class Worker:
         runner = _AnnouncingRunner(self._tell_before, started.network, started.bytes_per_position)
         self._engine = Engine(runner, replace(config, max_queue_tokens=NO_LIMIT), self._ear)
         self._upgrade = None if started.make_faster is None else Upgrade(started.make_faster)
+        self._device = started.network.device
 
     def run(self) -> None:
-        """Until told to stop. Raises `EOFError` or `OSError` once the other side is gone."""
+        """Until told to stop. Raises `EOFError` or `OSError` once the other side is gone, `SystemExit` once the
+        device is."""
         while self._take():
             self._change_over()
             if not self._engine.is_idle:
-                self._note(self._turn())
+                emissions = self._turn()
+                if lost_with(emissions, self._device):
+                    raise SystemExit(DEVICE_LOST)
+                self._note(emissions)
             if self._events and self._engine.is_idle:
                 self._tell()  # no pass follows before which it would be told
 

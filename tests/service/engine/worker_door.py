@@ -38,7 +38,7 @@ class ThreadChild:
         threading.Thread(target=self._run, name="child", daemon=True).start()
 
     def _run(self) -> None:
-        with contextlib.suppress(EOFError, OSError, Death), self.theirs:
+        with contextlib.suppress(EOFError, OSError, Death, SystemExit), self.theirs:
             self._work(self)
         self._dead.set()
 
