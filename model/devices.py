@@ -33,8 +33,8 @@ def set_up(device: torch.device) -> None:
 
 
 def is_lost(device: torch.device) -> bool:
-    """Whether the process can compute nothing there any more, as after an illegal address on a GPU: every call
-    fails from then on, whatever it is."""
+    """Whether the process can compute nothing there any more, as after an illegal address on a GPU: every
+    call fails from then on, whatever it is."""
     if device.type != "cuda":
         return False
     try:

@@ -30,7 +30,8 @@ class Linear(nn.Linear):
         if takes(x, self.weight):
             return training_product(x, self.weight, self.bias)
         extra = -num_rows % ROW_TILE
-        if not in_tiles(x) or not extra:  # in this order: a compiled training step is compiled for any `extra`
+        # In this order: else a compiled training step would be compiled again for each remainder.
+        if not in_tiles(x) or not extra:
             return F.linear(x, self.weight, self.bias)
         rows = F.pad(x.reshape(num_rows, x.shape[-1]), (0, 0, 0, extra))
         return F.linear(rows, self.weight, self.bias)[:num_rows].view(*x.shape[:-1], -1)

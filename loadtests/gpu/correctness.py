@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from loadtests.gpu.setting import Setting
+from loadtests.gpu.setting import Found, Setting
 from loadtests.subject import Subject, target_texts
 from model.cuda.network import CudaNetwork
 from model.decoding import DecodingOptions, target_limit
@@ -26,23 +26,25 @@ WAIT = "called a synchronizing CUDA operation"  # as PyTorch tells of each
 Answers = list[tuple[int, ...]]
 
 
-def correctness(setting: Setting) -> dict[str, Any]:
+def correctness(setting: Setting) -> Found:
     what = setting.subject()
+    found: dict[str, Any] = {"sentences": len(what.source_ids), "workload": what.workload.name}
+    found |= {"attention": {}, "against_cpu_float32": [], "ways": [], "waits": []}
     expected = {name: _answers(EagerNetwork(what.bundle.model), what, one) for name, one in OPTIONS.items()}
-    lines = []
     for dtype in setting.precisions:
         network = _network(what, setting, dtype)
+        found["attention"][network.precision] = network.attention
         for name, options in OPTIONS.items():
-            found = _answers(network, what, options)
             line = {"precision": network.precision, "search": name}
-            lines.append(line | _compared(what, found, expected[name]))
-    return {
-        "sentences": len(what.source_ids),
-        "workload": what.workload.name,
-        "against_cpu_float32": lines,
-        "ways": [_ways(what, setting, dtype) for dtype in setting.precisions[:2]],
-        "waits": [_waits(what, setting, name) for name in OPTIONS],
-    }
+            compared = _compared(what, _answers(network, what, options), expected[name])
+            found["against_cpu_float32"].append(line | compared)
+            yield found
+    for name in OPTIONS:
+        found["waits"].append(_waits(what, setting, name))
+        yield found
+    for dtype in setting.precisions[:2]:
+        found["ways"].append(_ways(what, setting, dtype))
+        yield found
 
 
 def _network(what: Subject, setting: Setting, dtype: torch.dtype, **other: Any) -> CudaNetwork:

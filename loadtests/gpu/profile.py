@@ -13,7 +13,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from loadtests.gpu.floor import Ceiling, as_data, measured, step_floor
-from loadtests.gpu.setting import FORCED_TOKENS, Setting
+from loadtests.gpu.setting import FORCED_TOKENS, Found, Setting
 from model.cuda.network import CudaNetwork
 from model.network import Foreseen
 from model.transformer import Transformer
@@ -37,12 +37,12 @@ REMEDIES = (
 )
 
 
-def steps(setting: Setting) -> dict[str, Any]:
+def steps(setting: Setting) -> Found:
     ceiling = measured(setting)
     rows = (1, 2) if setting.tiny else (1, 32, 128, 256, 512, 1024)
     profiled = rows[:1] if setting.tiny else (1, 256)
     shapes = {"base": setting.base(), "shipped": setting.subject().bundle.model}
-    lines, costs = [], []
+    lines, costs = list[dict[str, Any]](), list[dict[str, Any]]()
     for name, model in shapes.items():
         for width in (1, 4):
             for count in rows:
@@ -52,8 +52,10 @@ def steps(setting: Setting) -> dict[str, Any]:
                 lines.append({"shape": name, "width": width, **prepared.timed(ceiling)})
                 if count in profiled and width == 1:
                     costs.append({"shape": name, "rows": count, "largest": prepared.largest()})
+                attention = prepared.attention
                 del prepared
-    return {"ceiling": as_data(ceiling), "steps": lines, "kernels": costs}
+                found = {"ceiling": as_data(ceiling), "attention": attention}
+                yield found | {"steps": lines, "kernels": costs}
 
 
 class _Prepared:
@@ -77,6 +79,11 @@ class _Prepared:
                     self._cache.reorder(torch.tensor(step.parents))
                 tokens = torch.tensor(step.token_ids)
             self._network.step(tokens, self._cache)
+
+    @property
+    def attention(self) -> str:
+        """Which way to attend was found to be right there (see attend_choice.py)."""
+        return self._network.attention
 
     @torch.inference_mode()
     def timed(self, ceiling: Ceiling) -> dict[str, Any]:

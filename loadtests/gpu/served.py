@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import re
+from itertools import product
 from typing import Any
 from urllib.request import urlopen
 
 from loadtests.closed_loop import Window, closed_loop
-from loadtests.gpu.setting import Setting
+from loadtests.gpu.setting import Found, Setting
 from loadtests.http_client import JsonClient
 from loadtests.servers import running_server
 
 _SUMS = re.compile(r"^(verto_\w+_(?:sum|count))(\{[^}]*\})? (\S+)$", re.MULTILINE)
 
 
-def served(setting: Setting) -> dict[str, Any]:
+def served(setting: Setting) -> Found:
     precision, rows = ("float32", "64") if setting.tiny else ("bfloat16", "1024")
     options = ["serve", "--models-dir", str(setting.bundle), "--device", setting.device.type]
     options += ["--precision", precision, "--max-rows", rows, "--max-queue-tokens", "2000000"]
     users = (1, 4) if setting.tiny else (1, 8, 32, 128, 256, 512)
     with running_server("cli.main", *options) as port:
-        lines = [_line(setting, port, count, search) for search in ("beam", "greedy") for count in users]
-    return {"precision": precision, "max_rows": int(rows), "lines": lines}
+        lines: list[dict[str, Any]] = []
+        for count, search in product(users, ("beam", "greedy")):
+            lines.append(_line(setting, port, count, search))
+            yield {"precision": precision, "max_rows": int(rows), "lines": lines}
 
 
 def _line(setting: Setting, port: int, users: int, search: str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Knows: bundles, shapes, devices. Must not know: who is measured, reports.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,23 @@ OPUS_BASE = ModelConfig.base(
     max_target_length=128,
 )
 FORCED_TOKENS = 25  # of a source, and of the target that is forced out of it
+Found = Iterator[dict[str, Any]]  # what a leg has found so far, again and again; the last is all
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`tiny`: small enough to see on a processor that every leg runs; its numbers mean nothing."""
+    """`tiny`: small enough to see on a processor that every leg runs; its numbers mean nothing. `ends`: when
+    the leg should be over, by `time.monotonic`."""
 
     device: torch.device
     tiny: bool
     sentences: Workload
     bundle: Path = SHIPPED
+    ends: float = math.inf
+
+    def has_time(self, seconds: float) -> bool:
+        """Whether so many are left, for what can be left out."""
+        return time.monotonic() + seconds <= self.ends
 
     @property
     def batches(self) -> tuple[int, ...]:

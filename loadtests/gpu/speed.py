@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import product
 from statistics import median
 from typing import Any
 
@@ -17,29 +18,46 @@ import torch
 
 from loadtests.gpu.floor import Ceiling, as_data, batch_floor, measured
 from loadtests.gpu.peers import Decode, NotHere, ctranslate2, generate, verto
-from loadtests.gpu.setting import FORCED_TOKENS, Setting
+from loadtests.gpu.setting import FORCED_TOKENS, Found, Setting
 from model.config import ModelConfig
 from model.transformer import Transformer
 
 WIDTHS = {"greedy": 1, "beam 4": 4}
 CELL_SECONDS = 6.0  # all sides together; no side has fewer than two rounds
 MOST_ROUNDS = 9
+COMPILE_SECONDS = 60.0  # at least, of a peer that compiles its step
+STATIC = "generate, static cache"
 LEAST_ALIKE = 16  # sources whose answers are compared
 
 
-def speed(setting: Setting) -> dict[str, Any]:
+def speed(setting: Setting) -> Found:
     """Sides take turns within a cell: a b c, a b c ..."""
     ceiling = measured(setting)
     shapes = {"base": setting.base(), "shipped": setting.subject().bundle.model}
     cells: list[dict[str, Any]] = []
     missing: dict[str, str] = {}
+    found = {"ceiling": as_data(ceiling), "forced_tokens": FORCED_TOKENS, "missing": missing, "cells": cells}
     for name, model in shapes.items():
         with _sides(name, model, setting, missing) as sides:
-            for search, width in WIDTHS.items():
-                for batch in setting.batches:
-                    line = {"shape": name, "search": search, "batch": batch}
-                    cells.append(line | _cell(sides, model.config, setting, ceiling, width, batch))
-    return {"ceiling": as_data(ceiling), "forced_tokens": FORCED_TOKENS, "missing": missing, "cells": cells}
+            for (search, width), batch in product(WIDTHS.items(), setting.batches):
+                if not setting.has_time(CELL_SECONDS):
+                    missing[f"{name}, {search}, batch {batch}"] = "no time was left"
+                    continue
+                line = {"shape": name, "search": search, "batch": batch}
+                cells.append(line | _cell(sides, model.config, setting, ceiling, width, batch))
+                yield found
+    for name, model in shapes.items():
+        if not setting.has_time(COMPILE_SECONDS):
+            missing[f"{STATIC}, {name}"] = "no time was left to compile it"
+            continue
+        batch, sides = (
+            setting.batches[len(setting.batches) // 2],
+            _compiled_sides(name, model, setting, missing),
+        )
+        line = {"shape": name, "search": "greedy", "batch": batch}
+        cells.append(line | _cell(sides, model.config, setting, ceiling, 1, batch))
+        yield found
+    yield found
 
 
 @contextmanager
@@ -51,7 +69,6 @@ def _sides(
         sides = {"verto": verto(model, setting, max(setting.batches) * max(WIDTHS.values()))}
         others: Mapping[str, Callable[[], Decode]] = {
             "generate": lambda: generate(model, setting),
-            "generate, static cache": lambda: _tried(generate(model, setting, cache_implementation="static")),
             "ctranslate2": lambda: stack.enter_context(ctranslate2(model, setting)),
         }
         for name, make in others.items():
@@ -62,13 +79,17 @@ def _sides(
         yield sides
 
 
-def _tried(decode: Decode) -> Decode:
-    """Raises NotHere when it does not decode at all."""
+def _compiled_sides(
+    shape: str, model: Transformer, setting: Setting, missing: dict[str, str]
+) -> Mapping[str, Decode]:
+    """Verto and a `generate` whose cache does not grow, for which `transformers` compiles a step on a GPU: a
+    minute for every new size, so it is asked for one, when all else is known."""
+    sides = {"verto": verto(model, setting, max(setting.batches))}
     try:
-        decode(((5, 6, 0),), 1)
-    except Exception as error:  # whatever transformers makes of it
-        raise NotHere(f"{type(error).__name__}: {error}") from error
-    return decode
+        sides[STATIC] = generate(model, setting, cache_implementation="static")
+    except NotHere as reason:
+        missing[f"{STATIC}, {shape}"] = str(reason)[:300]
+    return sides
 
 
 def _cell(

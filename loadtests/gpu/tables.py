@@ -35,7 +35,9 @@ def correctness_tables(data: Data) -> str:
         for line in data["waits"]
     ]
     columns = ["precision", "search", "sentences equal", "tokens equal", "BLEU against it", "BLEU difference"]
+    ways_to_attend = ", ".join(f"{way} ({precision})" for precision, way in data["attention"].items())
     return "\n".join((
+        f"Attention: {ways_to_attend}.\n",
         markdown("Against the processor in float32", columns, against),
         markdown("Equal answers of two ways", ["precision", "path", "called", "one step at a time"], ways),
         markdown("Waits for the device", ["search", "steps", "waits", "hidden waits"], waits),
@@ -60,6 +62,7 @@ def steps_tables(data: Data) -> str:
     ]  # fmt: skip
     columns = ["shape", "rows", "kernel", "share", "us a step", "calls", "what would remove it"]
     return "\n".join((
+        f"Attention: {data['attention']}.\n",
         markdown("One step, bf16", ["shape", "beam", "rows", "us", "floor us", "over it"], lines),
         markdown("The largest kernels of a step", columns, kernels),
     ))  # fmt: skip

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import torch
 
-from loadtests.gpu.floor import as_data, measured
-from loadtests.gpu.setting import Setting
+from loadtests.gpu.floor import Ceiling, as_data, measured
+from loadtests.gpu.setting import Found, Setting
 from model.config import ModelConfig
 from model.transformer import Transformer
 from training.batching import Batch
@@ -25,22 +26,34 @@ from training.update import Learner
 LENGTH = 32  # of every source and target: about a sentence of news in pieces, and nothing is padded
 BATCH_TOKENS = 25_000  # section 5.1 of Vaswani et al. 2017
 WARM_UP_STEPS, STEPS, REPEATS = 5, 10, 3
+COMPILE_SECONDS = 40.0  # at least; a compiled cell that would not be ready in time is not begun
 
 
-def training(setting: Setting) -> dict[str, Any]:
-    """Both shapes, with `torch.compile` and without. What fails leaves its reason, not the others."""
-    ceiling, lines, failed = measured(setting), [], {}
-    for name, config in _shapes(setting):
-        for compiled in (False, True):
-            try:
-                line = _timed(config, setting, compiled)
-            except Exception as error:  # of a compiler, or of memory: the other cells are worth their time
-                failed[f"{name}, {'compiled' if compiled else 'eager'}"] = f"{type(error).__name__}: {error}"
-                continue
-            share = line["operations_per_second"] / ceiling.rate
-            lines.append({"shape": name, "compiled": compiled, **line, "share_of_rate": share})
-            torch.compiler.reset()
+def training(setting: Setting) -> Found:
+    """Both shapes, without `torch.compile` and then with it. What fails leaves its reason, not the others."""
+    ceiling, lines, failed = measured(setting), list[dict[str, Any]](), dict[str, str]()
+    for compiled, (name, config) in product((False, True), _shapes(setting)):
+        if compiled and not setting.has_time(COMPILE_SECONDS):
+            failed[_named(name, compiled)] = "no time was left to compile it"
+            continue
+        try:
+            line = _timed(config, setting, compiled)
+        except Exception as error:  # of a compiler, or of memory: the other cells are worth their time
+            failed[_named(name, compiled)] = f"{type(error).__name__}: {error}"
+            continue
+        share = line["operations_per_second"] / ceiling.rate
+        lines.append({"shape": name, "compiled": compiled, **line, "share_of_rate": share})
+        torch.compiler.reset()
+        yield _so_far(ceiling, lines, failed)
+    yield _so_far(ceiling, lines, failed)
+
+
+def _so_far(ceiling: Ceiling, lines: list[dict[str, Any]], failed: dict[str, str]) -> dict[str, Any]:
     return {"ceiling": as_data(ceiling), "lines": lines, "failed": failed}
+
+
+def _named(shape: str, compiled: bool) -> str:
+    return f"{shape}, {'compiled' if compiled else 'eager'}"
 
 
 def _shapes(setting: Setting) -> Iterator[tuple[str, ModelConfig]]:

@@ -111,6 +111,11 @@ class CudaNetwork:
         return "cuda-graph" if self._graphs.captures else "direct"
 
     @property
+    def attention(self) -> str:
+        """Which way to attend was chosen: `FusedAttend` or `GatheredAttend`."""
+        return type(self._work.attend).__name__
+
+    @property
     def bytes_per_position(self) -> int:
         return 2 * self.config.num_decoder_layers * self.config.d_model * self._itemsize
 

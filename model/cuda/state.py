@@ -142,8 +142,8 @@ class StepState:
         return self._told[:size].view(num_steps, RECORD_FIELDS, shape.rows)
 
     def wait(self) -> None:
-        """For what `tell` sent. By an event, not by the stream: PyTorch's search for waits, which counts those
-        that nobody meant, takes a stream's for one of them."""
+        """For what `tell` sent. By an event, not by the stream: PyTorch's search for waits, which is there to
+        find those that nobody meant, takes a stream's for one of them."""
         if self._downloaded is not None:
             self._downloaded.synchronize()
 

@@ -70,8 +70,8 @@ QUIET_SECONDS = 0.05  # a step of which nobody has to hear at once is reported a
 def work(connection: Connection) -> None:
     """Load what the first message names, and decode until told to stop or the other side is gone.
 
-    Raises `SystemExit` when the device is lost: what was running is nobody's loss, since the other side asks the
-    process that it starts next for it.
+    Raises `SystemExit` when the device is lost: what was running is nobody's loss, since the other side asks
+    the process that it starts next for it.
     """
     try:
         _load_and_serve(connection)
@@ -133,8 +133,8 @@ class Worker:
         self._device = started.network.device
 
     def run(self) -> None:
-        """Until told to stop. Raises `EOFError` or `OSError` once the other side is gone, `SystemExit` once the
-        device is."""
+        """Until told to stop. Raises `EOFError` or `OSError` once the other side is gone, `SystemExit` once
+        the device is."""
         while self._take():
             self._change_over()
             if not self._engine.is_idle:

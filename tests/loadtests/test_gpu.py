@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from loadtests.gpu import __main__ as command
+from loadtests.gpu import __main__ as command_module
 from loadtests.gpu.floor import Ceiling, batch_floor, decoder_weights, step_floor
 from loadtests.gpu.peers import generate, verto
 from loadtests.gpu.setting import FORCED_TOKENS, Setting
@@ -23,56 +24,87 @@ SETTING = Setting(torch.device("cpu"), tiny=True, sentences=made_up(4))
 
 
 @pytest.fixture
-def legs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Which legs were run; "steps" fails the first time."""
-    ran: list[str] = []
+def legs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Legs whose processes write down their names; "steps" ends half way the first time, by a signal."""
+    log, half = tmp_path / "log", tmp_path / "half"
+    program = f"""
+import json, os, pathlib, sys
+leg, results = sys.argv[1], pathlib.Path(sys.argv[2])
+with open({str(log)!r}, "a") as log:
+    log.write(leg + " ")
+is_half = leg == "steps" and not os.path.exists({str(half)!r})
+facts = dict(device="none", torch="2", date="today", commit="c", seconds="1")
+file = results / f"gpu-{{leg}}.json"
+file.write_text(json.dumps(dict(facts=facts, whole=not is_half, found=leg)))
+if is_half:
+    open({str(half)!r}, "w").close()
+    os.kill(os.getpid(), 11)
+"""
 
-    def leg(name: str) -> Any:
-        def run(setting: Setting) -> dict[str, Any]:
-            ran.append(name)
-            if name == "steps" and ran.count(name) == 1:
-                raise MemoryError("too large")
-            return {"found": name}
+    def command(leg: str, asked: object, results: Path) -> list[str]:
+        return [sys.executable, "-c", program, leg, str(results)]
 
-        return run
-
-    monkeypatch.setattr(command, "LEGS", {name: leg(name) for name in command.LEGS})
+    monkeypatch.setattr(command_module, "_command", command)
     monkeypatch.setattr(
-        command, "TABLES", {name: lambda data: f"table of {data['found']}" for name in command.LEGS}
+        command_module,
+        "TABLES",
+        {name: lambda data: f"table of {data['found']}" for name in command_module.LEGS},
     )
-    return ran
+    return log
 
 
 def run(folder: Path, *more: str) -> int:
-    return command.main(["--device", "cpu", "--results", str(folder), *more])
+    return command_module.main(["--device", "cpu", "--results", str(folder), *more])
 
 
-def test_a_leg_that_failed_is_run_again_and_one_that_is_there_is_not(
-    tmp_path: Path, legs: list[str], capsys: pytest.CaptureFixture[str]
+def test_a_leg_that_was_cut_off_is_run_again_and_one_that_is_whole_is_not(
+    tmp_path: Path, legs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(tmp_path, "--tiny") == 1
+    results = tmp_path / "results"
+    assert run(results, "--tiny") == 1
     told = capsys.readouterr()
-    assert "steps: failed" in told.err
-    assert "MemoryError: too large" in told.err
-    assert "steps: not measured yet." in told.out
-    assert run(tmp_path, "--tiny") == 0
-    assert legs == ["correctness", "steps", "speed", "served", "training", "steps"]
-    assert "table of steps" in (tmp_path / "gpu.md").read_text()
-    facts = json.loads((tmp_path / "gpu-steps.json").read_text())["facts"]
-    assert (facts["tiny"], facts["device"]) == ("True", "a processor (dry run)")
+    assert "steps: failed (-11); what it found until then is kept" in told.err
+    assert "1 s, cut off: the rest is missing.\n\ntable of steps" in told.out
+    assert run(results, "--tiny") == 0
+    assert legs.read_text().split() == ["correctness", "steps", "speed", "served", "training", "steps"]
+    assert "cut off" not in (results / "gpu.md").read_text()
+
+
+def test_what_was_measured_before_is_brought_from_another_folder(tmp_path: Path, legs: Path) -> None:
+    assert run(tmp_path / "first", "--tiny") == 1
+    assert run(tmp_path / "second", "--tiny", "--earlier", str(tmp_path / "first")) == 0
+    assert legs.read_text().split()[-2:] == ["training", "steps"]
 
 
 def test_no_leg_begins_that_would_end_too_late(
-    tmp_path: Path, legs: list[str], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, legs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(tmp_path, "--seconds", "100") == 1
-    assert legs == ["steps"]
-    assert "speed: 100 s are left, it takes about 240: run again" in capsys.readouterr().err
+    assert run(tmp_path / "results", "--seconds", "100") == 1
+    assert legs.read_text().split() == ["steps"]
+    assert "speed: 100 s are left, it takes about 190: run again" in capsys.readouterr().err
+
+
+def test_a_leg_that_hangs_is_ended_with_all_that_it_started() -> None:
+    hanging = "import subprocess, sys; print(subprocess.Popen(['sleep', '60.125']).wait())"
+    assert command_module._ended([sys.executable, "-c", hanging], 1.0) == "not over after 1 s"
+    assert "60.125" not in subprocess.run(["ps", "-A", "-o", "args"], capture_output=True, text=True).stdout
+
+
+@pytest.mark.timeout(300)
+def test_a_leg_runs_in_a_process_of_its_own_and_imports_what_it_needs(tmp_path: Path) -> None:
+    assert run(tmp_path, "--tiny", "--legs", "steps") == 0
+    data = json.loads((tmp_path / "gpu-steps.json").read_text())
+    assert data["whole"]
+    assert (data["facts"]["tiny"], data["facts"]["device"]) == ("True", "a processor (dry run)")
+    assert "Attention: GatheredAttend." in (tmp_path / "gpu.md").read_text()
+    loaded = "import sys, loadtests.gpu.__main__; print('pydantic' in sys.modules, 'fastapi' in sys.modules)"
+    seen = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
+    assert seen.split() == ["False", "False"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_without_a_gpu_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--results", str(tmp_path)]) == 2
+    assert command_module.main(["--results", str(tmp_path)]) == 2
     assert "got 'cuda'" in capsys.readouterr().err
 
 
@@ -135,7 +167,7 @@ def test_a_cell_of_training_that_fails_leaves_the_others_their_figures(
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", broken)
-    found = training(SETTING)
+    *_, found = training(SETTING)
     assert [(line["shape"], line["compiled"]) for line in found["lines"]] == [("base", False), ("big", False)]
     assert found["failed"]["big, compiled"] == "RuntimeError: no compiler"
     assert "no compiler" in training_tables(found)

@@ -18,4 +18,3 @@ def test_attention_on_a_gpu_is_not_left_to_cudnn() -> None:
         assert not torch.backends.cuda.cudnn_sdp_enabled()  # type: ignore[no-untyped-call]
     finally:
         torch.backends.cuda.enable_cudnn_sdp(before)
-

@@ -1,11 +1,12 @@
-"""Compile the kernel of attention for a GPU, without one: `python -m tests.model.cuda.compile_kernel` needs Triton.
+"""Compile the kernel of attention for a GPU, without one; needs Triton.
 
-A program of its own, since in a process Triton either interprets or compiles. What the interpreter forgives, such
-as a name that is not the kernel's, shows here.
+A program of its own (`python -m tests.model.cuda.compile_kernel`), since in a process Triton either
+interprets or compiles. What the interpreter forgives, such as a name that is not the kernel's, shows here.
 """
 
 from __future__ import annotations
 
+import sys
 from itertools import product
 
 import triton  # type: ignore[import-not-found]
@@ -21,7 +22,9 @@ CONSTANTS = ("HEAD_WIDTH", "PADDED_WIDTH", "BLOCK_SIZE", "BY_ROW")
 def signature(number: str, *, by_row: bool) -> dict[str, str]:
     """Types of the arguments as `model.cuda.kernels._run` gives them."""
     types = dict.fromkeys(_attend.arg_names, "i32") | dict.fromkeys(CONSTANTS, "constexpr")
-    types |= dict.fromkeys(("query", "pool", "out"), f"*{number}") | dict.fromkeys(("lengths", "segments"), "*i64")
+    types |= dict.fromkeys(("query", "pool", "out"), f"*{number}") | dict.fromkeys(
+        ("lengths", "segments"), "*i64"
+    )
     return types | {"table": "*i32" if by_row else "*i64", "scale": "fp32", "values_offset": "i64"}
 
 
@@ -35,4 +38,5 @@ def compile_one(number: str, *, by_row: bool, head_width: int) -> int:
 
 if __name__ == "__main__":
     for kind, rows, width in product(("bf16", "fp16", "fp32"), (True, False), (24, 32, 64)):
-        print(kind, rows, width, compile_one(kind, by_row=rows, head_width=width), flush=True)
+        size = compile_one(kind, by_row=rows, head_width=width)
+        sys.stdout.write(f"{kind} {rows} {width} {size}\n")

@@ -21,27 +21,40 @@ from tests.builders import tiny_config
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
-@pytest.mark.parametrize("heads", [{}, {"d_model": 48, "num_decoder_heads": 4}])
-def test_the_kernel_attends_as_the_plain_way_does(
-    monkeypatch: pytest.MonkeyPatch, heads: dict[str, int]
-) -> None:
-    monkeypatch.setenv("TRITON_INTERPRET", "1")  # without a GPU it is interpreted
-    pytest.importorskip("triton", reason="Triton comes with builds of torch for a GPU")
-    from model.cuda.kernels import FusedAttend
-
-    config = tiny_config(**heads)
-    assert deviation(FusedAttend(), GatheredAttend(), config, CPU, torch.float32) < 1e-5
+needs_triton = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="Triton comes with builds of torch for a GPU"
+)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
-def test_the_kernel_compiles_for_a_gpu_without_one(tmp_path: Path) -> None:
+def program(*arguments: str, **variables: str) -> str:
+    """What a Python program says. Each is a process: Triton reads what it is to be when it is imported."""
     surroundings = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
-    program = [sys.executable, "-m", "tests.model.cuda.compile_kernel"]
-    ran = subprocess.run(
-        program, env=surroundings | {"TRITON_CACHE_DIR": str(tmp_path)}, capture_output=True, text=True
-    )
+    command = [sys.executable, *arguments]
+    ran = subprocess.run(command, env=surroundings | variables, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    sizes = [int(line.split()[-1]) for line in ran.stdout.splitlines()]
+    return ran.stdout
+
+
+@needs_triton
+@pytest.mark.parametrize("heads", [{}, {"d_model": 48, "num_decoder_heads": 4}])
+def test_the_kernel_attends_as_the_plain_way_does(heads: dict[str, int]) -> None:
+    """Interpreted, which needs no GPU."""
+    code = f"""
+import torch
+from model.cuda.attend import GatheredAttend
+from model.cuda.attend_choice import deviation
+from model.cuda.kernels import FusedAttend
+from tests.builders import tiny_config
+config = tiny_config(**{heads!r})
+print(deviation(FusedAttend(), GatheredAttend(), config, torch.device("cpu"), torch.float32))
+"""
+    assert float(program("-c", code, TRITON_INTERPRET="1")) < 1e-5
+
+
+@needs_triton
+def test_the_kernel_compiles_for_a_gpu_without_one(tmp_path: Path) -> None:
+    told = program("-m", "tests.model.cuda.compile_kernel", TRITON_CACHE_DIR=str(tmp_path))
+    sizes = [int(line.split()[-1]) for line in told.splitlines()]
     assert len(sizes) == 18
     assert min(sizes) > 1000
 

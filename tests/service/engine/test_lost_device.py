@@ -1,4 +1,4 @@
-"""After a fault that leaves a GPU of no use to a process, the process ends, and what ran is decoded elsewhere."""
+"""After a fault that leaves a GPU of no use to a process, it ends, and what ran is decoded elsewhere."""
 
 from __future__ import annotations
 
