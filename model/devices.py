@@ -23,13 +23,16 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def set_up(device: torch.device) -> None:
-    """To be called before a network computes there; once or more often.
+    """To be called before a network computes there, in each thread that it does so in.
 
+    A GPU by its number becomes the current one: graphs are captured on that, and kernels started on it.
     On a GPU, attention is not left to cuDNN, which PyTorch tries first on some: it makes a plan for every new
     shape, which takes a good part of a second, and batches of sentences have hundreds of shapes.
     """
     if device.type == "cuda":
         torch.backends.cuda.enable_cudnn_sdp(False)
+        if device.index is not None:
+            torch.cuda.set_device(device)
 
 
 def is_lost(device: torch.device) -> bool:

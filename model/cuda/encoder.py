@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.cuda.graphs import Graphs
-from model.cuda.shapes import at_least, room
+from model.cuda.shapes import SHORTEST_ROOM, STEP, at_least, room
 from model.cuda.step import StepWork
 
 MOST_TOKENS = (
@@ -42,6 +42,15 @@ class Encoder:
         self._device = work.model.output.weight.device
         self._inputs: dict[tuple[int, int], Tensor] = {}
 
+    def prepare(self, most_sentences: int) -> None:
+        """Capture passes of up to so many sentences in the two shortest rooms."""
+        longest = self._config.max_source_length
+        for size in sorted({room(needed, longest) for needed in (SHORTEST_ROOM, STEP * SHORTEST_ROOM)}):
+            sentences = at_least(min(most_sentences, max(1, MOST_TOKENS // size)))
+            while sentences:  # the largest first: the others fit into the memory that it leaves
+                self._capture((sentences, size))
+                sentences //= 2
+
     def encode(self, source_ids: Sequence[Sequence[int]], places: Sequence[int]) -> None:
         """Each source to its place. Nothing waits for the device."""
         for batch in length_batches([len(ids) for ids in source_ids], self._config.max_source_length):
@@ -50,14 +59,17 @@ class Encoder:
     def _encode(self, source_ids: Sequence[Sequence[int]], places: Sequence[int]) -> None:
         longest = max(len(ids) for ids in source_ids)
         shape = (at_least(len(source_ids)), room(longest, self._config.max_source_length))
-        inputs = self._input(shape)
-        if self._graphs.wants(("encode", shape)):
-            inputs.copy_(self._rows(shape, [], []))
-            self._graphs.capture(("encode", shape), lambda: self._pass(inputs))
-        rows = self._rows(shape, source_ids, places)
+        self._capture(shape)
+        inputs, rows = self._input(shape), self._rows(shape, source_ids, places)
         # Pinned memory of a transfer that is under way is not used again before it has ended.
         inputs.copy_(rows.pin_memory() if self._device.type == "cuda" else rows, non_blocking=True)
         self._graphs.run(("encode", shape), lambda: self._pass(inputs))
+
+    def _capture(self, shape: tuple[int, int]) -> None:
+        if self._graphs.wants(("encode", shape)):
+            inputs = self._input(shape)
+            inputs.copy_(self._rows(shape, [], []))
+            self._graphs.capture(("encode", shape), lambda: self._pass(inputs))
 
     def _input(self, shape: tuple[int, int]) -> Tensor:
         if shape not in self._inputs:

@@ -47,7 +47,8 @@ class Graphs:
                 work()
         here.wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # "thread_local": what the thread of another model asks the device for meanwhile is not our business.
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             answer = work()
         self._captured[key] = (graph, answer)
         self.seconds += time.perf_counter() - started

@@ -14,6 +14,7 @@ from model.config import ModelConfig
 from model.devices import DeviceError
 
 HEADROOM = 0.1  # of the device's memory stays free: libraries, fragments, the passes of an encoder
+SHAPE_ROWS = 2  # times the rows that run: the most that a shape, which is rounded up, may have
 RECORD_FIELDS = 9  # numbers of 8 bytes that a step tells of each row (see record.py)
 
 
@@ -37,7 +38,8 @@ def plan(config: ModelConfig, num_weights: int, max_rows: int, itemsize: int) ->
     # Logits as they are and in float32, the widest hidden layer, and attention's gathered keys and values.
     gathered = 2 * config.max_target_length * config.d_model * itemsize
     per_row = config.target_vocab_size * (itemsize + 8) + 4 * config.decoder_ffn_dim * itemsize + gathered
-    return Plan(num_weights * itemsize, positions * per_position, max_rows * per_row)
+    scores = SHAPE_ROWS * max_rows * config.target_vocab_size * max(itemsize, 4)
+    return Plan(num_weights * itemsize, positions * per_position, max_rows * per_row + scores)
 
 
 def check_memory(needed: Plan, device: torch.device, max_rows: int) -> None:

@@ -65,8 +65,6 @@ class CudaNetwork:
             raise ValueError(f"max_rows and steps_ahead must be at least 1, got {max_rows} and {steps_ahead}")
         self.config, self.device = model.config, choose_device(str(device))
         set_up(self.device)
-        if self.device.index is not None:
-            torch.cuda.set_device(self.device)  # graphs are captured on the current one
         self._itemsize = torch.empty(0, dtype=dtype).element_size()
         self._check_memory(model, max_rows)
         with torch.inference_mode():
@@ -126,9 +124,10 @@ class CudaNetwork:
 
     @torch.inference_mode()
     def prepare(self, widths: Iterable[int]) -> int:
-        """Capture steps of beams of these `widths`, for every number of segments up to `max_rows` rows and
-        the two shortest rooms: what is not captured here is when it is first needed. Answers how many graphs
-        there are now."""
+        """Capture passes of the encoder, and steps of beams of these `widths`, for every number of segments
+        up to `max_rows` rows and the two shortest rooms: what is not captured here is when it is first
+        needed. Answers how many graphs there are now."""
+        self._encoder.prepare(self._max_rows)
         rooms = (SHORTEST_ROOM, STEP * SHORTEST_ROOM)
         for width, target_room, source_room in product(widths, rooms, rooms):
             segments = at_least(max(1, self._max_rows // width))

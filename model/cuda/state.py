@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model.config import ModelConfig
 from model.cuda.graphs import WARM_UPS
-from model.cuda.memory import RECORD_FIELDS
+from model.cuda.memory import RECORD_FIELDS, SHAPE_ROWS
 from model.cuda.shapes import StepShape
 
 NEVER = float("-inf")
@@ -69,7 +69,7 @@ class StepState:
     def __init__(self, config: ModelConfig, max_rows: int, most_ahead: int, device: torch.device) -> None:
         self._device, self._nobody = device, max_rows
         self._most_ahead = max(most_ahead, WARM_UPS + 1)  # lines that capturing a step writes, too
-        self._max_rows = most_rows = 2 * max_rows  # shapes are rounded up
+        self.most_rows = most_rows = SHAPE_ROWS * max_rows  # shapes are rounded up
         num_numbers = len(ROW_FIELDS) * most_rows + len(SEGMENT_FIELDS) * (most_rows + 1) + most_rows + 1
         pinned = device.type == "cuda"
         self._numbers = torch.zeros(num_numbers, dtype=torch.long, device=device)

@@ -35,6 +35,10 @@ class StepWork:
         self._eos_id = vocabulary.eos_id
         device = model.output.weight.device
         self._never_ids = torch.tensor(vocabulary.never_ids, dtype=torch.long, device=device)
+        # Of whichever shape was asked for last: kept for each, these would be the most of all memory.
+        scores = torch.promote_types(model.output.weight.dtype, torch.float32)
+        size = (state.most_rows, model.config.target_vocab_size)
+        self._scores = torch.empty(size, dtype=scores, device=device)
 
     def encode(self, source_ids: Tensor, lengths: Tensor, places: Tensor) -> None:
         """`source_ids` [B, S], of which `lengths` [B] are real: keys and values of every layer to `places`
@@ -49,8 +53,8 @@ class StepWork:
         pool[:, :, :, :num_positions].index_copy_(2, places, by_layer.permute(2, 3, 0, 1, 4, 5))
 
     def log_probs(self, shape: StepShape) -> Tensor:
-        """One position of every row: [R, V] in float32 (or float64 when the network is)."""
-        return self._log_probs(shape, None)
+        """One position of every row, until the next call: [R, V] in float32 (float64 when the network is)."""
+        return self._scores[: shape.rows].copy_(self._log_probs(shape, None))
 
     def watched_log_probs(self, shape: StepShape) -> tuple[Tensor, Tensor]:
         """The same, and what each row attended to in its source [R, S] (see

@@ -20,6 +20,7 @@ from dataclasses import replace
 
 import torch
 
+from model.devices import set_up
 from model.network import Network
 from service.engine.allocator import keep_freed_memory
 from service.engine.config import EngineConfig, EngineSnapshot
@@ -113,6 +114,7 @@ class ThreadEngine:
 
     def _run(self) -> None:
         torch.set_num_threads(self._num_threads)
+        set_up(self._device)
         keep_freed_memory()
         try:
             with torch.inference_mode():

@@ -79,6 +79,17 @@ def test_steps_that_are_captured_in_the_midst_of_a_search_change_nothing(
     assert_same(run(network, scenario), run(eager(1), scenario))
 
 
+def test_no_source_of_usual_length_waits_for_a_capture() -> None:
+    network = CudaNetwork(random_model(1), device="cpu", max_rows=MAX_ROWS)
+    network._graphs = network._encoder._graphs = graphs = _PretendedGraphs()
+    network.prepare((1,))
+    before = set(graphs.keys)
+    with torch.inference_mode():
+        for count in range(1, MAX_ROWS + 1):
+            network.open([SOURCE] * count, [1] * count, [16] * count)
+    assert {key for key in graphs.keys if key[0] == "encode"} == {key for key in before if key[0] == "encode"}
+
+
 def test_steps_that_are_asked_for_one_by_one_can_be_captured_too() -> None:
     network = CudaNetwork(random_model(1), device="cpu", max_rows=MAX_ROWS, steps_ahead=1)
     network._graphs = network._encoder._graphs = _PretendedGraphs()
