@@ -9,9 +9,11 @@ import contextlib
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import IO
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -47,12 +49,13 @@ def started_server(module: str, *options: str) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", module, *options, "--port", str(port)]
     began = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    try:
-        _wait_until_ready(process, command, port)
-        yield Server(port, process.pid, time.monotonic() - began)
-    finally:
-        _stop(process)
+    with tempfile.TemporaryFile() as said:  # no pipe: nobody reads it, and one that is full stops the server
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said)
+        try:
+            _wait_until_ready(process, command, port, said)
+            yield Server(port, process.pid, time.monotonic() - began)
+        finally:
+            _stop(process)
 
 
 def free_port() -> int:
@@ -63,12 +66,15 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], command: Sequence[str], port: int) -> None:
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], command: Sequence[str], port: int, said: IO[bytes]
+) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            _, said = process.communicate()
-            raise ServerFault(f"{' '.join(command[1:])} ended: {said.decode(errors='replace')[-2000:]}")
+            said.seek(0)
+            text = said.read().decode(errors="replace")
+            raise ServerFault(f"{' '.join(command[1:])} ended: {text[-2000:]}")
         if is_ready(port):
             return
         time.sleep(POLL_SECONDS)
@@ -92,6 +98,3 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    finally:
-        if process.stderr:
-            process.stderr.close()

@@ -11,7 +11,6 @@ leg alone.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import shutil
@@ -32,14 +31,8 @@ from loadtests.machine import ROOT, run_facts
 from loadtests.workload import workload
 from model.devices import DeviceError, choose_device
 
-# Where each leg is, and about how many seconds it takes: with less left it is not begun.
-LEGS: Mapping[str, tuple[str, int]] = {
-    "correctness": ("loadtests.gpu.correctness", 120),
-    "steps": ("loadtests.gpu.profile", 60),
-    "speed": ("loadtests.gpu.speed", 190),
-    "served": ("loadtests.gpu.served", 150),
-    "training": ("loadtests.gpu.training", 130),
-}
+# About how many seconds each leg takes: with less left it is not begun.
+LEGS: Mapping[str, int] = {"correctness": 120, "steps": 60, "speed": 190, "served": 150, "training": 130}
 PATIENCE = 1.3  # times as long as it is thought to take: then a leg is ended
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
@@ -97,7 +90,7 @@ def _run(leg: str, asked: argparse.Namespace, results: Path, ends: float) -> boo
     if _is_whole(_file(results, leg)):
         _say(f"{leg}: is there already, in {_file(results, leg).name}")
         return True
-    takes, left = LEGS[leg][1], ends - time.monotonic()
+    takes, left = LEGS[leg], ends - time.monotonic()
     if not asked.tiny and left < takes:
         _say(f"{leg}: {left:.0f} s are left, it takes about {takes}: run again")
         return False
@@ -130,15 +123,29 @@ def _ended(command: Sequence[str], seconds: float) -> str:
 
 def _inside(leg: str, setting: Setting, results: Path) -> int:
     """The leg itself: its file grows with what it finds."""
-    module, takes = LEGS[leg]
     began = time.monotonic()
-    setting = setting if setting.tiny else replace(setting, ends=began + takes)
-    work: Callable[[Setting], Found] = getattr(importlib.import_module(module), leg)
+    setting = setting if setting.tiny else replace(setting, ends=began + LEGS[leg])
     found: dict[str, Any] = {}
-    for found in work(setting):
+    for found in _work(leg)(setting):
         _keep(leg, setting, results, found, began, whole=False)
     _keep(leg, setting, results, found, began, whole=True)
     return 0
+
+
+def _work(leg: str) -> Callable[[Setting], Found]:
+    """Imported only now, by the process that needs it."""
+    match leg:
+        case "correctness":
+            from loadtests.gpu.correctness import correctness as work
+        case "steps":
+            from loadtests.gpu.profile import steps as work
+        case "speed":
+            from loadtests.gpu.speed import speed as work
+        case "served":
+            from loadtests.gpu.served import served as work
+        case _:
+            from loadtests.gpu.training import training as work
+    return work
 
 
 def _keep(
