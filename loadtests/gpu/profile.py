@@ -89,7 +89,7 @@ class _Prepared:
     def timed(self, ceiling: Ceiling) -> dict[str, Any]:
         times, replay = 2 if self._setting.tiny else 20, self._network.replay_last
         seconds = median(self._setting.seconds(replay, times) for _ in range(5))
-        config, filled = self._network.config, FORCED_TOKENS // 2 + 2
+        config, filled = self._network.config, self._network.replayed_positions()
         floor = step_floor(config, ceiling, self._rows, self._segments, filled, FORCED_TOKENS, 2)
         return {
             "rows": self._rows,

@@ -221,6 +221,10 @@ class CudaNetwork:
         self._graphs.run(("advance", shape), lambda: self._work.advance(shape))
         view.length.sub_(1)
 
+    def replayed_positions(self) -> int:
+        """How many positions the longest row of that step attends to, its own among them. Waits."""
+        return 1 + int(self._state.view(self._shape_loaded).length.max())
+
     def _compute_one(self, cache: AheadCache, tokens: list[int], watch: bool) -> NotedScores:
         kind = "watched" if watch else "log_probs"
         shape = self._load(kind, cache, tokens, 1)

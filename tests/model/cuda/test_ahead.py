@@ -108,6 +108,7 @@ def test_a_step_that_is_measured_has_a_history_of_the_same_length_every_time() -
     for _ in range(20):
         network.replay_last()
     assert torch.equal(state.length, before)
+    assert network.replayed_positions() == 5  # four steps ahead, and the one that is repeated
     assert int(state.counter) == 1
 
 
