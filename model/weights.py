@@ -191,8 +191,11 @@ def _open(path: Path) -> Iterator[Any]:
             start = plain.read(4)
         if start.startswith(_PICKLE_STARTS):
             raise BundleError(path, "is a pickle, not a safetensors file; pickles are never loaded")
+        str(path).encode()
         with safe_open(path, framework="pt") as file:
             yield file
+    except UnicodeEncodeError as error:
+        raise BundleError(path, "its path is not in UTF-8, as safetensors wants it: rename the folder") from error
     except SafetensorError as error:
         raise BundleError(path, f"not a safetensors file ({error})") from error
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 from collections.abc import Callable
@@ -141,6 +142,11 @@ class TestWeights:
         refresh_manifest(bundle)
         fault = fault_of(bundle, WEIGHTS)
         assert fault == "is a pickle, not a safetensors file; pickles are never loaded"
+
+    def test_a_folder_whose_name_is_no_utf_8_is_told_as_such(self, bundle: Path) -> None:
+        moved = bundle.rename(bundle.with_name(os.fsdecode(b"b\xff")))
+        with pytest.raises(BundleError, match="its path is not in UTF-8, as safetensors wants it"):
+            load_bundle(moved)
 
     def test_what_torch_saves_is_never_loaded(self, bundle: Path) -> None:
         torch.save(full_vocabulary().state_dict(), bundle / WEIGHTS)
