@@ -195,7 +195,9 @@ def _open(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except UnicodeEncodeError as error:
-        raise BundleError(path, "its path is not in UTF-8, as safetensors wants it: rename the folder") from error
+        raise BundleError(
+            path, "its path is not in UTF-8, as safetensors wants it: rename the folder"
+        ) from error
     except SafetensorError as error:
         raise BundleError(path, f"not a safetensors file ({error})") from error
     except OSError as error:
