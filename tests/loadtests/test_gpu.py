@@ -87,6 +87,8 @@ def test_no_leg_begins_that_would_end_too_late(
 def test_a_leg_that_hangs_is_ended_with_all_that_it_started() -> None:
     hanging = "import subprocess, sys; print(subprocess.Popen(['sleep', '60.125']).wait())"
     assert command_module._ended([sys.executable, "-c", hanging], 1.0) == "not over after 1 s"
+    crashing = "import os, subprocess; subprocess.Popen(['sleep', '60.125']); os.abort()"
+    assert command_module._ended([sys.executable, "-c", crashing], 10.0) == "-6"
     assert "60.125" not in subprocess.run(["ps", "-A", "-o", "args"], capture_output=True, text=True).stdout
 
 
