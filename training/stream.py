@@ -52,6 +52,26 @@ class Share:
         return sum(batch.num_target_tokens for _, batch in self.batches)
 
 
+class Upcoming:
+    """Shares one after another; the one to come may be made before it is taken."""
+
+    def __init__(self, shares: Iterator[Share]) -> None:
+        self._shares = shares
+        self._made: Share | None = None
+
+    def take(self) -> Share:
+        """The next one."""
+        self.make()
+        share, self._made = self._made, None
+        assert share is not None
+        return share
+
+    def make(self) -> None:
+        """Have the next one ready."""
+        if self._made is None:
+            self._made = next(self._shares)
+
+
 Planned = tuple[Place, NDArray[np.integer[Any]], Place]  # where a batch stands, its pairs, the place after it
 
 

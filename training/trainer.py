@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
@@ -32,7 +31,7 @@ from training.snapshots import (
 )
 from training.state import STATE_FILE, Progress, load_state, save_state
 from training.stopping import StopWish
-from training.stream import BatchStream, Place, Share
+from training.stream import BatchStream, Place, Upcoming
 from training.update import Learner
 from training.validation import Look, compare_by, look, other_dev_text, remember, waited_enough
 from training.window import Window
@@ -137,7 +136,7 @@ class Trainer:
         """
         window = Window()
         with self.stop_wish.heard():
-            shares = self.stream.shares(Place(self.progress.epoch, self.progress.batch))
+            shares = Upcoming(self.stream.shares(Place(self.progress.epoch, self.progress.batch)))
             while not self._should_stop(leg_ends):
                 self._step(shares, window)
                 if self.world.is_main:
@@ -158,11 +157,11 @@ class Trainer:
         out_of_time = out_of_time or time.monotonic() >= leg_ends
         return self.world.total(int(self.stop_wish.asked or out_of_time or self.finished)) > 0
 
-    def _step(self, shares: Iterator[Share], window: Window) -> None:
-        """One update, from reading its batches on."""
+    def _step(self, shares: Upcoming, window: Window) -> None:
+        """One update, and the batches of the next one while a GPU computes this one."""
         started, progress = time.perf_counter(), self.progress
-        share = next(shares)
-        update = self.learner.update(progress.step + 1, share)
+        share = shares.take()
+        update = self.learner.update(progress.step + 1, share, shares.make)
         progress.step += 1
         progress.epoch, progress.batch = share.then.epoch, share.then.number
         progress.target_tokens += update.tokens

@@ -7,6 +7,7 @@ optimiser. Must not know: files, epochs, when to stop.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import cast
@@ -55,12 +56,17 @@ class Learner:
             computed = cast(nn.Module, torch.compile(self.network, dynamic=True))
         self._computed = world.in_step(computed, device)
 
-    def update(self, step: int, share: Share) -> Update:
-        """Make step 1, 2, ... Raises `TrainingDiverged` before the weights are touched."""
+    def update(self, step: int, share: Share, meanwhile: Callable[[], object] = lambda: None) -> Update:
+        """Make step 1, 2, ... Raises `TrainingDiverged` before the weights are touched.
+
+        `meanwhile` is called once when a GPU has all of its work and is not waited for yet.
+        """
         tokens = self.world.total(share.num_target_tokens)
         self._start(step)
         part = self.world.sum(self._backward(share, tokens))
-        loss, norm = torch.stack((part, self._clip())).tolist()  # the one time that a step waits for a GPU
+        result = torch.stack((part, self._clip()))
+        meanwhile()
+        loss, norm = result.tolist()  # the one time that a step waits for a GPU
         self._check_finite(step, loss, norm)
         self.optimizer.step()
         return Update(loss, norm, self.optimizer.param_groups[0]["lr"], tokens)

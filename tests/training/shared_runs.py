@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,8 @@ def curve_of(trainer: Trainer) -> list[tuple[float, float, int]]:
     curve: list[tuple[float, float, int]] = []
     update = trainer.learner.update
 
-    def noted(step: int, share: Share) -> Update:
-        done = update(step, share)
+    def noted(step: int, share: Share, meanwhile: Callable[[], object] = lambda: None) -> Update:
+        done = update(step, share, meanwhile)
         curve.append((done.loss, done.norm, done.tokens))
         return done
 

@@ -9,7 +9,7 @@ import torch
 from tests.training.runs import config, prepared
 from training.batching import Batch
 from training.distributed import World
-from training.stream import BatchStream, Place, Share
+from training.stream import BatchStream, Place, Share, Upcoming
 
 START, ALONE = Place(0, 0), World()
 
@@ -69,3 +69,15 @@ def test_every_batch_of_every_run_has_its_own_seed() -> None:
     seeds = [Place(epoch, number).seed(run) for epoch in range(5) for number in range(5) for run in range(5)]
     assert len(set(seeds)) == 125
     assert Place(3, 4).seed(5) == Place(3, 4).seed(5)
+
+
+def test_what_is_made_beforehand_is_taken_once_and_in_its_turn() -> None:
+    wanted = shares(5)
+    coming = Upcoming(iter(wanted))
+    taken = [coming.take()]
+    for _ in range(3):
+        coming.make()
+        coming.make()
+        taken.append(coming.take())
+    taken.append(coming.take())
+    assert all(one is other for one, other in zip(taken, wanted, strict=True))

@@ -4,12 +4,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.training.runs import trainer
-from training.batching import make_batch
+from training.batching import Batch, make_batch
 from training.loss import smoothed_cross_entropy
 from training.stream import Place, Share
 from training.trainer import Trainer
@@ -63,6 +65,44 @@ def test_r_drop_needs_the_passes_to_differ_and_the_log_shows_the_cross_entropy(t
     assert loss > shown > 0
     update = run.learner.update(1, share_of(run, [[0, 1, 2]]))
     assert update.loss == pytest.approx(shown)
+
+
+def test_what_is_done_meanwhile_is_done_before_a_gpu_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradients are there (of a GPU: asked for), the loss is not read, and the weights are as they were."""
+    run, order = trainer(tmp_path), list[str]()
+    before = {name: one.clone() for name, one in run.model.state_dict().items()}
+    monkeypatch.setattr(run.learner, "_check_finite", lambda *_: order.append("read"))
+
+    def meanwhile() -> None:
+        order.append("meanwhile")
+        assert gradients(run).keys() == dict(run.model.named_parameters()).keys()
+        assert all(torch.equal(before[name], one) for name, one in run.model.state_dict().items())
+
+    run.learner.update(1, share_of(run, [[0, 1, 2]]), meanwhile)
+    assert order == ["meanwhile", "read"]
+
+
+def test_a_step_makes_the_batches_of_the_next_one_before_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(tmp_path, max_steps=3)
+    making, checking = run.stream._made, run.learner._check_finite
+    made, counts = list[Place](), list[int]()
+
+    def made_one(place: Place, pairs: NDArray[np.integer[Any]]) -> Batch:
+        made.append(place)
+        return making(place, pairs)
+
+    def read(step: int, loss: float, norm: float) -> None:
+        counts.append(len(made))
+        checking(step, loss, norm)
+
+    monkeypatch.setattr(run.stream, "_made", made_one)
+    monkeypatch.setattr(run.learner, "_check_finite", read)
+    assert run.run()
+    assert counts == [2, 3, 4]
 
 
 @pytest.mark.slow
