@@ -14,6 +14,7 @@ from torch import Tensor
 
 from model.beam_step import NEVER, BeamStep, extend_beams, tokens_to_look_at
 from model.top_tokens import top_tokens
+from model.transfers import to_device, to_host
 
 
 class StepScores(Protocol):
@@ -35,7 +36,7 @@ class StepScores(Protocol):
         [R, count], higher first, of equals the lower id first; which of those that are -inf is left open.
         A network that can, does it without [R, V].
 
-        `barred` [2, N] are pairs of a row and a token whose log-probability counts as -inf.
+        `barred` [2, N] are pairs of a row and a token (on the host) whose log-probability counts as -inf.
         """
 
     def extend_beams(
@@ -45,7 +46,7 @@ class StepScores(Protocol):
         `model.beam_step.extend_beams`."""
 
     def of_rows(self, rows: Tensor) -> StepScores:
-        """The same of some `rows`, in their order."""
+        """The same of some `rows` (on the host), in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ class DenseScores:
     def top(self, count: int, barred: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if barred is None:
             return top_tokens(self.dense, count)
-        places = (barred[0], barred[1])
+        rows, token_ids = to_device(barred, self.dense.device)
+        places = (rows, token_ids)
         own = self.dense[places]
         self.dense[places] = NEVER
         best = top_tokens(self.dense, count)
@@ -71,8 +73,9 @@ class DenseScores:
     def extend_beams(
         self, widths: Sequence[int], totals: Sequence[float], eos_id: int, barred: Tensor | None = None
     ) -> BeamStep:
-        values, token_ids = self.top(tokens_to_look_at(widths), barred)
+        values, token_ids = to_host(*self.top(tokens_to_look_at(widths), barred))
         return extend_beams(widths, totals, values, token_ids, eos_id)
 
     def of_rows(self, rows: Tensor) -> DenseScores:
-        return DenseScores(self.dense[rows], None if self.attention is None else self.attention[rows])
+        own = to_device(rows, self.dense.device)
+        return DenseScores(self.dense[own], None if self.attention is None else self.attention[own])

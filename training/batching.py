@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.transfers import to_device
 from training.mixing import Mixture
 from training.ragged import Ragged
 from training.subword_sampling import Side, SubwordSampler
@@ -46,16 +47,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """On a GPU nobody waits for it to get there."""
-
-        def moved(tensor: Tensor) -> Tensor:
-            return tensor.pin_memory().to(device, non_blocking=True) if is_gpu else tensor.to(device)
-
-        is_gpu = device.type == "cuda"
         return Batch(
-            source_ids=moved(self.source_ids),
-            source_mask=moved(self.source_mask),
-            target_input=moved(self.target_input),
-            target_output=moved(self.target_output),
+            source_ids=to_device(self.source_ids, device),
+            source_mask=to_device(self.source_mask, device),
+            target_input=to_device(self.target_input, device),
+            target_output=to_device(self.target_output, device),
             num_target_tokens=self.num_target_tokens,
         )
 

@@ -37,6 +37,7 @@ from model.cuda.step import StepWork
 from model.devices import choose_device, set_up
 from model.network import Cache
 from model.step_scores import DenseScores
+from model.transfers import to_device
 from model.transformer import Transformer
 
 STEPS_AHEAD = 4  # a segment that ends in the midst of them has up to 3 computed for nothing, of about 25
@@ -285,10 +286,7 @@ class CudaNetwork:
             loaded.is_current = False
 
     def _to_device(self, numbers: Sequence[int]) -> Tensor:
-        staged = torch.tensor(numbers, dtype=torch.long)
-        if self.device.type == "cuda":
-            staged = staged.pin_memory()
-        return staged.to(self.device, non_blocking=True)
+        return to_device(torch.tensor(numbers, dtype=torch.long), self.device)
 
     def _capture(self, kind: str, shape: StepShape) -> None:
         """On a state that is nobody's; whose it was is saved."""

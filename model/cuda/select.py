@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from model.cuda.state import NEVER, StateView
-from model.cuda.top import top_without_waiting
+from model.top_tokens import top_without_waiting
 
 NOTHING = -1.0
 

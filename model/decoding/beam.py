@@ -54,7 +54,7 @@ class BeamStrategy:
     """All live beam segments; see `Strategy`."""
 
     def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
-        self._vocabulary = vocabulary
+        self._vocabulary, self._device = vocabulary, device
         self._segments: list[BeamSegment] = []
         self._rows = BeamRows(device)
         self._required: dict[tuple[int, int], RequiredBeam] = {}
@@ -91,10 +91,10 @@ class BeamStrategy:
 
     def select(self, scores: StepScores) -> Selection:
         if self._plan is None:
-            self._plan = BeamPlan(self._vocabulary, self._segments, self._rows, self._required)
+            self._plan = BeamPlan(self._vocabulary, self._segments, self._rows, self._required, self._device)
         self._attend(scores.attention)
         picks = self._plan.pick(scores.log_probs())
-        best_live, failed = self._to_host(picks, self._plan)
+        best_live, failed = self._look(picks, self._plan)
         parents, token_ids = self._advance(picks)
         finished = self._end(best_live, failed, self._plan)
         stable = self._stable(finished, failed)
@@ -108,11 +108,8 @@ class BeamStrategy:
                 raise ValueError("a coverage penalty needs to know what was attended to")
             self._rows.coverage.attend(attention)
 
-    def _to_host(self, picks: Picks, plan: BeamPlan) -> tuple[list[list[float]], list[int]]:
-        """Record what finished. Answers the highest live sum by segment and group, and who failed.
-
-        One transfer at every step; more only when some hypothesis finishes.
-        """
+    def _look(self, picks: Picks, plan: BeamPlan) -> tuple[list[list[float]], list[int]]:
+        """Record what finished. Answers the highest live sum by segment and group, and who failed."""
         columns = (picks.candidates.totals[:, 0], picks.best_live, picks.ends.sum(dim=1).double())
         best_live: list[list[float]] = [[] for _ in self._segments]
         failed, some_end = dict[int, None](), False
@@ -149,7 +146,7 @@ class BeamStrategy:
         """Move every row on to its candidate; a row that got none is dead and repeats itself with `</s>`."""
         layout, chosen = self._rows.groups, picks.chosen
         is_alive = layout.rows(picks.alive)
-        itself = torch.arange(len(is_alive), device=is_alive.device)
+        itself = torch.arange(len(is_alive))
         parents = torch.where(is_alive, layout.rows(chosen.rows), itself)
         token_ids = torch.where(is_alive, layout.rows(chosen.token_ids), self._vocabulary.eos_id)
         totals = torch.where(is_alive, layout.rows(chosen.totals), NEVER)
@@ -179,7 +176,7 @@ class BeamStrategy:
     def _finish_live(self, index: int, segment: BeamSegment, plan: BeamPlan) -> None:
         """Rule b: the live rows are finished as they are."""
         first, width = sum(self._rows.widths[:index]), self._rows.widths[index]
-        rows = torch.arange(first, first + width, device=self._rows.totals.device)
+        rows = torch.arange(first, first + width)
         endings = self._endings(rows, self._rows.totals[rows].tolist(), plan)
         for slot, ending in enumerate(endings):
             group = slot // (width // segment.options.diversity_groups)

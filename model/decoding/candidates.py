@@ -15,6 +15,7 @@ from torch import Tensor
 
 from model.decoding.scoring import NEVER
 from model.top_tokens import top_tokens
+from model.transfers import to_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,13 @@ class RowLayout:
     widest: int  # W
 
     @classmethod
-    def of(cls, widths: Sequence[int], device: torch.device) -> RowLayout:
+    def of(cls, widths: Sequence[int]) -> RowLayout:
         counts = torch.tensor(widths, dtype=torch.long)
         first_row = counts.cumsum(0) - counts
         segment_of_row = torch.repeat_interleave(torch.arange(len(counts)), counts)
         slot_of_row = torch.arange(len(segment_of_row)) - first_row[segment_of_row]
         widest = max(widths, default=0)
-        return cls(counts.to(device), segment_of_row.to(device), slot_of_row.to(device), widest)
+        return cls(counts, segment_of_row, slot_of_row, widest)
 
     def grid(self, values: Tensor, empty: float) -> Tensor:
         """Per row [R, ...] to per segment and slot [G, W, ...]; unused slots hold `empty`."""
@@ -72,11 +73,13 @@ def best_candidates(
     """The 2 W best of each segment. `totals` [R] (float64) are the rows' sums so far, -inf on a dead row.
 
     `log_probs` [R, V] are what is added up; `own` [R, V] are what is told of a token, where that differs.
+    These two lie on the device; from the likeliest tokens on all is on the host, and waited for once.
     Two per beam are enough: each row has one candidate that ends it, so W of them go on, if so many can.
     """
     count = 2 * layout.widest
     values, token_ids = top_tokens(log_probs, count)
     told = values if own is None else own.gather(1, token_ids)
+    values, told, token_ids = to_host(values, told, token_ids)
     sums = layout.grid(totals[:, None] + values, NEVER).flatten(1)
     ordered = torch.sort(sums, dim=1, descending=True, stable=True)
     return all_candidates(sums, told, token_ids, layout).gather(ordered.indices[:, :count])
@@ -87,6 +90,6 @@ def all_candidates(sums: Tensor, log_probs: Tensor, token_ids: Tensor, layout: R
 
     `sums` [G, W K] lie in that order already; `log_probs` [R, K].
     """
-    rows = torch.arange(len(token_ids), device=token_ids.device)[:, None].expand_as(token_ids)
+    rows = torch.arange(len(token_ids))[:, None].expand_as(token_ids)
     columns = ((log_probs.double(), NEVER), (rows, 0), (token_ids, 0))
     return Candidates(sums, *(layout.grid(values, empty).flatten(1) for values, empty in columns))

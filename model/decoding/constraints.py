@@ -26,6 +26,7 @@ from model.decoding.options import DecodingOptions
 from model.decoding.phrases import BannedPhrases
 from model.decoding.repetition import forbid_repeated_ngrams, penalise_repetition
 from model.decoding.scoring import NEVER
+from model.transfers import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class TargetVocabulary:
     def forbid_end(self, log_probs: Tensor, too_short: Sequence[bool]) -> None:
         """Bar, in place, `</s>` on the rows that are `too_short` [R]."""
         if any(too_short):
-            rows = torch.tensor(too_short, device=log_probs.device)
+            rows = to_device(torch.tensor(too_short), log_probs.device)
             log_probs[:, self.eos_id].masked_fill_(rows, NEVER)
 
 
@@ -78,14 +79,13 @@ class Constraints:
         self._vocabulary, self._asked, self._device = vocabulary, asked, device
         penalties = [options.repetition_penalty for options in asked]
         self._penalises = any(penalty != 1.0 for penalty in penalties)
-        self._penalties = torch.tensor(penalties, dtype=torch.float64, device=device)
+        self._penalties = torch.tensor(penalties, dtype=torch.float64)
         sizes = [options.no_repeat_ngram_size for options in asked]
         self._ngrams = {
-            size: torch.tensor([size == other for other in sizes], device=device)
-            for size in sorted({*sizes} - {0})
+            size: torch.tensor([size == other for other in sizes]) for size in sorted({*sizes} - {0})
         }
         self._num_banned = [len(options.banned_ids) for options in asked]
-        self._banned = BannedPhrases([options.banned_ids for options in asked], device)
+        self._banned = BannedPhrases([options.banned_ids for options in asked])
         self._has_bans = bool(self._ngrams) or any(self._num_banned)
         self._has_prefix = any(options.prefix_ids for options in asked)
 
@@ -124,9 +124,10 @@ class Constraints:
         most = [banned + held * (o.no_repeat_ngram_size > 0) for o, banned, held in pairs]
         rows = [row for row, barred in enumerate(most) if barred + always >= scores.own.shape[1] and barred]
         if rows:
-            places, eos_id = torch.tensor(rows, device=self._device), self._vocabulary.eos_id
-            stuck = places[(scores.counted[places] == NEVER).all(dim=1)]
-            scores.counted[stuck, eos_id] = scores.own[stuck, eos_id]
+            places, eos_id = to_device(torch.tensor(rows), self._device), self._vocabulary.eos_id
+            counted, own = scores.counted[places], scores.own[places, eos_id]
+            is_stuck = (counted == NEVER).all(dim=1)
+            scores.counted[places, eos_id] = torch.where(is_stuck, own, counted[:, eos_id])
 
     def _force_prefix(self, scores: Scores, num_held: Sequence[int]) -> None:
         if not self._has_prefix:
@@ -134,6 +135,6 @@ class Constraints:
         asked = enumerate(zip(self._asked, num_held, strict=True))
         forced = [(row, o.prefix_ids[held]) for row, (o, held) in asked if held < len(o.prefix_ids)]
         if forced:
-            rows, token_ids = torch.tensor(forced, device=self._device).T
+            rows, token_ids = to_device(torch.tensor(forced).T, self._device)
             scores.counted[rows] = NEVER
             scores.counted[rows, token_ids] = scores.own[rows, token_ids]

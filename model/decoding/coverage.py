@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from model.transfers import to_device
+
 LEAST = 1e-10
 
 
@@ -34,14 +36,15 @@ class Coverage:
         self.sums = pad(self.sums, (0, missing)) + attention.double()
 
     def choose_rows(self, rows: Tensor) -> None:
-        """Row r becomes what row `rows[r]` held, or, where `rows` is a mask, only its rows stay."""
-        self.sums = self.sums[rows]
+        """Row r becomes what row `rows[r]` held. `rows` are on the host."""
+        self.sums = self.sums[to_device(rows, self.sums.device)]
 
     def forget(self) -> None:
         self.sums = self.sums[:, :0]
 
     def logs(self, rows: Tensor, source_lengths: Tensor) -> Tensor:
         """cp without its beta for each of `rows` [N], whose sources have `source_lengths` [N] tokens."""
+        rows, source_lengths = (to_device(one, self.sums.device) for one in (rows, source_lengths))
         logs = self.sums[rows].clamp(LEAST, 1.0).log()
         is_source = torch.arange(logs.shape[1], device=logs.device) < source_lengths[:, None]
         return torch.where(is_source, logs, 0.0).sum(dim=1)

@@ -20,6 +20,7 @@ from model.decoding.constraints import Scores
 from model.decoding.picks import Picks
 from model.decoding.scoring import NEVER
 from model.top_tokens import top_tokens
+from model.transfers import to_host
 
 
 class DiverseGroups:
@@ -34,11 +35,10 @@ class DiverseGroups:
         penalty_of_group: Sequence[float],
     ) -> None:
         """`layout` lays rows in groups; `widths` [G] are the segments' rows; the others are by group [U]."""
-        device = layout.widths.device
         self._layout, self._widest_segment, self._num_segments = layout, max(widths), len(widths)
-        self._segments = torch.tensor(segment_of_group, device=device)
-        self._numbers = torch.tensor(number_of_group, device=device)
-        penalties = torch.tensor(penalty_of_group, dtype=torch.float64, device=device)
+        self._segments = torch.tensor(segment_of_group)
+        self._numbers = torch.tensor(number_of_group)
+        penalties = torch.tensor(penalty_of_group, dtype=torch.float64)
         self._penalties = penalties[layout.segment_of_row]
         self._last = max(number_of_group)
 
@@ -69,8 +69,8 @@ class DiverseGroups:
         width = self._layout.widest
         tokens = torch.where(picks.alive, picks.chosen.token_ids, -1)[groups]
         first = number * self._layout.widths[groups]
-        columns = first[:, None] + torch.arange(width, device=first.device)
-        is_slot = torch.arange(width, device=first.device) < self._layout.widths[groups][:, None]
+        columns = first[:, None] + torch.arange(width)
+        is_slot = torch.arange(width) < self._layout.widths[groups][:, None]
         rows = self._segments[groups][:, None].expand_as(columns)
         taken[rows[is_slot], columns[is_slot]] = tokens[is_slot]
 
@@ -90,4 +90,4 @@ class _Shortlist:
         token_ids, order = token_ids.sort(dim=1)
         values = values.gather(1, order)
         own = scores.own.gather(1, token_ids) if scores.differ else values
-        return cls(values, own, token_ids)
+        return cls(*to_host(values, own, token_ids))

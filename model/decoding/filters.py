@@ -23,6 +23,7 @@ from torch.nn.functional import pad
 
 from model.decoding.options import DecodingOptions
 from model.top_tokens import top_tokens
+from model.transfers import to_device
 
 # Filters keep few tokens as a rule: so many of the likeliest are looked at first, where `top_k` does not say.
 FIRST_LOOK = 64
@@ -37,7 +38,7 @@ class Filters:
 
     def __init__(self, asked: Sequence[DecodingOptions], device: torch.device) -> None:
         def column(values: Iterable[float]) -> Tensor:
-            return torch.tensor(list(values), dtype=torch.float64, device=device)[:, None]
+            return to_device(torch.tensor(list(values), dtype=torch.float64)[:, None], device)
 
         self._top_k = column(options.top_k or math.inf for options in asked)
         self._top_p = column(options.top_p if options.top_p < 1.0 else math.inf for options in asked)

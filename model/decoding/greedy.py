@@ -10,6 +10,7 @@ from torch import Tensor
 
 from model.decoding.constraints import Scores
 from model.decoding.single_row import Choice, RuledRowStrategy
+from model.transfers import to_host
 
 
 class GreedyStrategy(RuledRowStrategy):
@@ -17,6 +18,6 @@ class GreedyStrategy(RuledRowStrategy):
 
     def _choose(self, scores: Scores) -> tuple[Tensor, list[Choice]]:
         best = scores.counted.max(dim=-1)  # of equals torch answers the first: the lowest token id
-        counted = best.values.tolist()
-        own = scores.own.gather(1, best.indices[:, None])[:, 0].tolist() if scores.differ else counted
-        return best.indices, list(map(Choice, best.indices.tolist(), own, counted))
+        own = scores.own.gather(1, best.indices[:, None])[:, 0] if scores.differ else best.values
+        columns = to_host(best.indices, own, best.values)
+        return columns[0], list(map(Choice, *(column.tolist() for column in columns)))

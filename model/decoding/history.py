@@ -17,27 +17,28 @@ ABSENT = -1  # stands where a row has no token; equal to no token id
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`token_ids` [R, T], of which the first `lengths` [R] of each row are real."""
+    """`token_ids` [R, T], of which the first `lengths` [R] of each row are real. On the host, as whatever
+    is derived of it: which few numbers a rule touches is told to the device, and not asked there."""
 
     token_ids: Tensor
     lengths: Tensor
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]], device: torch.device) -> History:
+    def of(cls, rows: Sequence[Sequence[int]]) -> History:
         lengths = [len(row) for row in rows]
         longest = max(lengths, default=0)
         padded = [[*row, *[ABSENT] * (longest - len(row))] for row in rows]
-        token_ids = torch.tensor(padded, dtype=torch.long, device=device).view(len(rows), longest)
-        return cls(token_ids, torch.tensor(lengths, dtype=torch.long, device=device))
+        token_ids = torch.tensor(padded, dtype=torch.long).view(len(rows), longest)
+        return cls(token_ids, torch.tensor(lengths, dtype=torch.long))
 
     def is_real(self) -> Tensor:
         """[R, T]: which positions hold a token."""
-        positions = torch.arange(self.token_ids.shape[1], device=self.lengths.device)
+        positions = torch.arange(self.token_ids.shape[1])
         return positions < self.lengths[:, None]
 
     def tail(self, count: int) -> Tensor:
         """The last `count` tokens of every row [R, count], `ABSENT` where a row has fewer."""
-        places = self.lengths[:, None] + torch.arange(-count, 0, device=self.lengths.device)
+        places = self.lengths[:, None] + torch.arange(-count, 0)
         if not self.token_ids.shape[1]:
             return torch.full_like(places, ABSENT)
         return torch.where(places < 0, ABSENT, self.token_ids.gather(1, places.clamp(min=0)))

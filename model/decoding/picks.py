@@ -28,7 +28,7 @@ class Picks:
     @classmethod
     def of(cls, candidates: Candidates, layout: RowLayout, eos_id: int) -> Picks:
         """The ends among the first b candidates of a beam of b rows, and the first b that do not end."""
-        rank = torch.arange(candidates.totals.shape[1], device=candidates.totals.device)
+        rank = torch.arange(candidates.totals.shape[1])
         is_end = candidates.token_ids == eos_id
         possible = candidates.totals > NEVER
         # Live ones need no rank: with one end per row, the first b that go on are among the first 2 b.
@@ -54,7 +54,7 @@ class Picks:
 def _living(candidates: Candidates, live: Tensor, layout: RowLayout) -> tuple[Candidates, Tensor]:
     """The first W of the `live` [U, N], and whether there are so many; no more than the beam is wide."""
     picks = torch.sort(live.byte(), dim=1, descending=True, stable=True).indices[:, : layout.widest]
-    is_slot = torch.arange(picks.shape[1], device=picks.device) < layout.widths[:, None]
+    is_slot = torch.arange(picks.shape[1]) < layout.widths[:, None]
     return candidates.gather(picks), live.gather(1, picks) & is_slot
 
 

@@ -20,6 +20,7 @@ from model.decoding.scoring import normalised_score
 from model.decoding.strategy import FinishReason, Hypothesis, Selection, Task, check_new
 from model.decoding.trails import Trail, trail_of, written
 from model.step_scores import StepScores
+from model.transfers import to_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class PlainGreedyStrategy:
         if self._bars is None:
             asked = [one.options for one in self._segments.values()]
             self._bars = Bars(self._vocabulary, asked, self._device)
-        values, token_ids = scores.top(1, self._bars.pairs(self._num_held))
+        values, token_ids = to_host(*scores.top(1, self._bars.pairs(self._num_held)))
         log_probs, tokens = values.view(-1).tolist(), token_ids.view(-1)
         chosen = tokens.tolist()
         self._trails = list(zip(self._trails, chosen, log_probs, strict=True))

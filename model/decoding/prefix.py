@@ -21,6 +21,7 @@ from torch import Tensor
 from model.decoding.constraints import TargetVocabulary
 from model.decoding.strategy import Selection, Task, check_new
 from model.step_scores import StepScores
+from model.transfers import to_device
 
 
 @dataclass(slots=True)
@@ -82,16 +83,17 @@ class PrefixStrategy:
         segments = list(self._segments.values())
         widths = [segment.task.options.rows for segment in segments]
         forced = [segment.task.options.prefix_ids[len(segment.log_probs)] for segment in segments]
-        tokens = torch.tensor(forced, device=self._device)
+        tokens = torch.tensor(forced)
         # The rows of a beam are equal as long as all are forced: the first speaks for them.
-        first_rows = torch.tensor([0, *accumulate(widths[:-1])], device=self._device)
-        values = scores.of_rows(first_rows).log_probs().gather(1, tokens[:, None])[:, 0]
+        first_rows = torch.tensor([0, *accumulate(widths[:-1])])
+        columns = to_device(tokens[:, None], self._device)
+        values = scores.of_rows(first_rows).log_probs().gather(1, columns)[:, 0]
         failed = self._record(values)
         self.remove(failed)
         stable = {key: (one.token_ids[-1],) for key, one in self._segments.items() if one.num_sent}
         drafts = {key: one.token_ids for key, one in self._segments.items() if one.shows_drafts}
         # Only the first row of a beam is on it; the others repeat themselves with `</s>`, as anywhere.
-        chosen = torch.full((sum(widths),), self._eos_id, device=self._device)
+        chosen = torch.full((sum(widths),), self._eos_id)
         chosen[first_rows] = tokens
         return Selection(None, chosen, {}, stable, tuple(failed), drafts)
 

@@ -2,7 +2,7 @@
 
 Knows: log-probabilities and histories of rows. Must not know: searches, segments, other rules.
 Shapes: R rows, T positions, V vocabulary. All rows take part, those that ask for nothing with no effect, so
-that the work is that of [R, T] and not of [R, V].
+that the work is that of [R, T] and not of [R, V]. Log-probabilities are on the device, all else on the host.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model.decoding.history import History
 from model.decoding.scoring import NEVER
+from model.transfers import to_device
 
 
 def penalise_repetition(log_probs: Tensor, history: History, penalties: Tensor) -> None:
@@ -25,8 +26,9 @@ def penalise_repetition(log_probs: Tensor, history: History, penalties: Tensor) 
     # Padding stands for the row's first token once more, and a row without any for a token that is kept.
     first = history.token_ids[:, :1].clamp(min=0)
     token_ids = torch.where(history.is_real(), history.token_ids, first)
-    factors = torch.where(history.lengths > 0, penalties, 1.0).to(log_probs.dtype)
-    log_probs.scatter_(1, token_ids, log_probs.gather(1, token_ids) * factors[:, None])
+    factors = torch.where(history.lengths > 0, penalties, 1.0).to(log_probs.dtype)[:, None]
+    places, factors = (to_device(one, log_probs.device) for one in (token_ids, factors))
+    log_probs.scatter_(1, places, log_probs.gather(1, places) * factors)
 
 
 def forbid_repeated_ngrams(log_probs: Tensor, history: History, asks: Tensor, size: int) -> None:
@@ -41,4 +43,6 @@ def forbid_repeated_ngrams(log_probs: Tensor, history: History, asks: Tensor, si
     begins_alike = (windows[..., :-1] == history.tail(size - 1)[:, None]).all(dim=-1)
     repeated = begins_alike & history.is_real()[:, size - 1 :] & asks[:, None]
     ceilings = torch.where(repeated, NEVER, torch.inf).to(log_probs.dtype)
-    log_probs.scatter_reduce_(1, windows[..., -1].clamp(min=0), ceilings, "amin")
+    places = windows[..., -1].clamp(min=0)
+    places, ceilings = (to_device(one, log_probs.device) for one in (places, ceilings))
+    log_probs.scatter_reduce_(1, places, ceilings, "amin")

@@ -29,6 +29,7 @@ from model.decoding.picks import Picks
 from model.decoding.required import Progress, RequiredPhrases
 from model.decoding.scoring import NEVER
 from model.top_tokens import top_tokens
+from model.transfers import to_device, to_host
 
 
 class Continuation(NamedTuple):
@@ -109,15 +110,16 @@ class RequiredBeams:
             for progress in _by_slot(beam)
         ]
         most = max(map(len, wanted))
-        rows = torch.tensor(self._rows, device=totals.device)
-        counted = scores.counted[rows]
+        device, rows = scores.counted.device, torch.tensor(self._rows)
+        places = to_device(rows, device)
+        counted, own = scores.counted[places], scores.own[places]
         count = max(beam.width for beam in self._beams.values()) + 1 + most
         likeliest = top_tokens(counted, count)[1]
         padded = [[*tokens, *[self._eos_id] * (most - len(tokens))] for tokens in wanted]
-        extra = torch.tensor(padded, dtype=torch.long, device=totals.device).view(len(rows), most)
+        extra = to_device(torch.tensor(padded, dtype=torch.long).view(len(rows), most), device)
         token_ids = torch.cat((likeliest, extra), dim=1)
-        values = counted.gather(1, token_ids).double(), scores.own[rows].gather(1, token_ids).double()
-        parts = torch.cat((totals[rows][:, None], token_ids.double(), *values), dim=1).tolist()
+        told = to_host(token_ids, counted.gather(1, token_ids), own.gather(1, token_ids))
+        parts = torch.cat((totals[rows][:, None], *(one.double() for one in told)), dim=1).tolist()
         return [_Row.of(row, line) for row, line in zip(self._rows, parts, strict=True)]
 
     def _continue(self, beam: RequiredBeam, progress: Progress | None, row: _Row) -> Iterable[Continuation]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from model.decoding.filters import Filters, is_filtered
 from model.decoding.options import DecodingOptions
 from model.decoding.random_numbers import new_seed, uniform
 from model.decoding.single_row import Choice, RuledRowStrategy
+from model.transfers import to_device, to_host
 
 
 class SampleStrategy(RuledRowStrategy):
@@ -44,64 +47,99 @@ class SampleStrategy(RuledRowStrategy):
     def _choose(self, scores: Scores) -> tuple[Tensor, list[Choice]]:
         if self._draws is None:
             self._draws = self._derive_draws()
-        drawn, whole = self._draws.draw(scores.counted, self._numbers())
-        token_ids = drawn[:, None]
-        columns = (token_ids, scores.own.gather(1, token_ids), scores.counted.gather(1, token_ids))
-        lines = torch.cat([*(column.double() for column in columns), whole[:, None]], dim=1).tolist()
-        return drawn, [_choice(*line) for line in lines]
+        choices = self._draws.draw(scores, self._numbers())
+        return torch.tensor([choice.token_id for choice in choices]), choices
 
-    def _numbers(self) -> Tensor:
+    def _numbers(self) -> list[float]:
         """A number in [0, 1) for every row [R]."""
         steps = [len(segment.token_ids) for segment in self._segments.values()]
-        numbers = [uniform(seed, step) for seed, step in zip(self._seeds.values(), steps, strict=True)]
-        return torch.tensor(numbers, dtype=torch.float64, device=self._device)
+        return [uniform(seed, step) for seed, step in zip(self._seeds.values(), steps, strict=True)]
 
 
 def _seed(options: DecodingOptions) -> int:
     return new_seed() if options.seed is None else options.seed
 
 
-def _choice(token_id: float, log_prob: float, counted: float, whole: float) -> Choice:
-    return Choice(int(token_id), log_prob, counted if math.isfinite(whole) else math.nan)
+class _Drawn(NamedTuple):
+    """What one row drew, as numbers of one type: so they come to the host together."""
+
+    token_id: float
+    log_prob: float
+    counted: float
+    whole: float  # the mass that was drawn in; no number where some log-probability is none
+    is_all: float  # whether nothing that is kept was left out
+
+    @property
+    def choice(self) -> Choice:
+        counted = self.counted if math.isfinite(self.whole) else math.nan
+        return Choice(int(self.token_id), self.log_prob, counted)
 
 
 class _Draws:
     """How each row draws: among all tokens, or among those that its filters keep."""
 
     def __init__(self, asked: Sequence[DecodingOptions], device: torch.device) -> None:
-        temperatures = [options.temperature for options in asked]
-        self._temperatures = torch.tensor(temperatures, dtype=torch.float64, device=device)[:, None]
-        filtered = torch.tensor([is_filtered(options) for options in asked], device=device)
-        self._filtered, self._free = filtered.nonzero()[:, 0], (~filtered).nonzero()[:, 0]
-        self._filters = Filters([options for options in asked if is_filtered(options)], device)
+        temperatures = torch.tensor([options.temperature for options in asked], dtype=torch.float64)
+        self._temperatures = to_device(temperatures[:, None], device)
+        self._free = [row for row, options in enumerate(asked) if not is_filtered(options)]
+        self._filtered = [row for row, options in enumerate(asked) if is_filtered(options)]
+        self._filters = Filters([asked[row] for row in self._filtered], device)
 
-    def draw(self, counted: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """The tokens [R] that the `numbers` [R] in [0, 1) fall on, and the whole mass [R] that they fell in.
+    def draw(self, scores: Scores, numbers: Sequence[float]) -> list[Choice]:
+        """What the `numbers` [R] in [0, 1) fall on.
 
-        That mass is no number where some of `counted` [R, V] is none.
+        What filters keep is looked for among the likeliest tokens, and further down only where it must be:
+        nearly always one look is enough, for all rows, and is waited for once.
         """
-        logits = counted / self._temperatures.to(counted.dtype)
-        drawn, whole = torch.empty_like(numbers, dtype=torch.long), torch.empty_like(numbers)
-        if len(self._free):
-            mass = torch.softmax(logits[self._free], dim=1)
-            drawn[self._free], whole[self._free] = first_above(mass, numbers[self._free])
-        if len(self._filtered):
-            results = self._draw_filtered(logits[self._filtered], numbers[self._filtered])
-            drawn[self._filtered], whole[self._filtered] = results
-        return drawn, whole
-
-    def _draw_filtered(self, logits: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for the rows that filter: among the likeliest tokens, further down only if it must be."""
-        drawn, whole = torch.empty_like(numbers, dtype=torch.long), torch.empty_like(numbers)
-        rows = torch.arange(len(numbers), device=numbers.device)
-        for count in self._filters.looks(logits.shape[1]):
-            token_ids, mass, is_all = self._filters.kept(logits[rows], rows, count)
-            places, whole[rows] = first_above(mass, numbers[rows])
-            drawn[rows] = token_ids.gather(1, places[:, None])[:, 0]
-            rows = rows[~is_all]
-            if not len(rows):
+        step = _Step.of(scores, self._temperatures, numbers)
+        drawn: dict[int, _Drawn] = {}
+        free, places = self._free, list(range(len(self._filtered)))
+        for count in self._filters.looks(step.logits.shape[1]):
+            filtered = [self._filtered[place] for place in places]
+            parts = [step.among_all(free)] if free else []
+            parts += [step.among_kept(filtered, places, count, self._filters)] if filtered else []
+            (lines,) = to_host(torch.cat(parts))
+            drawn |= dict(zip([*free, *filtered], map(_Drawn._make, lines.tolist()), strict=True))
+            free, places = [], [p for p in places if not drawn[self._filtered[p]].is_all]
+            if not places:
                 break
-        return drawn, whole
+        return [drawn[row].choice for row in range(len(drawn))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What all rows draw from at one step, on the device: `logits` [R, V] are what counts, divided by the
+    temperatures."""
+
+    scores: Scores
+    logits: Tensor
+    numbers: Tensor
+
+    @classmethod
+    def of(cls, scores: Scores, temperatures: Tensor, numbers: Sequence[float]) -> _Step:
+        drawn = torch.tensor(numbers, dtype=torch.float64)
+        logits = scores.counted / temperatures.to(scores.counted.dtype)
+        return cls(scores, logits, to_device(drawn, logits.device))
+
+    def among_all(self, rows: Sequence[int]) -> Tensor:
+        """A `_Drawn` of each of these rows [N, 5]."""
+        own = self._places(rows)
+        token_ids, whole = first_above(torch.softmax(self.logits[own], dim=1), self.numbers[own])
+        return self._told(own, token_ids, whole, torch.ones_like(whole))
+
+    def among_kept(self, rows: Sequence[int], places: Sequence[int], count: int, filters: Filters) -> Tensor:
+        """The same, among the `count` likeliest tokens; `places` are the rows' among those that filter."""
+        own = self._places(rows)
+        kept, mass, is_all = filters.kept(self.logits[own], self._places(places), count)
+        nth, whole = first_above(mass, self.numbers[own])
+        return self._told(own, kept.gather(1, nth[:, None])[:, 0], whole, is_all)
+
+    def _places(self, numbers: Sequence[int]) -> Tensor:
+        return to_device(torch.tensor(numbers), self.logits.device)
+
+    def _told(self, rows: Tensor, token_ids: Tensor, whole: Tensor, is_all: Tensor) -> Tensor:
+        own, counted = self.scores.own[rows, token_ids], self.scores.counted[rows, token_ids]
+        return torch.stack([one.double() for one in (token_ids, own, counted, whole, is_all)], dim=1)
 
 
 def first_above(mass: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:

@@ -124,10 +124,10 @@ class RuledRowStrategy(SingleRowStrategy):
             self._constraints = Constraints(self._vocabulary, asked, self._device)
         rows = [segment.token_ids for segment in segments]
         held = [len(row) for row in rows]
-        ruled = self._constraints.apply(scores.log_probs(), held, lambda: History.of(rows, self._device))
+        ruled = self._constraints.apply(scores.log_probs(), held, lambda: History.of(rows))
         token_ids, choices = self._choose(ruled)
         return self._extend_all(token_ids, choices)
 
     @abstractmethod
     def _choose(self, scores: Scores) -> tuple[Tensor, list[Choice]]:
-        """The next token of every row, on the device [R] and on the host."""
+        """The next token of every row, as a tensor of the host [R] and with what is to be known of it."""

@@ -29,10 +29,7 @@ class Contest:
 
 
 def common_prefixes(contests: Sequence[Contest], rows: BeamRows) -> list[tuple[int, ...]]:
-    """For each contest, the longest common prefix of every hypothesis that can still win.
-
-    One comparison on the device for all, one transfer of the prefixes to the host.
-    """
+    """For each contest, the longest common prefix of every hypothesis that can still win."""
     if not contests:
         return []
     tokens, leaders, can_win = _live_tokens(contests, rows)  # [C, W, T], [C, T], [C, W]
@@ -67,7 +64,7 @@ def _live_tokens(contests: Sequence[Contest], rows: BeamRows) -> tuple[Tensor, T
 def _grids(segments: Sequence[int], rows: BeamRows) -> tuple[Tensor, Tensor]:
     """Tokens [C, W, T] and sums [C, W] of the slots of some segments."""
     held = max(rows.filled[segment] for segment in segments)
-    places = torch.tensor(segments, device=rows.totals.device)
+    places = torch.tensor(segments)
     tokens = rows.layout.grid(rows.token_ids[:, :held], 0)[places]
     return tokens, rows.layout.grid(rows.totals, NEVER)[places]
 
@@ -75,7 +72,7 @@ def _grids(segments: Sequence[int], rows: BeamRows) -> tuple[Tensor, Tensor]:
 def _leaders(tokens: Tensor, sums: Tensor) -> Tensor:
     """The tokens [C, T] of the slot with the best sum."""
     best = sums.argmax(dim=1)
-    return tokens[torch.arange(len(best), device=best.device), best]
+    return tokens[torch.arange(len(best)), best]
 
 
 def _with_best(best: Hypothesis | None, live: list[int] | None) -> tuple[int, ...]:

@@ -44,7 +44,7 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The answer of one step, for all R rows that stood before it.
+    """The answer of one step, for all R rows that stood before it; its tensors are on the host.
 
     The segments in `finished` and `failed` are gone from the strategy already; their rows still have entries
     in `parents` and `token_ids`, which the caller drops together with the rows themselves.

@@ -25,6 +25,7 @@ from model.decoding.prefix import PrefixStrategy
 from model.decoding.sampling import SampleStrategy
 from model.decoding.strategy import Hypothesis, Selection, Strategy, Task, check_new
 from model.step_scores import StepScores
+from model.transfers import HOST
 
 Kind = Literal["beam", "greedy", "sample", "plain beam", "plain greedy", "prefix"]
 
@@ -33,7 +34,6 @@ RULED: dict[Kind, Callable[[TargetVocabulary, torch.device], Strategy]] = {
     "greedy": GreedyStrategy,
     "sample": SampleStrategy,
 }
-HOST = torch.device("cpu")
 PLAIN: dict[StrategyKind, Kind] = {"beam": "plain beam", "greedy": "plain greedy"}
 
 
@@ -137,16 +137,16 @@ class StrategySet:
 
 
 def _merged(num_rows: int, parts: Sequence[tuple[Tensor, Selection]]) -> Selection:
-    """Selections over some rows each, as one selection over all, on the host."""
+    """Selections over some rows each, as one selection over all."""
     parents = torch.arange(num_rows)
     token_ids = torch.empty(num_rows, dtype=torch.long)
     finished: dict[int, tuple[Hypothesis, ...]] = {}
     stable: dict[int, tuple[int, ...]] = {}
     drafts: dict[int, tuple[int, ...]] = {}
     for rows, part in parts:
-        token_ids[rows] = part.token_ids.cpu()
+        token_ids[rows] = part.token_ids
         if part.parents is not None:
-            parents[rows] = rows[part.parents.cpu()]
+            parents[rows] = rows[part.parents]
         finished |= part.finished
         stable |= part.stable
         drafts |= part.drafts

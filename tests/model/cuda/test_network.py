@@ -11,9 +11,9 @@ from model.alignment import cross_attention
 from model.cuda.encoder import MOST_TOKENS, length_batches
 from model.cuda.network import CudaNetwork
 from model.cuda.shapes import room, step_shape
-from model.cuda.top import top_without_waiting
 from model.kv_cache import CacheOverflow
 from model.network import EagerNetwork, LooksAhead
+from model.top_tokens import top_without_waiting
 from tests.builders import tiny_model
 
 MODEL = tiny_model(1)

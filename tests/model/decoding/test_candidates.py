@@ -33,7 +33,7 @@ def test_a_wide_row_of_equals_gives_the_lowest_ids() -> None:
 
 
 def test_layout_places_rows_in_slots_of_their_segment() -> None:
-    layout = RowLayout.of([3, 1, 2], CPU)
+    layout = RowLayout.of([3, 1, 2])
     assert layout.segment_of_row.tolist() == [0, 0, 0, 1, 2, 2]
     assert layout.slot_of_row.tolist() == [0, 1, 2, 0, 0, 1]
     grid = layout.grid(torch.arange(6), -1)
@@ -49,7 +49,7 @@ def test_candidates_of_a_segment_are_the_best_of_all_its_rows_and_tokens(
     sums = data.draw(st.lists(VALUES, min_size=num_rows, max_size=num_rows))
     row = st.lists(VALUES, min_size=num_tokens, max_size=num_tokens)
     log_probs = data.draw(st.lists(row, min_size=num_rows, max_size=num_rows))
-    layout = RowLayout.of(widths, CPU)
+    layout = RowLayout.of(widths)
     found = best_candidates(torch.tensor(sums, dtype=torch.float64), torch.tensor(log_probs), layout)
     first = 0
     for segment, width in enumerate(widths):

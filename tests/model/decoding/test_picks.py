@@ -6,7 +6,7 @@ import torch
 
 from model.decoding.candidates import Candidates, RowLayout
 from model.decoding.picks import Picks
-from tests.model.decoding.tables import CPU, EOS
+from tests.model.decoding.tables import EOS
 
 
 def test_a_narrow_beam_beside_a_wide_one_takes_no_more_than_its_own_width() -> None:
@@ -15,7 +15,7 @@ def test_a_narrow_beam_beside_a_wide_one_takes_no_more_than_its_own_width() -> N
     token_ids = torch.tensor([[5, EOS, 7, 6], [EOS, EOS, 5, 6]])
     totals[0, 2] = -1.0
     candidates = Candidates(totals, totals, torch.zeros(2, 4, dtype=torch.long), token_ids)
-    picks = Picks.of(candidates, RowLayout.of([1, 2], CPU), EOS)
+    picks = Picks.of(candidates, RowLayout.of([1, 2]), EOS)
     assert picks.ends.tolist() == [[False] * 4, [True, True, False, False]]
     assert picks.alive.tolist() == [[True, False], [True, True]]
     assert picks.chosen.token_ids[0, 0] == 5

@@ -47,7 +47,7 @@ def test_a_step_of_beams_is_that_of_the_tensors(widths: list[int], num_tokens: i
     num_rows = sum(widths)
     log_probs = tied(rng, num_rows, num_tokens)
     totals = [NEVER if rng.random() < 0.3 else rng.choice(LEVELS) for _ in range(num_rows)]
-    layout = RowLayout.of(widths, CPU)
+    layout = RowLayout.of(widths)
     candidates = best_candidates(torch.tensor(totals, dtype=torch.float64), log_probs, layout)
     expected = Picks.of(candidates, layout, EOS)
     top = DenseScores(log_probs).top(tokens_to_look_at(widths))
