@@ -135,7 +135,7 @@ def _native(folder: Path, plan: NetworkPlan, num_threads: int, library: Library)
 
 
 def _eager(folder: Path, plan: NetworkPlan, num_threads: int, device: torch.device) -> StartedNetwork:
-    dtype = torch.bfloat16 if plan.precision == "bfloat16" else torch.float32
+    dtype = torch.float32 if plan.precision == "int8" else getattr(torch, plan.precision)
     bundle = load_bundle(folder, device=device, dtype=dtype)
     network = _int8(bundle) if plan.precision == "int8" else EagerNetwork(bundle.model)
     told = {"precision": plan.precision, "threads": num_threads, "path": network.path}

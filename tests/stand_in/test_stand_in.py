@@ -3,9 +3,11 @@ place, and no wait but those that are stated."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,16 @@ from torch import Tensor
 
 from model.cuda.network import STEPS_AHEAD, CudaNetwork
 from model.decoding import DecodingOptions
-from model.decoding.search import NewSegment, Search
+from model.decoding.search import NewSegment, Search, decode_batch
 from model.network import EagerNetwork
 from model.transfers import to_host
+from service.engine import EngineConfig, FinishedEvent, SegmentRequest
+from service.engine.network_plan import NetworkPlan
+from service.engine.network_start import start_network
+from service.engine.thread_engine import ThreadEngine
+from tests.builders import tiny_bundle
 from tests.model.cuda.scenarios import MAX_ROWS, Scenario, assert_same, eager, random_model, run, scenarios
+from tests.service.engine.thread_door import collect
 from tests.stand_in import device as stand_in
 from tests.training.runs import trainer
 from tests.training.shared_runs import curve_of
@@ -165,6 +173,41 @@ def test_two_rules_ask_once_more(device: torch.device, options: dict[str, Any]) 
     """What a hypothesis that ends has attended to, and how likely the tokens of phrases are."""
     waits, steps = waits_and_steps(device, DecodingOptions(beam_size=3, **options))
     assert steps < waits <= 2 * steps
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(("kernels", "path"), [("auto", "direct"), ("eager", "eager")])
+def test_a_bundle_is_started_in_the_precision_that_was_asked_for(
+    device: torch.device, tmp_path: Path, kernels: Any, path: str, precision: Any
+) -> None:
+    tiny_bundle(tmp_path / "tiny")
+    plan = NetworkPlan(device=str(device), precision=precision, kernels=kernels)
+    network = start_network(tmp_path / "tiny", plan, 1, 1 << 30, 16).network
+    assert (network.path, network.precision, network.device) == (path, precision, device)
+    assert decode_batch(network, [(5, 9, 3)], DecodingOptions(beam_size=2, max_length=4))
+
+
+def test_an_engine_answers_what_it_answers_on_the_processor(device: torch.device) -> None:
+    """Requests of all kinds, which its thread mixes as they come."""
+    asked = [DecodingOptions(**options, max_length=12) for options in (PLAIN | RULED).values()]
+
+    async def answers(engine: ThreadEngine) -> list[tuple[int, ...]]:
+        streams = [
+            engine.submit(SegmentRequest(segment_id=str(n), source_ids=source, options=options))
+            for n, (options, source) in enumerate(product(asked, SOURCES))
+        ]
+        events = [(await collect(stream))[-1] for stream in streams]
+        return [one.hypotheses[0].token_ids for one in events if isinstance(one, FinishedEvent)]
+
+    found = []
+    for each in (network(device, 1, STEPS_AHEAD), eager(1)):
+        engine = ThreadEngine(each, EngineConfig(max_rows=MAX_ROWS))
+        try:
+            found.append(asyncio.run(asyncio.wait_for(answers(engine), 60)))
+        finally:
+            engine.close()
+    assert found[0] == found[1]
+    assert len(found[0]) == len(asked) * len(SOURCES)
 
 
 RUNS: dict[str, dict[str, Any]] = {
