@@ -29,11 +29,11 @@ Answers = list[tuple[int, ...]]
 def correctness(setting: Setting) -> Found:
     what = setting.subject()
     found: dict[str, Any] = {"sentences": len(what.source_ids), "workload": what.workload.name}
-    found |= {"attention": {}, "against_cpu_float32": [], "ways": [], "waits": []}
+    found |= {"ways_taken": {}, "against_cpu_float32": [], "ways": [], "waits": []}
     expected = {name: _answers(EagerNetwork(what.bundle.model), what, one) for name, one in OPTIONS.items()}
     for dtype in setting.precisions:
         network = _network(what, setting, dtype)
-        found["attention"][network.precision] = network.attention
+        found["ways_taken"][network.precision] = network.ways
         for name, options in OPTIONS.items():
             line = {"precision": network.precision, "search": name}
             compared = _compared(what, _answers(network, what, options), expected[name])

@@ -52,9 +52,9 @@ def steps(setting: Setting) -> Found:
                 lines.append({"shape": name, "width": width, **prepared.timed(ceiling)})
                 if count in profiled and width == 1:
                     costs.append({"shape": name, "rows": count, "largest": prepared.largest()})
-                attention = prepared.attention
+                ways = prepared.ways
                 del prepared
-                found = {"ceiling": as_data(ceiling), "attention": attention}
+                found = {"ceiling": as_data(ceiling), "ways_taken": ways}
                 yield found | {"steps": lines, "kernels": costs}
 
 
@@ -81,9 +81,9 @@ class _Prepared:
             self._network.step(tokens, self._cache)
 
     @property
-    def attention(self) -> str:
-        """Which way to attend was found to be right there (see attend_choice.py)."""
-        return self._network.attention
+    def ways(self) -> str:
+        """Which were found to be right there (see `model.cuda.choose`)."""
+        return self._network.ways
 
     @torch.inference_mode()
     def timed(self, ceiling: Ceiling) -> dict[str, Any]:

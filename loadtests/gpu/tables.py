@@ -35,9 +35,9 @@ def correctness_tables(data: Data) -> str:
         for line in data["waits"]
     ]
     columns = ["precision", "search", "sentences equal", "tokens equal", "BLEU against it", "BLEU difference"]
-    ways_to_attend = ", ".join(f"{way} ({precision})" for precision, way in data["attention"].items())
+    ways_taken = "; ".join(f"{names} ({precision})" for precision, names in data["ways_taken"].items())
     return "\n".join((
-        f"Attention: {ways_to_attend}.\n",
+        f"Ways: {ways_taken}.\n",
         markdown("Against the processor in float32", columns, against),
         markdown("Equal answers of two ways", ["precision", "path", "called", "one step at a time"], ways),
         markdown("Waits for the device", ["search", "steps", "waits", "hidden waits"], waits),
@@ -62,7 +62,7 @@ def steps_tables(data: Data) -> str:
     ]  # fmt: skip
     columns = ["shape", "rows", "kernel", "share", "us a step", "calls", "what would remove it"]
     return "\n".join((
-        f"Attention: {data['attention']}.\n",
+        f"Ways: {data['ways_taken']}.\n",
         markdown("One step, bf16", ["shape", "beam", "rows", "us", "floor us", "over it"], lines),
         markdown("The largest kernels of a step", columns, kernels),
     ))  # fmt: skip

@@ -1,7 +1,7 @@
 """Attention of one new position per row over keys and values that lie in places.
 
 Knows: pools, places, ancestors. Must not know: weights, layers, searches. This is the plain way, of tensors
-that are gathered first: what faster ways (see kernels.py) are held against.
+that are gathered first: what faster ways (see attend_kernels.py) are held against.
 Shapes: R rows, G segments, W rows of the widest segment, H heads, K head width, N places, T and S positions.
 """
 
@@ -23,9 +23,10 @@ class Attend(Protocol):
 
     any_room: bool
 
-    def to_target(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
-        """`query` [R, H, K] over the `length` + 1 positions of each row, that `ancestors` finds in `pool`
-        [2, N, T, H, K] -> [R, H, K]."""
+    def to_target(self, new: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+        """`new` [R, 3, H, K]: query, key and value of each row's new position. Key and value are put in their
+        place in `pool` [2, N, T, H, K], and the query asks all `length` + 1 positions, which `ancestors`
+        finds there -> [R, H, K]."""
 
     def to_source(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
         """`query` [R, H, K] over the sources of the rows' segments in `pool` [2, N, S, H, K] -> [R, H, K]."""
@@ -36,7 +37,10 @@ class GatheredAttend:
 
     any_room = False
 
-    def to_target(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+    def to_target(self, new: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+        query, key, value = new.unbind(1)
+        pool[0][state.place, state.length] = key
+        pool[1][state.place, state.length] = value
         positions = torch.arange(shape.target_room, device=query.device)
         places = state.ancestors[:, : shape.target_room].long()
         keys, values = pool[0][places, positions], pool[1][places, positions]  # [R, T, H, K]

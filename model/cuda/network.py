@@ -22,9 +22,8 @@ import torch
 from torch import Tensor
 
 from model.alignment import cross_attention
-from model.cuda.attend import Attend
-from model.cuda.attend_choice import choose_attend
 from model.cuda.cache import AheadCache, CachedSegment
+from model.cuda.choose import choose_ways
 from model.cuda.encoder import Encoder
 from model.cuda.graphs import Graphs
 from model.cuda.memory import check_memory, plan
@@ -34,6 +33,7 @@ from model.cuda.scores import NotedScores
 from model.cuda.shapes import SHORTEST_ROOM, STEP, StepShape, at_least, room, step_shape
 from model.cuda.state import Pools, StepState
 from model.cuda.step import StepWork
+from model.cuda.ways import Ways
 from model.devices import choose_device, set_up
 from model.network import Cache
 from model.step_scores import DenseScores
@@ -56,7 +56,7 @@ class CudaNetwork:
         max_rows: int = 64,
         steps_ahead: int = STEPS_AHEAD,
         capture: bool = True,
-        attend: Attend | None = None,
+        ways: Ways | None = None,
     ) -> None:
         """A copy of `model` in `dtype`, and room for `max_rows` rows of any lengths. `capture`: replay steps.
 
@@ -75,7 +75,7 @@ class CudaNetwork:
                 max_rows,
                 steps_ahead,
                 capture,
-                attend or choose_attend(self.config, self.device, dtype),
+                ways or choose_ways(self.config, self.device, dtype),
             )
         self.precision = str(dtype).removeprefix("torch.")
         self.num_waits = 0  # how often the host waited for steps computed ahead
@@ -92,14 +92,14 @@ class CudaNetwork:
         max_rows: int,
         steps_ahead: int,
         capture: bool,
-        attend: Attend,
+        ways: Ways,
     ) -> None:
         self._model = copy.deepcopy(model).eval().requires_grad_(False).to(device=self.device, dtype=dtype)
         self._steps_ahead, self._max_rows = steps_ahead, max_rows
         self._row_places, self._source_places = Places(max_rows, "rows"), Places(max_rows, "sources")
         self._state = StepState(self.config, max_rows, steps_ahead, self.device)
         pools = Pools(self.config, max_rows, dtype, self.device)
-        self._work = StepWork(self._model, pools, self._state, attend)
+        self._work = StepWork(self._model, pools, self._state, ways)
         self._graphs = Graphs(self.device, capture=capture)
         self._encoder = Encoder(self._work, self.config, self._graphs, max_rows)
         self._loaded: weakref.ref[AheadCache] | None = None  # whose ancestors the device has
@@ -110,9 +110,9 @@ class CudaNetwork:
         return "cuda-graph" if self._graphs.captures else "direct"
 
     @property
-    def attention(self) -> str:
-        """Which way to attend was chosen: `FusedAttend` or `GatheredAttend`."""
-        return type(self._work.attend).__name__
+    def ways(self) -> str:
+        """By which ways a step is computed, such as "FusedAttend, FusedBetween, FusedFinish"."""
+        return self._work.ways.names
 
     @property
     def bytes_per_position(self) -> int:
@@ -243,7 +243,7 @@ class CudaNetwork:
 
     def _shape(self, widths: Sequence[int], target_room: int, source_room: int) -> StepShape:
         longest_target, longest_source = self.config.max_target_length, self.config.max_source_length
-        if self._work.attend.any_room:
+        if self._work.ways.attend.any_room:
             return step_shape(widths, longest_target, longest_source)
         return step_shape(widths, room(target_room, longest_target), room(source_room, longest_source))
 

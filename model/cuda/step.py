@@ -7,38 +7,42 @@ Shapes: B sentences, S source, R rows, G segments, D width, H heads, K head widt
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from model.cuda.attend import Attend, source_weights
-from model.cuda.select import TOLD, select, top_of
+from model.cuda.attend import source_weights
+from model.cuda.finish import log_probs_of
 from model.cuda.shapes import StepShape
 from model.cuda.state import Pools, StateView, StepState
+from model.cuda.ways import Ways
 from model.cuda.weights import FusedWeights
-from model.decoding.constraints import TargetVocabulary
-from model.layers import DecoderLayer
+from model.layers import DecoderLayer, Residual
 from model.transformer import Transformer
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What goes from one sublayer to the next, [R, D]: `x`, to which `rest` is still to be added."""
+
+    x: Tensor
+    rest: Tensor | None = None
 
 
 class StepWork:
     """The network over pools and state. `model` is in eval mode, on the device, in its precision."""
 
-    def __init__(self, model: Transformer, pools: Pools, state: StepState, attend: Attend) -> None:
-        self.model, self.weights, self.attend = model, FusedWeights(model), attend
+    def __init__(self, model: Transformer, pools: Pools, state: StepState, ways: Ways) -> None:
+        self.model, self.weights, self.ways = model, FusedWeights(model), ways
         self._pools, self._state = pools, state
         self._layers = list(cast(Iterable[DecoderLayer], model.decoder))
-        vocabulary = TargetVocabulary.of(model.config)
-        self._eos_id = vocabulary.eos_id
-        device = model.output.weight.device
-        self._never_ids = torch.tensor(vocabulary.never_ids, dtype=torch.long, device=device)
         # Of whichever shape was asked for last: kept for each, these would be the most of all memory.
         scores = torch.promote_types(model.output.weight.dtype, torch.float32)
         size = (state.most_rows, model.config.target_vocab_size)
-        self._scores = torch.empty(size, dtype=scores, device=device)
+        self._scores = torch.empty(size, dtype=scores, device=model.output.weight.device)
 
     def encode(self, source_ids: Tensor, lengths: Tensor, places: Tensor) -> None:
         """`source_ids` [B, S], of which `lengths` [B] are real: keys and values of every layer to `places`
@@ -54,59 +58,64 @@ class StepWork:
 
     def log_probs(self, shape: StepShape) -> Tensor:
         """One position of every row, until the next call: [R, V] in float32 (float64 when the network is)."""
-        return self._scores[: shape.rows].copy_(self._log_probs(shape, None))
+        return self._scores[: shape.rows].copy_(log_probs_of(self._logits(shape, None)))
 
     def watched_log_probs(self, shape: StepShape) -> tuple[Tensor, Tensor]:
         """The same, and what each row attended to in its source [R, S] (see
         `Transformer.decode_step_watched`)."""
         watched: list[Tensor] = []
-        return self._log_probs(shape, watched), watched[0]
+        return log_probs_of(self._logits(shape, watched)), watched[0]
 
     def advance(self, shape: StepShape) -> None:
         """One position of every row, selection included: the state goes on by a step, the record by a
         line."""
-        state = self._state.view(shape)
-        log_probs = self._log_probs(shape, None)
-        values, token_ids = top_of(log_probs, state, shape.width, self._never_ids, self._eos_id)
-        told = select(state, values, token_ids, self._eos_id)
-        state.record.index_copy_(0, state.counter, told[None])
-        state.counter.add_(1)
-        state.token.copy_(told[TOLD.token])
-        state.total.copy_(told[TOLD.total])
-        state.ancestors.copy_(state.ancestors.index_select(0, told[TOLD.parent].long()))
-        # Behind its last position a row can only be one that has ended, and that the host has not told yet.
-        state.length.add_(1).clamp_(max=self.model.config.max_target_length - 1)
+        self.ways.finish(self._logits(shape, None), self._state.view(shape), shape.width)
 
-    def _log_probs(self, shape: StepShape, watched: list[Tensor] | None) -> Tensor:
+    def _logits(self, shape: StepShape, watched: list[Tensor] | None) -> Tensor:
         state = self._state.view(shape)
-        x = self.model.target_embedding(state.token, state.length)
-        state.ancestors.scatter_(1, state.length[:, None], state.place[:, None].int())
+        carried = _Carried(self.ways.between.embed(self.model.target_embedding, state))
         aligning = self.model.config.alignment_layer % len(self._layers)
         for index in range(len(self._layers)):
-            x = self._layer(index, x, state, shape, watched if index == aligning else None)
-        logits = self.model.output(self.model.decoder_norm(x))
-        return F.log_softmax(logits, dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+            carried = self._layer(index, carried, state, shape, watched if index == aligning else None)
+        return cast(Tensor, self.model.output(self._normed(carried)))
+
+    def _normed(self, carried: _Carried) -> Tensor:
+        """What comes out of the last layer, through the norm that is behind it, if any."""
+        norm, rest = self.model.decoder_norm, carried.rest
+        if rest is not None and isinstance(norm, torch.nn.LayerNorm):
+            return self.ways.between.add_and_norm(carried.x, rest, norm)[1]
+        return cast(Tensor, norm(carried.x if rest is None else carried.x + rest))
 
     def _layer(
-        self, index: int, x: Tensor, state: StateView, shape: StepShape, watched: list[Tensor] | None
-    ) -> Tensor:
-        """One decoder layer [R, D] -> [R, D]."""
-        layer = self._layers[index]
+        self, index: int, x: _Carried, state: StateView, shape: StepShape, watched: list[Tensor] | None
+    ) -> _Carried:
+        """One decoder layer."""
+        layer, attend = self._layers[index], self.ways.attend
         targets, sources = self._pools.targets[index], self._pools.sources[index]
         ends = targets.shape[-2:]
 
         def attend_self(y: Tensor) -> Tensor:
-            query, key, value = self.weights.self_attention[index](y).view(-1, 3, *ends).unbind(1)
-            targets[0][state.place, state.length] = key
-            targets[1][state.place, state.length] = value
-            heads = self.attend.to_target(query, targets, state, shape)
+            new = self.weights.self_attention[index](y).view(-1, 3, *ends)
+            heads = attend.to_target(new, targets, state, shape)
             return cast(Tensor, layer.self_attention.output(heads.flatten(1)))
 
         def attend_source(y: Tensor) -> Tensor:
             query = layer.cross_attention.query(y).view(-1, *ends)
             if watched is not None:
                 watched.append(source_weights(query, sources, state, shape))
-            heads = self.attend.to_source(query, sources, state, shape)
+            heads = attend.to_source(query, sources, state, shape)
             return cast(Tensor, layer.cross_attention.output(heads.flatten(1)))
 
-        return layer.run(x, attend_self, attend_source)
+        x = self._sublayer(layer.after_self, x, attend_self)
+        x = self._sublayer(layer.after_cross, x, attend_source)
+        return self._sublayer(layer.after_feed, x, layer.feed_forward)
+
+    def _sublayer(self, residual: Residual, x: _Carried, sublayer: Callable[[Tensor], Tensor]) -> _Carried:
+        """As `Residual` has it; a sum that is normed next is left to be made with that."""
+        between, norm = self.ways.between, residual.norm
+        if not residual.pre:
+            return _Carried(between.add_and_norm(x.x, sublayer(x.x), norm)[1])
+        if x.rest is None:
+            return _Carried(x.x, sublayer(norm(x.x)))
+        total, normed = between.add_and_norm(x.x, x.rest, norm)
+        return _Carried(total, sublayer(normed))

@@ -98,7 +98,7 @@ def test_a_leg_runs_in_a_process_of_its_own_and_imports_what_it_needs(tmp_path: 
     data = json.loads((tmp_path / "gpu-steps.json").read_text())
     assert data["whole"]
     assert (data["facts"]["tiny"], data["facts"]["device"]) == ("True", "a processor (dry run)")
-    assert "Attention: GatheredAttend." in (tmp_path / "gpu.md").read_text()
+    assert "Ways: GatheredAttend, PlainBetween, PlainFinish." in (tmp_path / "gpu.md").read_text()
     loaded = "import sys, loadtests.gpu.__main__; print('pydantic' in sys.modules, 'fastapi' in sys.modules)"
     seen = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
     assert seen.split() == ["False", "False"]

@@ -1,7 +1,8 @@
 """Attention that reads keys and values where they lie, in one kernel of Triton: nothing is gathered first.
 
 Knows: pools, places, ancestors. Must not know: layers, searches, whether it is the way that is taken (see
-attend_choice.py). Softmax is summed up block by block (Milakov and Gimelshein 2018).
+choose.py). Softmax is summed up block by block (Milakov and Gimelshein 2018). What a row's new position has
+comes straight from the product that made it, and is put in its place on the way.
 Triton reads annotations too: what a kernel names must be its own or `tl`'s, or it does not compile.
 Shapes: R rows, G segments, H heads, K head width, N places, T and S positions.
 """
@@ -18,16 +19,19 @@ from model.cuda.state import StateView
 BLOCK = 16  # positions read together
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _attend(
-    query: tl.tensor,
+ANY_PLACE = ("table", "lengths", "own")  # compiled once wherever a row's numbers lie: shapes are many
+
+
+@triton.jit(do_not_specialize_on_alignment=ANY_PLACE)  # type: ignore[untyped-decorator]
+def attend_kernel(
+    asked: tl.tensor,
     pool: tl.tensor,
     out: tl.tensor,
     table: tl.tensor,
     lengths: tl.tensor,
-    segments: tl.tensor,
+    own: tl.tensor,
     scale: tl.tensor,
-    query_stride: tl.tensor,
+    asked_stride: tl.tensor,
     table_stride: tl.tensor,
     values_offset: tl.tensor,
     place_stride: tl.tensor,
@@ -38,22 +42,33 @@ def _attend(
     BLOCK_SIZE: tl.constexpr,
     BY_ROW: tl.constexpr,
 ) -> None:
-    """One row and head. BY_ROW: `table` [R, T] has a place for each position, else [G] for each segment."""
+    """One row and head. BY_ROW: `asked` [R, 3, H, K] brings a key and a value for the row's place `own` [R],
+    and `table` [R, T] has a place for each position before; else `table` [G] has one for each segment, which
+    `own` [R] tells."""
     row, head = tl.program_id(0), tl.program_id(1)
     dims = tl.arange(0, PADDED_WIDTH)
     inside = dims < HEAD_WIDTH
     start_of_head = head * HEAD_WIDTH + dims
-    asked = tl.load(query + row * query_stride + start_of_head, mask=inside, other=0.0).to(tl.float32) * scale
+    line = asked + row * asked_stride + start_of_head
+    query = tl.load(line, mask=inside, other=0.0).to(tl.float32) * scale
     if BY_ROW:
-        length = tl.load(lengths + row) + 1
+        length = tl.load(lengths + row)
         place = length * 0
+        key = tl.load(line + num_heads * HEAD_WIDTH, mask=inside, other=0.0)
+        value = tl.load(line + 2 * num_heads * HEAD_WIDTH, mask=inside, other=0.0)
+        there = pool + tl.load(own + row) * place_stride + length * position_stride + start_of_head
+        tl.store(there, key, mask=inside)
+        tl.store(there + values_offset, value, mask=inside)
+        highest = tl.sum(key.to(tl.float32) * query, axis=0)
+        total = highest * 0.0 + 1.0
+        summed = value.to(tl.float32)
     else:
-        segment = tl.load(segments + row)
+        segment = tl.load(own + row)
         length = tl.load(lengths + segment)
         place = tl.load(table + segment)
-    highest = float("-inf")
-    total = 0.0
-    summed = tl.zeros([PADDED_WIDTH], dtype=tl.float32)
+        highest = float("-inf")
+        total = 0.0
+        summed = tl.zeros([PADDED_WIDTH], dtype=tl.float32)
     start = 0
     while start < length:
         positions = start + tl.arange(0, BLOCK_SIZE)
@@ -64,12 +79,12 @@ def _attend(
             places = tl.zeros([BLOCK_SIZE], dtype=tl.int64) + place
         lines = places * place_stride + positions * position_stride
         where = lines[:, None] + start_of_head[None, :]
-        there = filled[:, None] & inside[None, :]
-        keys = tl.load(pool + where, mask=there, other=0.0).to(tl.float32)
-        scores = tl.where(filled, tl.sum(keys * asked[None, :], axis=1), float("-inf"))
+        wanted = filled[:, None] & inside[None, :]
+        keys = tl.load(pool + where, mask=wanted, other=0.0).to(tl.float32)
+        scores = tl.where(filled, tl.sum(keys * query[None, :], axis=1), float("-inf"))
         higher = tl.maximum(highest, tl.max(scores, axis=0))
         weights, shrink = tl.exp(scores - higher), tl.exp(highest - higher)
-        values = tl.load(pool + values_offset + where, mask=there, other=0.0).to(tl.float32)
+        values = tl.load(pool + values_offset + where, mask=wanted, other=0.0).to(tl.float32)
         summed = summed * shrink + tl.sum(values * weights[:, None], axis=0)
         total = total * shrink + tl.sum(weights, axis=0)
         highest = higher
@@ -83,28 +98,29 @@ class FusedAttend:
 
     any_room = True
 
-    def to_target(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
-        return _run(query, pool, state.ancestors, state.length, state.segment, by_row=True)
+    def to_target(self, new: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
+        out = new.new_empty((len(new), *new.shape[2:]))
+        return _run(new, pool, out, state.ancestors, state.length, state.place, by_row=True)
 
     def to_source(self, query: Tensor, pool: Tensor, state: StateView, shape: StepShape) -> Tensor:
-        return _run(query, pool, state.source, state.source_length, state.segment, by_row=False)
+        out = query.new_empty(query.shape)
+        return _run(query, pool, out, state.source, state.source_length, state.segment, by_row=False)
 
 
 def _run(
-    query: Tensor, pool: Tensor, table: Tensor, lengths: Tensor, segments: Tensor, *, by_row: bool
+    asked: Tensor, pool: Tensor, out: Tensor, table: Tensor, lengths: Tensor, own: Tensor, *, by_row: bool
 ) -> Tensor:
-    """`query` [R, H, K], whose heads lie one behind the other, over `pool` [2, N, T, H, K]."""
-    num_rows, num_heads, head_width = query.shape
-    out = query.new_empty(query.shape)
-    _attend[(num_rows, num_heads)](
-        query,
+    """`asked` [R, ..., H, K], whose heads lie one behind the other, over `pool` [2, N, T, H, K]."""
+    num_rows, num_heads, head_width = out.shape
+    attend_kernel[(num_rows, num_heads)](
+        asked,
         pool,
         out,
         table,
         lengths,
-        segments,
+        own,
         head_width**-0.5,
-        query.stride(0),
+        asked.stride(0),
         table.stride(0),
         pool.stride(0),
         pool.stride(1),
