@@ -36,8 +36,8 @@ _GROUPS = {
     "loadtests": ("training", "loadtest", "peers"),
 }
 _MODEL_MAY_USE = {"torch", "numpy", "sacremoses", "safetensors", "sentencepiece"}
-# Not ours to declare: builds of torch for a GPU bring it, and `model.cuda.attend_choice` goes on without.
-_COMES_WITH_TORCH = ("model.cuda.kernels", "triton")
+# Not ours to declare: builds of torch for a GPU bring it, and `model.cuda.choose` goes on without.
+ONLY_WITH_TRITON = {f"model.cuda.{kind}_kernels" for kind in ("attend", "between", "finish")}
 # A peer whose own pins contradict ours: it is installed aside, by the benchmark's `peers.txt`.
 _INSTALLED_ASIDE = ("loadtests.training_speed.joey_side", "joeynmt")
 # The second reads only what torchrun tells the processes that it starts.
@@ -89,7 +89,9 @@ def _dependency_faults(item: Import) -> Iterator[str]:
     package = item.importer.partition(".")[0]
     if item.target == UNREADABLE or item.top in _OURS or item.top in sys.stdlib_module_names:
         return
-    if (item.importer, item.top) in (_COMES_WITH_TORCH, _INSTALLED_ASIDE):
+    if (item.importer, item.top) == _INSTALLED_ASIDE:
+        return
+    if item.importer in ONLY_WITH_TRITON and item.top == "triton":
         return
     if package == "model" and item.top not in _MODEL_MAY_USE:
         yield f"model must not import {item.top}; it may use {', '.join(sorted(_MODEL_MAY_USE))}"

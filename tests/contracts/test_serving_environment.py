@@ -7,10 +7,8 @@ import sys
 import pytest
 
 from tests.contracts.import_graph import module_name
+from tests.contracts.import_rules import ONLY_WITH_TRITON
 from tests.contracts.project import ROOT, distributions_of, installed_imports, locked, sources
-
-# Triton comes with builds of torch for a GPU; `model.cuda.attend_choice` goes on without.
-ONLY_WITH_TRITON = "model.cuda.kernels"
 
 # Imports the given modules as if nothing in `hidden` were installed; prints what was loaded.
 _PROGRAM = """
@@ -54,7 +52,7 @@ def test_the_hidden_names_are_those_of_training_and_of_the_tools() -> None:
 
 
 def test_every_module_that_serves_imports_with_the_serving_lock_alone() -> None:
-    names = set(map(module_name, sources())) - {ONLY_WITH_TRITON}
+    names = set(map(module_name, sources())) - ONLY_WITH_TRITON
     modules = [name for name in names if name.partition(".")[0] in ("model", "service", "cli")]
     assert "torch" in loaded_by(modules, names_of_development())
 
