@@ -114,6 +114,7 @@ class Entry:
             built.chmod(0o755)
             note = built.with_suffix(f".json{_PARTIAL}")
             note.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+            note.chmod(0o644)  # by many users' umask the group could write it, and then nobody believes it
             _through_to_the_disk(built)
             # Between the two a reader finds a wrong digest; it asks again once it holds the lock.
             built.replace(self.library)

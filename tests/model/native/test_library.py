@@ -46,6 +46,17 @@ def test_it_is_built_once_and_then_found(tmp_path: Path) -> None:
     assert names_in(first.path.parent) == [f"{stem}.json", f"{stem}.lock", f"{stem}.so"]
 
 
+def test_what_is_built_where_groups_may_write_is_used_again(tmp_path: Path) -> None:
+    """Many systems give users an umask of 002; others' right to write is what makes a record worthless."""
+    settings, before = settings_in(tmp_path), os.umask(0o002)
+    try:
+        build_library(settings, GENERIC)
+    finally:
+        os.umask(before)
+    assert find_library(settings, GENERIC).was_there
+    assert build_library(settings, GENERIC).was_there
+
+
 def test_the_fastest_level_of_this_processor_is_chosen(tmp_path: Path) -> None:
     opened = open_library(settings_in(tmp_path))
     assert opened.level == supported_levels()[0] == choose_level()
