@@ -65,7 +65,8 @@ class NativeCache:
         """
         if parents.shape != (self.num_rows,) or parents.dtype != torch.long:
             raise ValueError(f"reorder needs a row number for each of {self.num_rows} rows")
-        self._library.call("verto_cache_reorder", self.handle, parents.contiguous().data_ptr())
+        numbers = parents.contiguous()  # has a name, since a copy must live as long as the call
+        self._library.call("verto_cache_reorder", self.handle, numbers.data_ptr())
 
     def keep(self, segments: Tensor) -> None:
         """Drop every segment, with its rows, where `segments` [G] (boolean) is False.
@@ -74,7 +75,8 @@ class NativeCache:
         """
         if segments.shape != (self.num_segments,) or segments.dtype != torch.bool:
             raise ValueError(f"keep needs one boolean for each of {self.num_segments} segments")
-        self._library.call("verto_cache_keep", self.handle, segments.contiguous().data_ptr())
+        stays = segments.contiguous()  # as in `reorder`
+        self._library.call("verto_cache_keep", self.handle, stays.data_ptr())
         kept = segments.tolist()
         self.rows_per_segment = list(compress(self.rows_per_segment, kept))
         self.source_lengths = list(compress(self.source_lengths, kept))

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from torch import Tensor
 
 from model.kv_cache import CacheOverflow, whole_blocks
+from model.native.binding import Library
 from model.native.cache import NativeCache
 from model.native.network import BLOCK, NativeNetwork
 from tests.builders import TINY_VOCABULARY, tiny_model
@@ -151,3 +152,21 @@ def test_any_order_of_changes(level: str, precision: str, num_threads: int) -> N
     case.settings = settings(max_examples=25, stateful_step_count=14)
     with torch.inference_mode():
         case().runTest()
+
+
+@torch.inference_mode()
+def test_parents_and_segments_may_lie_apart_in_memory(best: Library) -> None:
+    network = native(MODEL, best)
+    apart, together = (network.open([[5], [6, 7], [8]], [2, 2, 1], [9] * 3) for _ in range(2))
+    for step in range(4):
+        tokens = torch.tensor([4, 5, 6, 7, 8][: apart.num_rows]) + step
+        assert torch.equal(
+            network.step(tokens, apart).log_probs().clone(), network.step(tokens, together).log_probs()
+        )
+        parents = torch.tensor([1, 0, 3, 3, 4][: apart.num_rows])
+        apart.reorder(parents.repeat_interleave(2)[::2])
+        together.reorder(parents)
+        kept = torch.tensor([True, True, step < 1][: apart.num_segments])
+        apart.keep(kept.repeat_interleave(2)[::2])
+        together.keep(kept)
+    assert apart.num_segments == 2
