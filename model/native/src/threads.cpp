@@ -4,6 +4,10 @@
 // then sleeps, so that an idle server burns nothing.
 #include "threads.h"
 
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #endif
@@ -24,11 +28,23 @@ inline void breathe() {
 
 }  // namespace
 
+// Of a pool that has not come about, the threads that have are ended too: one that nobody waits for ends the process.
 Threads::Threads(int count) : count_(count < 1 ? 1 : count) {
-  for (int thread = 1; thread < count_; ++thread) workers_.emplace_back([this, thread] { serve(thread); });
+  try {
+    for (int thread = 1; thread < count_; ++thread) workers_.emplace_back([this, thread] { serve(thread); });
+  } catch (const std::system_error& error) {
+    const std::string started = std::to_string(workers_.size() + 1);
+    end();
+    throw std::runtime_error(started + " of " + std::to_string(count_) + " threads started: " + error.what());
+  } catch (...) {
+    end();
+    throw;
+  }
 }
 
-Threads::~Threads() {
+Threads::~Threads() { end(); }
+
+void Threads::end() {
   is_over_.store(true);
   {
     const std::lock_guard<std::mutex> lock(mutex_);

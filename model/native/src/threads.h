@@ -15,6 +15,7 @@ namespace verto {
 
 class Threads {
  public:
+  // Throws, and leaves none behind, where so many threads cannot be started.
   explicit Threads(int count);
   ~Threads();
   Threads(const Threads&) = delete;
@@ -39,6 +40,7 @@ class Threads {
  private:
   void run(const std::function<void(int)>& work);
   void serve(int thread);
+  void end();
   bool wait_for_more(unsigned seen);
 
   int count_;

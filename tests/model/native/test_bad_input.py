@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,15 @@ from tests.server_process import ROOT
 def _inference() -> Iterator[None]:
     with torch.inference_mode():
         yield
+
+
+def said_by(code: str) -> str:
+    """What another process prints that runs it."""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +145,35 @@ def test_one_segment_that_is_no_number_harms_no_other(library: Library) -> None:
     assert scores.log_probs().isnan().all(dim=1).tolist() == [False, True, False]
 
 
+# In a process of its own, whose memory has no room for the stacks of so many.
+_MANY_THREADS = """
+import resource
+from pathlib import Path
+import torch
+from model.native.binding import NativeError
+from tests.builders import tiny_model
+from tests.model.native.kernels import library_of, native
+
+model, library = tiny_model(), library_of("{level}")
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + (200 << 20), resource.RLIM_INFINITY))
+try:
+    native(model, library, num_threads=500)
+except NativeError as error:
+    print(error)
+network = native(model, library, num_threads=3)
+with torch.inference_mode():
+    scores = network.step(torch.tensor([2]), network.open([[5]], [1], [2]))
+print(bool(scores.log_probs().isfinite().all()))
+"""
+
+
+def test_threads_that_cannot_be_started_are_told_and_fewer_may_be(best: Library) -> None:
+    lines = said_by(_MANY_THREADS.format(level=best.level)).splitlines()
+    assert re.fullmatch(r"\d+ of 500 threads started: Resource temporarily unavailable", lines[0])
+    assert lines[1:] == ["True"]
+
+
 # In a process of its own, whose memory may then be no more than it is.
 _LITTLE_MEMORY = """
 import resource
@@ -167,8 +206,5 @@ with torch.inference_mode():
 
 @pytest.mark.parametrize("precision", NUMBERS)
 def test_memory_that_runs_out_is_told_and_the_network_goes_on(best: Library, precision: str) -> None:
-    code = _LITTLE_MEMORY.format(level=best.level, precision=precision)
-    ended = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert (ended.returncode, ended.stdout) == (0, "not enough memory\nTrue\n"), ended.stderr
+    said = said_by(_LITTLE_MEMORY.format(level=best.level, precision=precision))
+    assert said == "not enough memory\nTrue\n"
