@@ -37,6 +37,11 @@ void Pool::give_back(const std::vector<int32_t>& blocks) {
   free_.insert(free_.end(), blocks.begin(), blocks.end());
 }
 
+void Pool::give_back(int32_t block) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  free_.push_back(block);
+}
+
 Source::Source(int layers, int heads_, int head_width_, int length_)
     : heads(heads_), head_width(head_width_), length(length_),
       room((length_ + LANES - 1) / LANES * LANES),
@@ -62,6 +67,16 @@ int Cache::full_segment() const {
 }
 
 void Cache::advance() {
+  try {
+    make_room();
+  } catch (...) {
+    trim();
+    throw;
+  }
+  for (const auto& segment : segments_) ++segment->filled;
+}
+
+void Cache::make_room() {
   size_t row = 0;
   for (const auto& segment : segments_) {
     const bool wants_blocks = segment->filled % BLOCK == 0;
@@ -73,19 +88,20 @@ void Cache::advance() {
       }
       rows_[row].ancestors.push_back(rows_[row].block);
     }
-    ++segment->filled;
   }
 }
 
 void Cache::retreat() {
+  for (const auto& segment : segments_) --segment->filled;
+  trim();
+}
+
+void Cache::trim() {
   size_t row = 0;
   for (const auto& segment : segments_) {
-    --segment->filled;
-    for (int i = 0; i < segment->rows; ++i, ++row) rows_[row].ancestors.pop_back();
-    if (segment->filled % BLOCK) continue;
-    const std::vector<int32_t> taken(segment->blocks.end() - segment->rows, segment->blocks.end());
-    segment->blocks.resize(segment->blocks.size() - segment->rows);
-    pool_->give_back(taken);
+    for (int i = 0; i < segment->rows; ++i, ++row) rows_[row].ancestors.resize(segment->filled);
+    const size_t held = round_up(segment->filled, BLOCK) / BLOCK * segment->rows;
+    for (; segment->blocks.size() > held; segment->blocks.pop_back()) pool_->give_back(segment->blocks.back());
   }
 }
 

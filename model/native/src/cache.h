@@ -31,6 +31,7 @@ class Pool {
   Pool(int layers, int heads, int head_width);
   int take();
   void give_back(const std::vector<int32_t>& blocks);
+  void give_back(int32_t block);
   float* address(int32_t block) {
     return slabs_[block / blocks_per_slab_].data() + (block % blocks_per_slab_) * block_size_;
   }
@@ -86,7 +87,7 @@ class Cache {
   Source& add(int rows, int capacity, int source_length, int layers);
   // The segment that has no room for another position, or -1.
   int full_segment() const;
-  // Every row has one more position, in its own block; `retreat` takes that back.
+  // Every row has one more position, in its own block; `retreat` takes that back. Nothing has changed when it throws.
   void advance();
   void retreat();
   // Who is computed once `advance` has made room. The other rows of a segment that begins have their first position
@@ -104,6 +105,9 @@ class Cache {
   std::vector<Row>& rows() { return rows_; }
 
  private:
+  void make_room();
+  void trim();  // to the positions that segments have filled
+
   std::shared_ptr<Pool> pool_;
   std::vector<std::unique_ptr<Segment>> segments_;
   std::vector<Row> rows_;

@@ -208,3 +208,36 @@ with torch.inference_mode():
 def test_memory_that_runs_out_is_told_and_the_network_goes_on(best: Library, precision: str) -> None:
     said = said_by(_LITTLE_MEMORY.format(level=best.level, precision=precision))
     assert said == "not enough memory\nTrue\n"
+
+
+# Rows take their blocks one by one: of 300 the first 255 find one in the memory that a step before has taken.
+_NO_MORE_BLOCKS = """
+import resource
+from pathlib import Path
+import torch
+from tests.builders import tiny_model
+from tests.model.native.kernels import library_of, native, random_tokens
+
+with torch.inference_mode():
+    network = native(tiny_model(3, d_model=256), library_of("{level}"))
+    assert 256 * network.bytes_per_position * 16 == 16 << 20
+    first = network.open([[5]], [1], [4])
+    network.step(torch.tensor([2]), first)
+    cache, other = (network.open([[5, 6], [7]], [200, 100], [4, 4]) for _ in range(2))
+    tokens = random_tokens(1, 300, 24)
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + (8 << 20), resource.RLIM_INFINITY))
+    before = cache.num_bytes
+    try:
+        network.step(tokens, cache)
+    except MemoryError as error:
+        print(error, cache.num_bytes - before)
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    for _ in range(2):
+        again = network.step(tokens, cache).log_probs().clone()
+        print(torch.equal(again, network.step(tokens, other).log_probs()))
+"""
+
+
+def test_a_step_without_memory_for_all_rows_leaves_the_cache_as_it_was(best: Library) -> None:
+    assert said_by(_NO_MORE_BLOCKS.format(level=best.level)) == "not enough memory 0\nTrue\nTrue\n"
