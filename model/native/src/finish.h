@@ -63,12 +63,13 @@ inline void finish(const Matrix& m, const Result& result, int row, int column, c
 }
 
 // Of each of M rows the largest of 64 values and the sum of their exponentials, from what was just stored. The
-// filling of the last panel counts as the least of all numbers, whose exponential is nothing beside any other.
+// filling of the last panel counts as -inf, whose exponential is nothing beside any other: a largest that is above
+// all that is there would promise a token to who chooses (select.cpp), and there is none.
 template <int M>
 inline void summarise(const Result& result, int panels, int row, int panel) {
   const int count = result.columns - panel * PANEL;
   const float* values = result.out + static_cast<size_t>(row) * result.pitch + panel * PANEL;
-  const F16 least = splat(-3.402823466e38f);
+  const F16 least = splat(-INFINITY);
   for (int i = 0; i < M; ++i, values += result.pitch) {
     F16 v[PANEL / LANES];
     for (int part = 0; part < PANEL / LANES; ++part) {

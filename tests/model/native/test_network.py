@@ -169,3 +169,21 @@ def test_top_is_the_best_of_log_probs(best: Library) -> None:
         tops.append(torch.topk(scores.log_probs(), 4) if dense else scores.top(4))
     assert torch.equal(tops[0][0], tops[1][0])
     assert torch.equal(tops[0][1], tops[1][1])
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 8])
+def test_tokens_that_a_bias_makes_impossible_are_never_likely(library: Library, count: int) -> None:
+    """So many that whole blocks of 64 hold none that is possible."""
+    model = tiny_model(3, output_bias=True, share_embeddings=False, target_vocab_size=256)
+    model.requires_grad_(False)
+    assert model.output.bias is not None
+    model.output.bias[3:] = float("-inf")
+    tops = []
+    for network in (native(model, library), EagerNetwork(model)):
+        scores = network.step(torch.tensor([4, 5]), network.open([[5, 6, 3]], [2], [4]))
+        tops.append(scores.top(count))
+    (values, token_ids), (expected, expected_ids) = tops
+    possible = expected.isfinite()
+    assert torch.equal(values.isfinite(), possible)
+    assert distance(values[possible], expected[possible]) < 1e-4
+    assert torch.equal(token_ids[possible], expected_ids[possible])
