@@ -8,6 +8,7 @@ not be called by two at once.
 from __future__ import annotations
 
 import ctypes
+import os
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
 from typing import Any
 
@@ -166,5 +167,8 @@ class Library:
         """A function of one handle that cannot fail."""
         return int(getattr(self._loaded, name)(handle))
 
-    def free(self, name: str, handle: c_void_p) -> None:
-        getattr(self._loaded, name)(handle)
+    def free(self, name: str, handle: c_void_p, owner: int) -> None:
+        """`owner`: the process that made it. Another one is a fork of it, which would wait for ever for
+        threads that it does not have; the system takes back what it holds."""
+        if os.getpid() == owner:
+            getattr(self._loaded, name)(handle)

@@ -5,6 +5,7 @@ Knows: rows and segments by number, the library's handle. Must not know: where k
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Sequence
 from ctypes import c_void_p
@@ -34,7 +35,7 @@ class NativeCache:
     ) -> None:
         self._library, self.handle = library, handle
         self.rows_per_segment, self.source_lengths = list(rows_per_segment), list(source_lengths)
-        weakref.finalize(self, library.free, "verto_cache_free", handle)
+        weakref.finalize(self, library.free, "verto_cache_free", handle, os.getpid())
         self._index_rows()
 
     def _index_rows(self) -> None:

@@ -7,6 +7,7 @@ Shapes: R rows, G segments, S source, T target, V vocabulary, L decoder layers, 
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Sequence
 from ctypes import byref, c_int32, c_int64, c_void_p
@@ -41,7 +42,7 @@ class NativeNetwork:
         """Takes over `handle`; see `from_model`."""
         self.config, self.precision = config, precision
         self._library, self._handle = library, handle
-        weakref.finalize(self, library.free, "verto_network_free", handle)
+        weakref.finalize(self, library.free, "verto_network_free", handle, os.getpid())
         self._buffers = _Buffers(library, config.target_vocab_size)
 
     @classmethod

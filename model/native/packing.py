@@ -11,6 +11,7 @@ weights where the joined heads are multiplied. Zeros stay zeros, so nothing that
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from ctypes import byref, c_void_p
 from typing import cast
@@ -37,7 +38,7 @@ def new_network(library: Library, model: Transformer, precision: str, num_thread
     try:
         _Packer(library, handle).fill(model)
     except BaseException:
-        library.free("verto_network_free", handle)
+        library.free("verto_network_free", handle, os.getpid())
         raise
     return handle
 

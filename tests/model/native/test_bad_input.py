@@ -145,6 +145,30 @@ def test_one_segment_that_is_no_number_harms_no_other(library: Library) -> None:
     assert scores.log_probs().isnan().all(dim=1).tolist() == [False, True, False]
 
 
+# A network is not for a fork, but what forks has one, and ends as any process does.
+_FORK = """
+import os, sys, threading
+import torch
+from tests.builders import tiny_model
+from tests.model.native.kernels import library_of, native
+
+network = native(tiny_model(), library_of("{level}"), num_threads=3)
+cache = network.open([[5]], [1], [4])
+with torch.inference_mode():
+    network.step(torch.tensor([2]), cache)
+if not (child := os.fork()):
+    sys.exit(7)
+late = threading.Timer(20, os.kill, (child, 9))
+late.start()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+late.cancel()
+"""
+
+
+def test_a_fork_of_a_process_with_a_network_comes_to_its_end(best: Library) -> None:
+    assert said_by(_FORK.format(level=best.level)) == "7\n"
+
+
 # In a process of its own, whose memory has no room for the stacks of so many.
 _MANY_THREADS = """
 import resource
