@@ -55,6 +55,17 @@ inline Pieces in_pieces(Floats x) {
   return {{reinterpret_cast<Words>(rest - reinterpret_cast<Floats>(middle)), middle, high}};
 }
 
+// The upper halves of both, those of `odd` on top. The third piece of a number below 2^-110 has bits in its lower half
+// too: left there, they would stand for a weight of any size.
+inline Words upper_halves(Words even, Words odd) {
+#ifdef VERTO_AMX
+  const auto low = reinterpret_cast<__m512i>(even >> 16), high = reinterpret_cast<__m512i>(odd);
+  return reinterpret_cast<Words>(_mm512_mask_blend_epi16(0xAAAAAAAAu, low, high));  // one instruction
+#else
+  return (even >> 16) | (odd & 0xFFFF0000u);
+#endif
+}
+
 // Tiles of weights: where they are, and bytes from one row, group of outputs, piece and block to the next.
 struct Weights {
   const char* start;
@@ -98,7 +109,7 @@ template <int COUNT>
       const float* from = w + 2 * pair * PANEL + group * LANES;
       const Pieces even = in_pieces(read<Floats>(from)), odd = in_pieces(read<Floats>(from + PANEL));
       for (int piece = 0; piece < PIECES; ++piece)
-        write(out + (piece * COUNT + group) * TILE_BYTES + pair * 64, (even.of[piece] >> 16) | odd.of[piece]);
+        write(out + (piece * COUNT + group) * TILE_BYTES + pair * 64, upper_halves(even.of[piece], odd.of[piece]));
     }
   }
 }

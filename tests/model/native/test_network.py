@@ -187,3 +187,15 @@ def test_tokens_that_a_bias_makes_impossible_are_never_likely(library: Library, 
     assert torch.equal(values.isfinite(), possible)
     assert distance(values[possible], expected[possible]) < 1e-4
     assert torch.equal(token_ids[possible], expected_ids[possible])
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e-30, 1e-34, 1e-37, 1e-39, 1e-43])
+def test_weights_that_decay_has_left_next_to_nothing_count_for_nothing(library: Library, size: float) -> None:
+    model = tiny_model(3, tie_output=False).requires_grad_(False)
+    model.output.weight[::2].mul_(size)
+    model.output.weight[:, 1::3].mul_(size)
+    ours, theirs = (
+        network.step(torch.tensor([4, 5]), network.open([[5, 6, 3]], [2], [4])).log_probs()
+        for network in (native(model, library), EagerNetwork(model))
+    )
+    assert distance(ours, theirs) < 1e-4
