@@ -35,7 +35,8 @@ class NativeCache:
     ) -> None:
         self._library, self.handle = library, handle
         self.rows_per_segment, self.source_lengths = list(rows_per_segment), list(source_lengths)
-        weakref.finalize(self, library.free, "verto_cache_free", handle, os.getpid())
+        freed = weakref.finalize(self, library.free, "verto_cache_free", handle, os.getpid())
+        freed.atexit = False  # as for the network
         self._index_rows()
 
     def _index_rows(self) -> None:

@@ -42,7 +42,8 @@ class NativeNetwork:
         """Takes over `handle`; see `from_model`."""
         self.config, self.precision = config, precision
         self._library, self._handle = library, handle
-        weakref.finalize(self, library.free, "verto_network_free", handle, os.getpid())
+        freed = weakref.finalize(self, library.free, "verto_network_free", handle, os.getpid())
+        freed.atexit = False  # a thread that nobody waits for may be in it when the process ends
         self._buffers = _Buffers(library, config.target_vocab_size)
 
     @classmethod

@@ -157,6 +157,7 @@ cache = network.open([[5]], [1], [4])
 with torch.inference_mode():
     network.step(torch.tensor([2]), cache)
 if not (child := os.fork()):
+    del cache, network
     sys.exit(7)
 late = threading.Timer(20, os.kill, (child, 9))
 late.start()
@@ -167,6 +168,32 @@ late.cancel()
 
 def test_a_fork_of_a_process_with_a_network_comes_to_its_end(best: Library) -> None:
     assert said_by(_FORK.format(level=best.level)) == "7\n"
+
+
+_END = """
+import threading, time
+import torch
+from tests.builders import tiny_model
+from tests.model.native.kernels import library_of, native, random_sources
+
+model = tiny_model(d_model=256, decoder_ffn_dim=2048, encoder_ffn_dim=2048, max_source_length=256)
+network = native(model, library_of("{level}"))
+sources, begun = random_sources(1, [200] * 64, 24), threading.Event()
+
+def work():
+    with torch.inference_mode():
+        while True:
+            begun.set()
+            network.open(sources, [1] * 64, [8] * 64)
+
+threading.Thread(target=work, daemon=True).start()
+begun.wait()
+time.sleep(0.2)
+"""
+
+
+def test_a_process_ends_well_whatever_its_threads_are_at(best: Library) -> None:
+    assert said_by(_END.format(level=best.level)) == ""
 
 
 # In a process of its own, whose memory has no room for the stacks of so many.
