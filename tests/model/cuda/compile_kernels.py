@@ -76,7 +76,7 @@ def _finish() -> Iterator[Variant]:
         sizes = {"BLOCK_SIZE": TOKENS, "PART": BLOCKS_OF_PART, "num_blocks": 1, "num_parts": 1}
         yield Variant(block_kernel, own, sizes, 4)
     for candidates in (2, 32, 512):
-        yield Variant(select_kernel, types, {"NUM_FIELDS": RECORD_FIELDS, "PADDED": candidates}, 4)
+        yield Variant(select_kernel, types, {"NUM_FIELDS": RECORD_FIELDS, "PADDED": candidates}, 1)
     yield Variant(go_on_kernel, types, {"NUM_FIELDS": RECORD_FIELDS, "POSITIONS": 64}, 2)
 
 
