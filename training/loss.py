@@ -1,17 +1,22 @@
 """What a step makes small: label-smoothed cross-entropy over target tokens, and R-Drop's disagreement.
 
-Knows: logits, wanted ids, padding. Must not know: where they came from.
+Knows: logits, wanted ids, padding. Must not know: where they came from. On a GPU cross-entropy has kernels of
+its own (loss_kernels.py), where these are found to answer as the plain way does.
 Shapes: B sentences, T target, N positions (B times T), V vocabulary.
 """
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from model.cuda.choose import chosen
 
 # Logits that are looked at together: on a processor what its cache holds, elsewhere what takes few launches.
 CHUNK_ON_CPU = 1 << 18
@@ -28,7 +33,8 @@ def smoothed_cross_entropy(logits: Tensor, target_ids: Tensor, pad_id: int, smoo
     wanted = target_ids.flatten()
     real = wanted != pad_id
     weights = real / real.sum()
-    loss: Tensor = _WeightedLoss.apply(logits.flatten(0, -2), wanted, weights, smoothing)  # type: ignore[no-untyped-call]
+    flat = logits.flatten(0, -2)
+    loss: Tensor = way_to_lose(flat.device, flat.dtype).apply(flat, wanted, weights, smoothing)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -52,7 +58,46 @@ def disagreement(logits: Tensor, counts: Tensor) -> Tensor:
     return torch.where(counts, both, 0.0).sum() / counts.sum()
 
 
-class _WeightedLoss(torch.autograd.Function):
+@functools.cache
+def way_to_lose(device: torch.device, dtype: torch.dtype) -> type[torch.autograd.Function]:
+    """`WeightedLoss`, or on a GPU the same in kernels."""
+    if device.type != "cuda" or dtype == torch.float64:
+        return WeightedLoss
+
+    def fused() -> type[torch.autograd.Function]:
+        from training.loss_kernels import FusedLoss
+
+        return FusedLoss
+
+    tolerance = 1e-5 if dtype == torch.float32 else 1e-3
+    plain: type[torch.autograd.Function] = WeightedLoss
+    return chosen("the loss", plain, fused, LossTrial(device, dtype), tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class LossTrial:
+    """How far two ways lie apart, on random logits: the largest difference of losses and gradients."""
+
+    device: torch.device
+    dtype: torch.dtype
+    vocab_size: int = 1000
+
+    def __call__(self, one: type[torch.autograd.Function], other: type[torch.autograd.Function]) -> float:
+        generator = torch.Generator().manual_seed(0)
+        logits = 4 * torch.randn(8, self.vocab_size, generator=generator)
+        wanted = torch.randint(self.vocab_size, (8,), generator=generator).to(self.device)
+        weights = (torch.arange(8) % 4 / 12).to(self.device)  # some count for nothing
+        found = []
+        for way in (one, other):
+            leaf = logits.clone().to(self.device, self.dtype).requires_grad_()
+            loss = way.apply(leaf, wanted, weights, 0.1)  # type: ignore[no-untyped-call]
+            torch.autograd.backward(3 * loss)
+            assert leaf.grad is not None
+            found.append(torch.cat((loss.detach().float()[None], leaf.grad.float().flatten())))
+        return float((found[0] - found[1]).abs().max())
+
+
+class WeightedLoss(torch.autograd.Function):
     """The sum over positions of weight x loss. Its gradient is made along with it, chunk by chunk.
 
     Written as a chain of operations the logits would go through memory a dozen times, mostly in float32, and

@@ -54,15 +54,16 @@ def choose_ways(config: ModelConfig, device: torch.device, dtype: torch.dtype) -
         return FusedFinish(config)
 
     return Ways(
-        _chosen("attention", plain.attend, attend, trial.attend, TOLERANCE[dtype]),
-        _chosen("what stands between products", plain.between, between, trial.between, TOLERANCE[dtype]),
-        _chosen("the end of a step", plain.finish, finish, trial.finish, FINISH_TOLERANCE),
+        chosen("attention", plain.attend, attend, trial.attend, TOLERANCE[dtype]),
+        chosen("what stands between products", plain.between, between, trial.between, TOLERANCE[dtype]),
+        chosen("the end of a step", plain.finish, finish, trial.finish, FINISH_TOLERANCE),
     )
 
 
-def _chosen(
+def chosen(
     name: str, plain: W, make: Callable[[], W], deviation: Callable[[W, W], float], tolerance: float
 ) -> W:
+    """What `make` makes, if it lies no further from the plain way than `tolerance`."""
     try:
         fused = make()
         error = deviation(fused, plain)

@@ -38,6 +38,7 @@ _GROUPS = {
 _MODEL_MAY_USE = {"torch", "numpy", "sacremoses", "safetensors", "sentencepiece"}
 # Not ours to declare: builds of torch for a GPU bring it, and `model.cuda.choose` goes on without.
 ONLY_WITH_TRITON = {f"model.cuda.{kind}_kernels" for kind in ("attend", "between", "finish")}
+ONLY_WITH_TRITON |= {"training.loss_kernels"}
 # A peer whose own pins contradict ours: it is installed aside, by the benchmark's `peers.txt`.
 _INSTALLED_ASIDE = ("loadtests.training_speed.joey_side", "joeynmt")
 # The second reads only what torchrun tells the processes that it starts.

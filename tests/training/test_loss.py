@@ -1,6 +1,8 @@
 """The loss against its formula, computed by hand in float64."""
 
 import math
+import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.loss import r_drop_loss, smoothed_cross_entropy
+from training.loss import LossTrial, WeightedLoss, r_drop_loss, smoothed_cross_entropy, way_to_lose
 
 PAD = 0
 
@@ -184,3 +186,22 @@ def test_r_drop_pulls_the_passes_together_and_leaves_padding_alone() -> None:
     closer = logits - 0.1 * leaf.grad
     assert disagreement_by_hand(closer, targets) < disagreement_by_hand(logits, targets)
     assert leaf.grad.view(2, *logits.chunk(2)[0].shape)[:, 1, 2:].abs().max() == 0
+
+
+class _Wrong(WeightedLoss):
+    @staticmethod
+    def forward(*asked: Any) -> Tensor:
+        return WeightedLoss.forward(*asked) + 0.01
+
+
+def test_kernels_that_answer_otherwise_would_show_and_without_any_the_plain_way_is_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are interpreted and compiled by tests/model/cuda/test_ways.py."""
+    trial = LossTrial(torch.device("cpu"), torch.float32)
+    assert trial(WeightedLoss, WeightedLoss) == 0
+    assert trial(_Wrong, WeightedLoss) == pytest.approx(0.01, abs=1e-5)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "training.loss_kernels", raising=False)
+    assert way_to_lose.__wrapped__(torch.device("cuda"), torch.bfloat16) is WeightedLoss
+    assert "the loss without its own kernels: ModuleNotFoundError" in caplog.text

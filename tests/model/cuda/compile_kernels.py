@@ -26,6 +26,8 @@ from model.cuda.finish_kernels import (
     top_kernel,
 )
 from model.cuda.memory import RECORD_FIELDS
+from training.loss_kernels import BLOCK as LOGITS
+from training.loss_kernels import gradient_kernel, loss_kernel
 
 TARGET = GPUTarget("cuda", 90, 32)  # an H100's or H200's instructions
 NUMBERS = ("bf16", "fp16", "fp32")
@@ -56,6 +58,11 @@ def variants() -> Iterator[Variant]:
         names = ("left", "right", "total", "normed", "weight", "bias")
         yield Variant(add_and_norm_kernel, dict.fromkeys(names, f"*{number}") | {"epsilon": "fp32"}, sizes, 4)
     yield from _finish()
+    for number in NUMBERS:
+        types = dict.fromkeys(("logits", "gradient"), f"*{number}") | {"wanted": "*i64", "smoothing": "fp32"}
+        types |= dict.fromkeys(("losses", "log_sums", "weights", "factor"), "*fp32")
+        for kernel in (loss_kernel, gradient_kernel):
+            yield Variant(kernel, types, {"BLOCK_SIZE": LOGITS}, 8)
 
 
 def _finish() -> Iterator[Variant]:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+import training.loss_kernels
 from model.config import ModelConfig
 from model.cuda.attend_kernels import FusedAttend
 from model.cuda.between_kernels import FusedBetween
@@ -29,6 +30,7 @@ from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment
 from tests.builders import tiny_config
 from tests.model.cuda.scenarios import MAX_ROWS, Scenario, Told, random_model, run
+from training.loss import LossTrial, WeightedLoss
 
 HOST = torch.device("cpu")
 
@@ -52,6 +54,12 @@ def parts() -> Iterator[float]:
         yield trial.attend(own.attend, plain.attend)
         yield trial.between(own.between, plain.between)
         yield trial.finish(own.finish, plain.finish)
+
+
+def losses() -> Iterator[float]:
+    """Of training; in blocks of which the last is full, and is not."""
+    for size in (1000, 8192, 9000):
+        yield LossTrial(HOST, torch.float32, size)(training.loss_kernels.FusedLoss, WeightedLoss)
 
 
 # The end of a step, on anything
@@ -165,5 +173,6 @@ def scores_deviation(found: Told, expected: Told) -> float:
 
 if __name__ == "__main__":
     sys.stdout.write(f"parts {max(parts())}\n")
+    sys.stdout.write(f"losses {max(losses())}\n")
     sys.stdout.write(f"steps {max(map(step_deviation, range(int(sys.argv[1]))))}\n")
     sys.stdout.write(f"searches {max(scores_deviation(*pair) for pair in searches())}\n")

@@ -27,6 +27,7 @@ from tests.builders import tiny_config
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 KERNELS = ("attend_kernels.py", "between_kernels.py", "finish_kernels.py")
+TRAINING = Path(choose.__file__).parents[2] / "training" / "loss_kernels.py"
 PLAIN = "GatheredAttend, PlainBetween, PlainFinish"
 
 
@@ -50,7 +51,7 @@ def test_the_kernels_answer_as_the_plain_ways_do() -> None:
     """Interpreted, which needs no GPU: each part, the end of steps of all kinds, and whole searches."""
     told = program("-m", "tests.model.cuda.interpreted", "20", TRITON_INTERPRET="1")
     deviations = {line.split()[0]: float(line.split()[1]) for line in told.splitlines()}
-    assert deviations.keys() == {"parts", "steps", "searches"}
+    assert deviations.keys() == {"parts", "losses", "steps", "searches"}
     assert max(deviations.values()) < 1e-5
 
 
@@ -58,14 +59,14 @@ def test_the_kernels_answer_as_the_plain_ways_do() -> None:
 def test_the_kernels_compile_for_a_gpu_without_one(tmp_path: Path) -> None:
     told = program("-m", "tests.model.cuda.compile_kernels", TRITON_CACHE_DIR=str(tmp_path))
     sizes = [int(line.split()[-1]) for line in told.splitlines()]
-    assert len(sizes) == 61
+    assert len(sizes) == 67
     assert min(sizes) > 1000
 
 
-@pytest.mark.parametrize("file", KERNELS)
-def test_a_kernel_names_nothing_but_its_own_and_triton(file: str) -> None:
+@pytest.mark.parametrize("file", [*KERNELS, TRAINING])
+def test_a_kernel_names_nothing_but_its_own_and_triton(file: str | Path) -> None:
     """Triton refuses any other name, annotations included, and its interpreter does not."""
-    source = Path(choose.__file__).with_name(file)
+    source = Path(choose.__file__).parent / file
     kernels = [node for node in ast.parse(source.read_text()).body if _is_kernel(node)]
     assert kernels
     for kernel in kernels:
@@ -115,9 +116,9 @@ def test_a_way_that_answers_otherwise_is_not_taken(caplog: pytest.LogCaptureFixt
     config = tiny_config()
     trial, plain = Trial(config, CPU, torch.float32), PlainFinish(config, CPU)
     wrong = _WrongFinish(config, CPU)
-    assert choose._chosen("the end", plain, lambda: wrong, trial.finish, 1e-4) is plain
+    assert choose.chosen("the end", plain, lambda: wrong, trial.finish, 1e-4) is plain
     assert "the end without its own kernels, which deviate by 0.01" in caplog.text
-    assert choose._chosen("the end", plain, lambda: wrong, trial.finish, 0.1) is wrong
+    assert choose.chosen("the end", plain, lambda: wrong, trial.finish, 0.1) is wrong
 
 
 def test_without_triton_the_plain_ways_are_taken_and_that_is_said(
