@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from unicodedata import east_asian_width
 
 from training.report.attention_maps import AttentionMap
 
 CELL = 18  # side of a cell, in pixels
-LETTER = 7.2  # width to reserve for a letter at a font size of 12
+LETTER, WIDE_LETTER = 7.2, 12.5  # width to reserve for a letter at a font size of 12; Chinese ones are square
 SMALL = 3  # side of a cell where every head is shown
 WORD_START = "▁"
 
 
 def attention_picture(one: AttentionMap) -> str:
     """Source tokens above, target tokens on the left; the mean of the heads of the aligning layer."""
-    left = 12 + LETTER * max(map(len, one.target_tokens), default=0)
-    top = 12 + LETTER * max(map(len, one.source_tokens), default=0)
+    left = 12 + max(map(_length, one.target_tokens), default=0)
+    top = 12 + max(map(_length, one.source_tokens), default=0)
     width, height = left + CELL * len(one.source_tokens) + 12, top + CELL * len(one.target_tokens) + 12
     return (
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" role="img" '
@@ -36,6 +37,10 @@ def every_head(one: AttentionMap) -> str:
         maps = "".join(_small(values, f"layer {layer + 1}, head {n + 1}") for n, values in enumerate(heads))
         rows.append(f'<div class="heads"><span>layer {layer + 1}</span>{maps}</div>')
     return "".join(rows)
+
+
+def _length(token: str) -> float:
+    return sum(WIDE_LETTER if east_asian_width(letter) in "WF" else LETTER for letter in token)
 
 
 def _described(one: AttentionMap) -> str:

@@ -44,9 +44,9 @@ def page(evaluation: Evaluation, extras: Extras) -> str:
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
+        f"<style>\n{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{escape(title)}</h1>\n{_facts(evaluation)}\n<h2>Scores</h2>\n{_overview(evaluation)}\n"
-        f"{sections}\n{_curves(extras.curves)}</body>\n</html>"
+        f"{sections}\n{_curves(extras.curves)}</main>\n</body>\n</html>"
     )
 
 
@@ -165,7 +165,7 @@ def _attention(evaluation: Evaluation, number: int, extras: Extras) -> str:
 
 def _map(name: str, one: AttentionMap) -> str:
     return (
-        f"<figure><figcaption>{escape(name)}, decoder layer {one.layer + 1}</figcaption>"
+        f'<figure tabindex="0"><figcaption>{escape(name)}, decoder layer {one.layer + 1}</figcaption>'
         f"{attention_picture(one)}<details><summary>every head</summary>{every_head(one)}</details></figure>"
     )
 
@@ -181,7 +181,7 @@ def _curves(curves: Sequence[Picture]) -> str:
 
 
 def _picture(uri: str, said: str) -> str:
-    return f'<img class="picture" src="{uri}" alt="{escape(said)}">'
+    return _wide(f'<img class="picture" src="{uri}" alt="{escape(said)}">')
 
 
 def _rows(rows: Rows) -> str:
@@ -189,8 +189,12 @@ def _rows(rows: Rows) -> str:
 
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]], last_is_text: bool = False) -> str:
-    cells = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    cells = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     lines = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line)}</tr>" for line in body)
     kind = ' class="notes"' if last_is_text else ""
-    table = f"<table{kind}><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
-    return f'<div class="wide">{table}</div>\n'
+    return _wide(f"<table{kind}><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>")
+
+
+def _wide(shown: str) -> str:
+    """What may be wider than the window has a bar of its own, which keys reach as well as fingers."""
+    return f'<div class="wide" tabindex="0">{shown}</div>\n'

@@ -46,3 +46,11 @@ def test_what_makes_no_picture_is_not_chosen() -> None:
 
 def test_a_map_without_target_tokens_is_drawn_too() -> None:
     ElementTree.fromstring(attention_picture(AttentionMap(["a"], [], [[[]]], 0)))
+
+
+def test_square_letters_have_room_beside_and_above_the_cells() -> None:
+    token = "▁国际货币基"
+    drawn = ElementTree.fromstring(attention_picture(AttentionMap([token], [token], [[[[1.0]]]], 0)))
+    first_cell = next(drawn.iter("rect"))
+    needed = 5 * 12 + 7  # at a font size of 12
+    assert min(float(first_cell.get("x", 0)), float(first_cell.get("y", 0))) - 6 >= needed
