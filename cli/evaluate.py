@@ -72,7 +72,7 @@ def run(
     ] = None,
     translations_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder for the translations of several test sets, and of both bundles."),
+        typer.Option(help="Folder, made if need be, for translations of several test sets, of both bundles."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
     source: shared.Source = None,

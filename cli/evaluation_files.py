@@ -15,7 +15,7 @@ import typer
 
 from cli.line_files import LineFile
 from cli.line_places import choose_places
-from cli.output_files import WholeFile
+from cli.output_files import WholeFile, made
 from cli.test_set import labelled, read_parallel, read_tsv
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def opened(
         choose_places(inputs.files, path, None)
     if len({path.resolve() for path in chosen}) < len(chosen):
         raise typer.BadParameter("names the file of another output", param_hint="--report")
-    with ExitStack() as stack:
+    with made(folder), ExitStack() as stack:
         files = {key: stack.enter_context(WholeFile(path)) for key, path in places.items()}
         yield Outputs(files, stack.enter_context(WholeFile(report)) if report else None)
 

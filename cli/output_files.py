@@ -67,7 +67,8 @@ class StandardOutput:
 class WholeFile:
     """A file that appears, complete, with `commit`; compressed when its name ends with `.gz`.
 
-    A device or a pipe is written as it comes. Every OSError names the file that was asked for.
+    A device, a pipe, or a file that is open already, as `/dev/stdout`, is written as it comes. Every OSError
+    names the file that was asked for.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,8 +76,8 @@ class WholeFile:
         with _naming(str(path)):
             _check_place(path)
             self._place = path.resolve()  # through a link: its target is replaced, not the link
-            self._temporary = None if _is_special(self._place) else _temporary_name(self._place)
-            self._raw: BinaryIO = (self._temporary or self._place).open("wb")
+            self._temporary = None if _is_special(path) else _temporary_name(self._place)
+            self._raw = _opened(self._temporary or path)
         self._stream = _compressed(self._raw) if path.suffix == ".gz" else self._raw
 
     def write(self, line: str) -> None:
@@ -157,6 +158,21 @@ class OutputSeries:
             self._current = _open_output(self._places[self._index])
 
 
+@contextlib.contextmanager
+def made(folder: Path | None) -> Iterator[None]:
+    """The folder is there in the block; after a fault one that was made for it, and is empty, goes again."""
+    if folder is None or folder.is_dir():
+        yield
+        return
+    folder.mkdir()
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        raise
+
+
 def _open_output(place: Path | None) -> LineOutput:
     return StandardOutput() if place is None else WholeFile(place)
 
@@ -177,9 +193,24 @@ def _check_place(path: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, "its folder does not exist")
 
 
-def _is_special(place: Path) -> bool:
-    """A device, a pipe: to rename something over it would replace it."""
-    return place.exists() and not place.is_file()
+def _is_special(path: Path) -> bool:
+    """A device, a pipe, an open file: to rename something over it would replace it."""
+    return _descriptor(path) is not None or (path.exists() and not path.is_file())
+
+
+def _opened(path: Path) -> BinaryIO:
+    """To open the file behind `/dev/stdout` once more would empty it, and write from its beginning."""
+    descriptor = _descriptor(path)
+    return path.open("wb") if descriptor is None else open(os.dup(descriptor), "wb")
+
+
+def _descriptor(path: Path) -> int | None:
+    """The open file that a name such as `/dev/stdout`, or a shell's `>(gzip > out.gz)`, stands for."""
+    whole = os.path.abspath(path)
+    folder, number = os.path.split(whole)
+    if folder in ("/dev/fd", "/proc/self/fd") and number.isdecimal():
+        return int(number)
+    return {"/dev/stdout": 1, "/dev/stderr": 2}.get(whole)
 
 
 def _temporary_name(place: Path) -> Path:

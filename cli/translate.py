@@ -15,7 +15,7 @@ from cli.line_feed import Line
 from cli.line_files import LineFile
 from cli.line_places import check_inputs, choose_places
 from cli.line_progress import LineProgress
-from cli.output_files import OutputSeries
+from cli.output_files import OutputSeries, made
 from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def run(
         Path | None, typer.Option("--output", "-o", help="File to write; .gz is compressed.")
     ] = None,
     output_dir: Annotated[
-        Path | None, typer.Option(help="Folder to write to: for each FILE one of the same name.")
+        Path | None,
+        typer.Option(help="Folder to write to, made if need be: for each FILE one of the same name."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Per line an object: text, score, finish_reason, hypotheses.")
@@ -98,7 +99,7 @@ def run(
         total = check_inputs(inputs)
         if not quiet and any(one.is_terminal() for one in inputs):
             typer.echo("type lines to translate; Ctrl-D ends", err=True)
-        with OutputSeries(places) as outputs:
+        with made(output_dir), OutputSeries(places) as outputs:
             progress = _translate(given, inputs, total, outputs)
             outputs.commit()
         if not quiet:

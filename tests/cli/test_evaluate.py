@@ -156,7 +156,7 @@ def test_a_terminal_gets_a_table_with_whole_signatures(
         (["--test", "good.tsv", "--report", "a", "--save-translations", "a"], "the file of another output"),
         (["--test", "good.tsv", "--test", "good.tsv", "--save-translations", "a"], "--translations-dir"),
         (["--test", "good.tsv", "--baseline", "x", "--save-translations", "a"], "--translations-dir"),
-        (["--test", "good.tsv", "--translations-dir", "no"], "its folder does not exist"),
+        (["--test", "good.tsv", "--translations-dir", "no/no"], "no/no: No such file or directory"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_translated(

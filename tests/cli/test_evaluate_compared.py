@@ -137,7 +137,6 @@ def test_test_sets_whose_translations_would_lie_in_one_file_are_named(
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_bytes(test_file.read_bytes())
         tests += ["--test", tmp_path / name]
-    (tmp_path / "out").mkdir()
     ended = evaluate(verto, *tests, "--translations-dir", tmp_path / "out")
     fault = "--translations-dir: would hold a/b-c and a-b/c in one file, a-b-c.system.txt; rename one of them"
     assert (ended.code, fault in " ".join(ended.err.split())) == (2, True)

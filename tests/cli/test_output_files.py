@@ -88,6 +88,34 @@ def test_a_pipe_is_written_as_it_comes_and_never_replaced(tmp_path: Path) -> Non
     assert path.is_fifo()
 
 
+def to_descriptor(descriptor: int, *lines: str) -> None:
+    write(Path(f"/dev/fd/{descriptor}"), *lines)
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
+def test_an_open_file_is_written_where_it_stands(tmp_path: Path) -> None:
+    """As the shell's `-o /dev/stdout >> out.txt`."""
+    path = tmp_path / "out.txt"
+    path.write_text("before\n")
+    with path.open("ab") as file:
+        to_descriptor(file.fileno(), "a line")
+        file.write(b"after\n")
+    assert path.read_text() == "before\na line\nafter\n"
+    assert os.listdir(tmp_path) == ["out.txt"]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="needs /dev/fd")
+def test_an_open_pipe_is_written() -> None:
+    """As the shell's `-o >(gzip > out.gz)`, and `-o /dev/stdout | head`."""
+    reading, writing = os.pipe()
+    try:
+        to_descriptor(writing, "a line")
+        assert os.read(reading, 100) == b"a line\n"
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_told_with_the_name_of_the_file() -> None:
     with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):

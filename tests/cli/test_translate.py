@@ -100,7 +100,6 @@ def test_several_files_come_out_one_behind_the_other(
 
 def test_each_file_has_its_own_output_in_a_folder(verto: Verto, engine: FakeEngine, tmp_path: Path) -> None:
     engine.translate = str.upper
-    (tmp_path / "out").mkdir()
     (tmp_path / "a.txt").write_text("a\n")
     (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"b\n"))
     (tmp_path / "empty.txt").write_text("")
@@ -203,6 +202,9 @@ def test_what_runs_the_model_are_settings_of_the_server() -> None:
         (["none.txt"], "none.txt: No such file or directory"),
         (["--output", "none/out.txt"], "none/out.txt: its folder does not exist"),
         (["--output-dir", "."], "needs named files"),
+        (["a/x", "--output-dir", "none/out"], "none/out: No such file or directory"),
+        (["a/x", "--output-dir", "bad"], "bad: File exists"),
+        (["a/x", "--output-dir", "new", "--beam-size", "0"], "beam_size must be in 1..32, got 0"),
         (["a/x", "b/x", "--output-dir", "."], "several files are called x"),
         (["a/x", "--output-dir", ".", "--output", "y"], "cannot stand beside --output"),
         (["a/x", "--output", "a/x"], "a/x: is both input and output"),
