@@ -14,7 +14,7 @@ from cli.line_files import LineFileError
 from cli.line_window import LineWindow, WindowSize
 from cli.stopping import CommandFailed
 from service.answer_schemas import TranslationAnswer
-from service.errors import ServiceError
+from service.errors import FieldFault, ServiceError
 
 T = TypeVar("T")
 
@@ -86,7 +86,12 @@ async def _take_all(
             take(ready)
 
 
+def _field(fault: FieldFault) -> str:
+    """Not of the text, which is the line: its number stands before."""
+    return "" if fault.field.startswith("text") else f"{fault.field} "
+
+
 def _line_error(name: str, number: int, error: ServiceError) -> Exception:
-    faults = "; ".join(f"must be {fault.bound}, got {fault.value}" for fault in error.faults)
+    faults = "; ".join(f"{_field(fault)}must be {fault.bound}, got {fault.value!r}" for fault in error.faults)
     what = f"line {number}: {faults or error.detail}"
     return LineFileError(name, what) if error.status < 500 else CommandFailed(f"{name}: {what}")

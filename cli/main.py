@@ -78,6 +78,25 @@ class LazyGroup(TyperGroup):
         name, placeholder, rest = super().resolve_command(ctx, args)
         return name, placeholder if name is None else load_command(name), rest
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. A value that cannot be is told as everywhere: field, bound and value."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _with_value(error)
+            raise
+
+
+def _with_value(error: typer.BadParameter) -> str:
+    """Typer says what pydantic says of a value, which leaves the value itself out."""
+    details = getattr(error.__cause__, "errors", None)
+    if details is None:  # raised by a command, in its own words
+        return error.message
+    bound, value = details()[0]["msg"], details()[0]["input"]
+    if bound.startswith("Value error, "):  # Typer's own, with the value
+        return str(bound.removeprefix("Value error, "))
+    return f"{bound.partition(', unable')[0]}, got {value!r}"
+
 
 def load_command(name: str) -> Any:
     """Import a subcommand's module and make a command of its `run`, or take its `group` of commands."""
@@ -164,7 +183,8 @@ def known_errors() -> tuple[type[BaseException], ...]:
 def one_line(error: Exception) -> str:
     """What the user reads: a file's fault as `PATH: fault`, anything else as the error says it; one line."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+        told = f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
+        return " ".join(told.splitlines())
     if isinstance(error, MemoryError):
         return "memory ran out; give it more"
     return " ".join(str(error).split())

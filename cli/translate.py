@@ -93,6 +93,8 @@ def run(
     given = dict(locals())
     if (num_hypotheses or 1) > 1 and not as_json:
         raise typer.BadParameter("above 1 needs --json", param_hint="--num-hypotheses")
+    if empty := [phrase for phrase in banned or () if not phrase.strip()]:
+        raise typer.BadParameter(f"must be more than white space, got {empty[0]!r}", param_hint="--banned")
     with orderly_end():
         inputs = [LineFile.named(name) for name in files or ["-"]]
         places = choose_places(inputs, output, output_dir)

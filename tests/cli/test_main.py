@@ -83,11 +83,39 @@ def test_a_known_fault_is_one_line_and_code_2(
     assert error == ("verto: port (command line): Input should be less than or equal to 65535, got 99999\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (
+            ["data", "split", "a", "b", "c", "--dev", "0"],
+            "'--dev': Input should be greater than or equal to 1, got '0'",
+        ),
+        (
+            ["health", "--timeout-seconds", "soon"],
+            "'--timeout-seconds': Input should be a valid number, got 'soon'",
+        ),
+        (
+            ["evaluate", "x", "--length-unit", "pages"],
+            "'--length-unit': 'pages' is not one of 'words', 'characters'.",
+        ),
+    ],
+)
+def test_a_refused_value_is_told_with_field_bound_and_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], fault: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run_main(monkeypatch, *arguments) == 2
+    assert f"Error: Invalid value for {fault}\n" in capsys.readouterr().err
+
+
 def test_a_files_fault_names_the_file() -> None:
     assert shell.one_line(FileNotFoundError(2, "No such file or directory", "in.txt")) == (
         "in.txt: No such file or directory"
     )
     assert shell.one_line(OSError(28, "No space left on device")) == "No space left on device"
+    assert shell.one_line(OSError(22, "line 1: got 'two\nlines'", "in  1.txt")) == (
+        "in  1.txt: line 1: got 'two lines'"
+    )
     assert shell.one_line(ValueError("two\n  lines")) == "two lines"
 
 

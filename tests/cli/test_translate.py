@@ -197,7 +197,12 @@ def test_what_runs_the_model_are_settings_of_the_server() -> None:
         (["--strategy", "greedy", "--beam-size", "4"], "beam_size must be left out with strategy 'greedy'"),
         (["--max-rows", "1"], "max_rows (command line)"),
         (["--precision", "int9"], "precision (command line)"),
-        (["--split", "words"], "is not one of"),
+        (["--split", "words"], "Invalid value for '--split': 'words' is not one of"),
+        (
+            ["--beam-size", "four"],
+            "Invalid value for '--beam-size': Input should be a valid integer, got 'four'",
+        ),
+        (["--banned", " "], "Invalid value for --banned: must be more than white space, got ' '"),
         (["-", "-"], "standard input can be read only once"),
         (["none.txt"], "none.txt: No such file or directory"),
         (["--output", "none/out.txt"], "none/out.txt: its folder does not exist"),
