@@ -19,4 +19,12 @@ for _name, _command, _line in (
 
 @group.callback(no_args_is_help=True)
 def run() -> None:
-    """Make training data: corpora from raw files, held-out texts, pairs that a model translates."""
+    """Make training data: corpora from raw files, held-out texts, pairs that a model translates.
+
+    \b
+    Examples:
+      verto data prepare training/recipes/en-de.yaml --data ~/corpora
+      verto data split texts.en texts.de corpus --dev 500 --test 500
+      verto data back-translate news.de.gz -s de -t en --output back.tsv.gz
+      verto data COMMAND --help
+    """

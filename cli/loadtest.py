@@ -195,7 +195,7 @@ def saturate(
     results: Results = DEFAULT_RESULTS,
     name: Name = None,
 ) -> None:
-    """Find the highest rate of requests at which 99 of 100 stay below a bound.
+    """Find the highest rate at which 99 of 100 answers keep a bound.
 
     Rates lie on a grid of 5 %; the highest that holds and the next one are seen three times each. At most 18
     windows, so about three minutes. Ends with 1 where no rate holds.

@@ -27,7 +27,9 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 def run(
     bundles: Annotated[
         list[str] | None,
-        typer.Argument(help="Bundles to try, by folder or name.", show_default="all in --models-dir"),
+        typer.Argument(
+            metavar="BUNDLE", help="Bundles to try, by folder or name.", show_default="all in --models-dir"
+        ),
     ] = None,
     level: Annotated[
         str,

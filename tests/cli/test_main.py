@@ -52,6 +52,19 @@ def test_help_lists_every_command_that_exists_with_examples(
     assert "  verto serve --port 9000" in printed
 
 
+@pytest.mark.parametrize("group", [[], ["data"], ["models"], ["loadtest"]])
+def test_every_command_shows_examples_and_a_line_that_is_not_cut(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_main(monkeypatch, *group, "--help") == 0
+    _, _, listed = capsys.readouterr().out.partition("\nCommands:\n")
+    assert "..." not in listed
+    for line in listed.splitlines():
+        assert run_main(monkeypatch, *group, line.split()[0], "--help") == 0
+        assert "\n  Examples:\n" in capsys.readouterr().out
+
+
 def test_a_command_without_a_file_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(shell.COMMANDS, "nothing_of_that_name", "Does nothing.")
     assert "nothing_of_that_name" not in shell.available_commands()
