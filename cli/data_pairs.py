@@ -5,6 +5,7 @@ cli/pair_translation.py.
 """
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -171,7 +172,7 @@ def _translated(
     settings, names = shared.settings(given), [one.name for one in inputs]
     with (
         offline_translator(bundle, _options(given, bundle), "lines", settings) as translator,
-        LineProgress(total, bar=not given["quiet"]) as progress,
+        LineProgress(total, bar=not given["quiet"] and sys.stderr.isatty()) as progress,
     ):
         maker = PairMaker(translator, window_size(settings), names, progress, choose, write)
         maker.run(entries(inputs, given["column"], given.get("reference")), parts)

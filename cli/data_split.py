@@ -43,7 +43,9 @@ def run(
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f} pairs"))
-    with orderly_end(), Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with orderly_end(), bar as bars:
 
         def counting(name: str) -> Callable[[], object]:
             task = bars.add_task(name)

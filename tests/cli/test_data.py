@@ -80,7 +80,7 @@ def test_a_split_that_is_stopped_leaves_no_file(
         ended = verto("data", "split", "texts.txt", "texts.txt", "out", "--dev", "1", "--test", "1")
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert (ended.code, ended.err.strip()) == (code, "verto: stopped")
+    assert (ended.code, ended.err) == (code, "verto: stopped\n")
     assert list((folder / "out").iterdir()) == []
 
 
