@@ -83,4 +83,5 @@ def _panels() -> tuple[Any, list[Any]]:
 def _draw(axis: Any, metrics: Sequence[Metrics], name: str, **style: Any) -> None:
     points = [(line["step"], line[name]) for line in metrics if name in line]
     if points:
-        axis.plot([step for step, _ in points], [value for _, value in points], **style)
+        marker = "o" if len(points) == 1 else ""  # a line of one point would not be seen
+        axis.plot([step for step, _ in points], [value for _, value in points], marker=marker, **style)

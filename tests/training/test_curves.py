@@ -28,6 +28,14 @@ def test_more_records_are_another_picture() -> None:
     assert draw_curves(one, "x") != draw_curves(two, "x")
 
 
+def test_what_was_recorded_once_is_seen() -> None:
+    metrics = [{"step": 100, "loss": 5.0}, {"step": 200, "loss": 4.0, "dev_bleu": 12.0}]
+    figure = draw_runs({"short": metrics}, ("red",))
+    loss, score, *_ = figure.axes
+    assert [line.get_marker() for line in (*loss.lines, *score.lines)] == ["", "o"]
+    pyplot.close(figure)
+
+
 def test_a_run_too_short_for_any_record_is_drawn_too() -> None:
     assert draw_curves([], "short").startswith(b"\x89PNG")
 
