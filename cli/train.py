@@ -3,7 +3,8 @@
 Knows: how a recipe, settings and folders are named on the command line. Must not know: how training works.
 """
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,7 +82,8 @@ def run(
     next_step = f"the same command goes on from {folder}"
     try:
         # torchrun ends its processes by itself, and one that unwound alone would wait for the others.
-        with orderly_end(next_step) if world.size == 1 else nullcontext():
+        ended = orderly_end(next_step) if world.size == 1 else nullcontext()
+        with ended, _what_brings_texts(config.sources is not None):
             finished = train(config, data, folder, _kernels(), world, leg_seconds)
             if finished and world.is_main:
                 typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
@@ -93,6 +95,20 @@ def run(
         if world.is_main:
             typer.echo(f"stopped; {next_step}", err=True)
         raise typer.Exit(STOPPED)
+
+
+@contextmanager
+def _what_brings_texts(can_be_made: bool) -> Iterator[None]:
+    """Where one is missing, the fault says what the user may do next."""
+    from training.errors import CorpusError
+
+    try:
+        yield
+    except CorpusError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        hint = "--fetch makes it" if can_be_made else "--data names the folder that it lies in"
+        raise CorpusError(f"{error}; {hint}") from None
 
 
 def _kernels() -> "BuildSettings | None":

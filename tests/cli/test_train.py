@@ -148,7 +148,11 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str], str]] = {
         "my.yaml: optimizer.warmup_steps: Input should be greater than or equal to 1, got 0",
     ),
     "bad override": ({}, ["--set", "seed=-1"], "my.yaml: seed: Input should be greater than or equal to 0"),
-    "missing text": ({"data": {"dev": [{"tsv": "no.tsv"}]}}, [], "no.tsv: No such file or directory"),
+    "missing text": (
+        {"data": {"dev": [{"tsv": "no.tsv"}]}},
+        [],
+        "no.tsv: No such file or directory; --data names",
+    ),
     "unreadable gzip": ({"data": {"train": [{"tsv": "bad.gz"}]}}, [], "bad.gz: Not a gzipped file"),
     "cut gzip": ({"data": {"train": [{"tsv": "cut.gz"}]}}, [], "cut.gz: Compressed file ended before"),
     "unequal sides": (
