@@ -6,6 +6,7 @@ Knows: processor, versions, commit, date, command. Must not know: what is measur
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -44,21 +45,23 @@ def machine_facts() -> dict[str, str]:
 def shown_command(argv: Sequence[str]) -> str:
     """The command as others can repeat it: modules by name, files without the folders of one machine.
 
-    What follows `--header` is not told: it may be a key.
+    What `--header` is given is not told: it may be a key.
     """
     program = Path(argv[0])
-    after_header = [before == "--header" for before in ["", *argv[:-1]]]
-    argv = ["..." if is_secret else word for word, is_secret in zip(argv, after_header, strict=True)]
-    if program.name == "verto":
-        return " ".join(["verto", *map(_without_folder, argv[1:])])
     if program.stem == "__main__":  # of a package
         program = program.parent
-    words = [f"python -m {program.parent.name}.{program.stem}", *argv[1:]]
-    return " ".join(map(_without_folder, words))
+    start = "verto" if program.name == "verto" else f"python -m {program.parent.name}.{program.stem}"
+    return " ".join([start, *map(_shown, argv[:-1], argv[1:])])
 
 
-def _without_folder(word: str) -> str:
-    return Path(word).name if "/" in word and "://" not in word else word
+def _shown(before: str, word: str) -> str:
+    """A word of the command as a shell takes it, `--option=value` in two."""
+    if before == "--header":
+        return "..."
+    option, is_one_word, value = word.partition("=")
+    if is_one_word and option.startswith("--"):
+        return f"{option} {_shown(option, value)}"
+    return shlex.quote(Path(word).name if "/" in word and "://" not in word else word)
 
 
 def _commit() -> str:

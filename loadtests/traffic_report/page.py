@@ -30,7 +30,8 @@ def explained(run: Run) -> list[str]:
         "less. Rates (as 5/s) are kept whatever the server does (open loop), and a latency counts from the "
         f"moment when the request was due. Every level was measured {rounds} for {run.plan.seconds:g} s.",
         f"Good: answered whole and within its limits ({kept}). Refused: status 429 or 503, before any work. "
-        "Failed: all else.",
+        "Failed: all else. Answered a second: what came back within the windows. Good a second: what was due "
+        "in them, so that in short windows it may be the larger.",
         "First text: until a stream shows its first piece. Between pieces: from one to the next; beam search "
         "sends several tokens at a time. Per token: the time behind the first piece over the tokens.",
         f"*: fewer than {FEWEST_FOR_P99} answers, so that p99 is the slowest of them.",
@@ -73,7 +74,7 @@ def _table(one: Figures) -> str:
     head = _cells(one.columns, "th")
     rows = "".join(f"<tr>{_cells(row, 'td')}</tr>" for row in one.rows)
     return (
-        f'<h2>{escape(one.title)}</h2>\n<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f'<h2>{escape(one.title)}</h2>\n<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 

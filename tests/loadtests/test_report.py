@@ -57,6 +57,17 @@ def test_a_command_is_shown_without_the_folders_of_one_machine() -> None:
     assert shown_command(argv) == "python -m loadtests.speed --sentences test.tsv.gz --url http://a:1/b"
 
 
+def test_a_command_is_shown_as_a_shell_takes_it_and_without_a_key() -> None:
+    assert shown_command(
+        ["bin/verto", "loadtest", "run", "--bursts", "", "--serve-options", "--engine thread"]
+    ) == ("verto loadtest run --bursts '' --serve-options '--engine thread'")
+    for given in (["--header", "Authorization: Bearer a/key"], ["--header=Authorization: Bearer a/key"]):
+        assert shown_command(["verto", "loadtest", "run", *given]) == "verto loadtest run --header ..."
+    assert (
+        shown_command(["verto", "loadtest", "run", "--like=a/b.json"]) == "verto loadtest run --like b.json"
+    )
+
+
 def test_every_run_says_where_and_when_it_was() -> None:
     facts = run_facts(3)
     assert {"date", "command", "commit", "machine", "torch", "python"} <= set(facts)

@@ -116,6 +116,8 @@ def test_a_browser_shows_the_page_wide_and_narrow_without_a_complaint(
             )
             assert len(boxes) == 6
             assert min(boxes) > 100
+            reached = page.evaluate("[...document.querySelectorAll('.wide')].map(one => one.tabIndex)")
+            assert set(reached) == {0}  # by keys, where tables are wider than the window
         assert {url.partition(":")[0] for url in asked} == {"file"}
         assert said == []
         browser.close()
