@@ -173,7 +173,7 @@ def _check_draws(samples: int, sentences: int) -> None:
 
 
 def _is_terminal() -> bool:
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def _show(evaluation: "Evaluation", as_object: bool) -> None:

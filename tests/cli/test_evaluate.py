@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.line_files import LineFile
+from cli.main import main
 from cli.test_set import read_parallel, read_tsv
 from model.decoding import DecodingOptions
 from service.engine.errors import StepFailed
@@ -108,6 +109,17 @@ def test_two_files_are_read_side_by_side_and_translations_saved(
     assert gzip.decompress((tmp_path / "out.gz").read_bytes()) == b"eins\ndrei vier\n"
     assert said["test"] == [str(tmp_path / "en"), str(tmp_path / "de")]
     assert said["bleu"] == score(["eins", "drei vier"], ["eins", "zwei"]).bleu
+
+
+def test_a_report_is_written_where_standard_output_is_closed(
+    engine: FakeEngine, test_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("evaluate", "en-de", "--test", test_file, "--report", tmp_path / "scores.html")
+    monkeypatch.setattr(sys, "stdout", None)  # as with `>&-`
+    monkeypatch.setattr(sys, "argv", ["verto", *map(str, asked)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, (tmp_path / "scores.html").is_file()) == (0, True)
 
 
 def test_a_terminal_gets_a_table_with_whole_signatures(

@@ -41,6 +41,13 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_word(tmp_path: Path)
         assert process.wait(PATIENCE) == 141
 
 
+def test_a_closed_standard_error_is_no_reason_to_fail(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a line of text\n")
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, str(tmp_path / "in.txt")]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, timeout=PATIENCE)
+    assert (ended.returncode, ended.stdout) == (0, b"A LINE OF TEXT\n")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_part_of_the_output(tmp_path: Path, number: signal.Signals, code: int) -> None:
     (tmp_path / "in.txt").write_text("one\ntwo\nwait\nfour\n")
