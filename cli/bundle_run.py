@@ -42,9 +42,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class BundleRun:
-    """By test set the translations; by sentence its maps, one for each segment."""
+    """By test set the translations; by sentence its maps, one for each segment. `precision` and `device` are
+    what the network computed in, which `auto` leaves open."""
 
     system: System
+    precision: str
+    device: str
     translations: list[Translations]
     attention: dict[Place, list[AttentionMap]]
 
@@ -60,9 +63,9 @@ def run_bundle(choice: Choice, label: str, run: Run, choose_pictured: ChoosePict
     with offline_translator(choice, run.options, run.split, run.settings) as translator:
         translations = [_translated(translator, run, one, label) for one in run.test_sets]
         attention = _attention(translator, run.test_sets, choose_pictured(translations))
-        decoding = translator.options.to_dict()
+        decoding, network = translator.options.to_dict(), translator.route.model
     system = System(name=choice.name, version=choice.version, label=label, decoding=decoding)
-    return BundleRun(system, translations, attention)
+    return BundleRun(system, network.dtype, network.device, translations, attention)
 
 
 def _translated(translator: OfflineTranslator, run: Run, test_set: TestSet, label: str) -> Translations:

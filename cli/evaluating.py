@@ -94,6 +94,8 @@ class Evaluating:
             split=self._given["split"],
             unit=self._given["length_unit"],
             copying=self._run.settings.copying,
+            precision=system.precision,
+            device=system.device,
             tests=tuple(
                 self._measure.test(
                     one, system.translations[number], baseline.translations[number] if baseline else None

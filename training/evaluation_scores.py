@@ -72,7 +72,8 @@ class TestScores:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """All test sets. `unit` is that of the lengths by which sentences were grouped, `split` as decoded;
-    `copying`, whether what must not change was kept from models that have learned to copy."""
+    `copying`, whether what must not change was kept from models that have learned to copy; `precision` and
+    `device`, in what and where the networks computed."""
 
     system: System
     baseline: System | None
@@ -82,11 +83,15 @@ class Evaluation:
     unit: Unit
     tests: tuple[TestScores, ...]
     copying: bool = True
+    precision: str = "float32"
+    device: str = "cpu"
 
     @property
     def segments(self) -> str:
-        """What a segment was, in words."""
-        return f"split {self.split}" + ("" if self.copying else ", nothing copied")
+        """What a segment was and how it was computed, in words; the usual is left out."""
+        computed = "" if self.precision == "float32" else f", {self.precision}"
+        place = "" if self.device == "cpu" else f" on {self.device}"
+        return f"split {self.split}{'' if self.copying else ', nothing copied'}{computed}{place}"
 
 
 @dataclass(frozen=True, slots=True)

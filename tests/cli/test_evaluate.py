@@ -55,6 +55,7 @@ def test_json_says_everything(verto: Verto, engine: FakeEngine, test_file: Path)
         "de",
         "sentences",
     )
+    assert (said["precision"], said["device"]) == ("float32", "cpu")
     assert len(engine.requests) == 4
     assert isinstance(said["target_tokens_per_second"], float)
 

@@ -22,6 +22,7 @@ class Shouter:
     """Stands in for `cli.offline.OfflineTranslator`."""
 
     options = SimpleNamespace(to_dict=lambda: {"strategy": "greedy"})
+    route = SimpleNamespace(model=SimpleNamespace(dtype="float32", device="cpu"))
 
     async def translate(self, text: str, *, with_attention: bool = False) -> TranslatedLine:
         if text == "wait":

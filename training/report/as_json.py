@@ -1,6 +1,6 @@
 """An evaluation as one JSON object, numbers unrounded. Must not know how anything was measured.
 
-    system     model version source target decoding split copying length_unit
+    system     model version source target decoding split copying precision device length_unit
     baseline   {model version decoding}                      only with a baseline
     tests      [{label test sentences, of the system, baseline: {of the baseline}, comparison}]
     of one     cut_at_length_limit bleu bleu_signature … seconds …_per_second by_length
@@ -25,6 +25,8 @@ def as_json(evaluation: Evaluation) -> str:
         "target": evaluation.target,
         "split": evaluation.split,
         "copying": evaluation.copying,
+        "precision": evaluation.precision,
+        "device": evaluation.device,
         "length_unit": evaluation.unit,
         **(tests[0] if len(tests) == 1 else {}),
     }

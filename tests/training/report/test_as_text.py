@@ -22,6 +22,15 @@ def test_every_test_set_has_its_block() -> None:
     )
 
 
+def test_what_the_networks_computed_in_is_said_where_it_is_unusual() -> None:
+    assert evaluation().segments == "split lines"
+    assert dataclasses.replace(evaluation(), precision="int8").segments == "split lines, int8"
+    assert (
+        dataclasses.replace(evaluation(), precision="bfloat16", device="cuda:0").segments
+        == "split lines, bfloat16 on cuda:0"
+    )
+
+
 def test_a_comparison_names_both_and_says_which_is_better() -> None:
     text = as_text(evaluation(with_baseline=True))
     assert "; against en-de 1, decoded likewise\n" in text
