@@ -66,7 +66,11 @@ def read_lines(path: Path) -> Iterator[str]:
     try:
         # A byte order mark, which some editors write, is not text. Only \n ends a line, or sides would slip.
         with opener(path, "rt", encoding="utf-8-sig", newline="\n") as lines:
-            for line in lines:
+            for number, line in enumerate(lines, 1):
+                if "\0" in line:  # as UTF-16 has everywhere; SentencePiece would see the text end there
+                    raise CorpusError(
+                        f"{path}: line {number}: NUL does not belong in a text; UTF-8 is needed"
+                    )
                 yield line.rstrip("\r\n")
     except UnicodeDecodeError as error:
         fault = _place_of_fault(path, opener) or f"not UTF-8 ({error.reason})"

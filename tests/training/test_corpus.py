@@ -84,6 +84,7 @@ def damaged_gzip() -> bytes:
         ("a.txt", b"one\n\xc3\n", "line 2, byte 1 (0xc3): not UTF-8"),
         ("a.gz", packed(b"one\ntwo\nab\xff\n"), "line 3, byte 3 (0xff): not UTF-8"),
         ("a.txt", "text".encode("utf-16"), "is UTF-16; UTF-8 is needed"),
+        ("a.txt", "text".encode("utf-16-le"), "line 1: NUL does not belong in a text; UTF-8 is needed"),
         ("a.txt", packed(b"one\ntwo\n"), "is gzipped; its name must end in .gz"),
         ("a.xz", lzma.compress(b"one\n"), "is compressed by xz; plain text or gzip is read"),
         ("a.bz2", bz2.compress(b"one\n"), "is compressed by bzip2; plain text or gzip is read"),
