@@ -45,6 +45,8 @@ class Inputs:
             bound = f"once for all, or for each of the {len(tests)} --test, got {len(columns)}"
             raise typer.BadParameter(bound, param_hint="--columns")
         each = [two_columns(text) for text in columns] * (len(tests) if len(columns) == 1 else 1)
+        if [*tests, *sources, *references].count("-") > 1:
+            raise typer.BadParameter("standard input can be read only once")
         files = [LineFile.named(name) for name in tests]
         pairs = zip(map(LineFile.named, sources), map(LineFile.named, references), strict=True)
         return cls(list(zip(files, each, strict=True)), list(pairs))

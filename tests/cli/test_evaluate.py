@@ -144,6 +144,7 @@ def test_a_terminal_gets_a_table_with_whole_signatures(
         (["--source-file", "en", "--reference-file", "en", "--source-file", "en"], "give --test, or"),
         (["--test", "good.tsv", "--columns", "1,2", "--columns", "1,2"], "each of the 1 --test, got 2"),
         (["--source-file", "en", "--reference-file", "en", "--columns", "2,1"], "needs a --test"),
+        (["--source-file", "-", "--reference-file", "-"], "standard input can be read only once"),
         (["--test", "none.tsv"], "none.tsv: No such file or directory"),
         (["--test", "empty.tsv"], "empty.tsv: has no lines"),
         (["--test", "short.tsv"], "short.tsv: line 2: 1 columns, column 2 is needed"),
