@@ -52,6 +52,6 @@ def run(
         export_marian_hf(
             destination, model=loaded.model, tokenizer=loaded.tokenizer, info=loaded.info, model_card=card
         )
-    for remark in remarks(loaded.model, loaded.tokenizer):
-        typer.echo(f"note: {remark}", err=True)
-    typer.echo(destination)
+        for remark in remarks(loaded.model, loaded.tokenizer):
+            typer.echo(f"note: {remark}", err=True)
+        typer.echo(destination)

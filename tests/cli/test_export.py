@@ -1,5 +1,6 @@
 """`verto export` writes the folder, says where it is, and refuses in one line."""
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -45,6 +46,18 @@ def test_a_signal_leaves_nothing_half_written(
     ended = verto("export", tmp_path / "tiny", tmp_path / "out")
     assert (ended.code, ended.err) == (143, "verto: stopped\n")
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_a_reader_that_has_gone_ends_it_as_any_command(
+    tmp_path: Path, verto: Verto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_bundle(tmp_path / "tiny")
+    monkeypatch.setattr("cli.export.typer.echo", broken_pipe)
+    assert verto("export", tmp_path / "tiny", tmp_path / "out").code == 141
+
+
+def broken_pipe(*_: object, **__: object) -> None:
+    raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path, verto: Verto) -> None:
