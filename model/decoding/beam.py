@@ -163,10 +163,10 @@ class BeamStrategy:
         for index, (segment, live) in enumerate(zip(self._segments, best_live, strict=True)):
             if segment.key not in failed:
                 closed += [first_group + group for group in segment.close_groups(live)]
-                if segment.is_decided(live):
-                    answers[segment.key] = segment.ranked
-                elif segment.num_steps == segment.max_length:
+                at_limit = segment.num_steps == segment.max_length
+                if at_limit:  # before rule d: of equal scores the lower group's is first, though it lives
                     self._finish_live(index, segment, plan)
+                if at_limit or segment.is_decided(live):
                     answers[segment.key] = segment.ranked
             first_group += len(live)
         if closed:

@@ -113,6 +113,17 @@ def test_of_equals_at_the_length_limit_those_of_an_earlier_group_come_first_ende
     )
 
 
+def test_one_that_is_cut_off_at_the_length_limit_is_not_lost_to_an_equal_of_a_later_group() -> None:
+    # (1, 1), live in the first group, and (2) with its end, in the second, have the same sum at the limit.
+    table = log_table({(): [0.1, 0.45, 0.45], (1,): [0.2, 0.5, 0.3], (2,): [0.5, 0.25, 0.25]})
+    options = DecodingOptions(beam_size=2, diversity_groups=2, diversity_penalty=1.0, length_penalty=0.0)
+    hypotheses = play(beam_strategy(), table, (options, 2))[0].hypotheses
+    assert [(h.token_ids, h.finish_reason) for h in hypotheses] == [((1, 1), "length")]
+    assert list(hypotheses) == reference.search(
+        TableSentence(0, table, random_attention(0), VOCABULARY), options, 2
+    )
+
+
 # The first group says 1 1. At a price above log(0.6 / 0.3) the second begins with 2, and does so at no cost
 # to its later score.
 GROUPS = log_table(
