@@ -57,7 +57,9 @@ class Engine:
         self._scheduler = Scheduler(config, runner.bytes_per_position)
         self._speed = Speedometer()
         self._lock = threading.Lock()
-        self._keys: dict[str, int] = {}  # of segments in the engine, by their id
+        self._accepted: dict[str, Segment] = {}  # and not ended, by their id
+        # Of the step at hand. Kept here, so that one that breaks off by a defect leaves nobody waiting.
+        self._emissions: list[Emission] = []
         self._num_arrivals = 0
         self._draining = False
         self._last_turn = clock()
@@ -83,7 +85,7 @@ class Engine:
     def _accept(self, request: SegmentRequest, max_length: int, submitted_at: float | None) -> Segment:
         if self._draining:
             raise EngineDraining
-        if request.segment_id in self._keys:
+        if request.segment_id in self._accepted:
             raise ValueError(f"segment_id {request.segment_id!r} is in use")
         now = self._clock()
         since = now if submitted_at is None else submitted_at
@@ -91,15 +93,15 @@ class Engine:
         if self._scheduler.is_idle:
             self._last_turn = now
         self._scheduler.submit(segment, self._backlog_seconds())
-        self._keys[request.segment_id] = segment.key
+        self._accepted[request.segment_id] = segment
         self._num_arrivals += 1
         return segment
 
     def cancel(self, segment_id: str) -> None:
         """The segment leaves before the next step. Idempotent; an unknown id is ignored."""
         with self._lock:
-            if segment_id in self._keys:
-                self._scheduler.cancel(self._keys[segment_id])
+            if segment_id in self._accepted:
+                self._scheduler.cancel(self._accepted[segment_id].key)
 
     def cancel_key(self, key: int) -> None:
         """As `cancel`, by the key of an accepted segment, which is never used again as an id may be."""
@@ -164,13 +166,18 @@ class Engine:
             self._last_turn = started
             plan = self._scheduler.plan(started, may_join=self._runner.num_ahead == 0)
             is_full = bool(self._scheduler.waiting)
-        lost = self._drop(plan.leaving)
-        emissions = [*(self._leave(leaving) for leaving in plan.leaving), *lost]
+        self._drop(plan.leaving)
+        for leaving in plan.leaving:
+            self._leave(leaving)
         for group in length_groups(plan.joining, self._runner.max_group_padding):
-            emissions += self._join(group)
+            self._join(group)
         if self._runner.keys:
-            emissions += self._decode()
-        self._measure(emissions, started, is_full)
+            self._decode()
+        self._measure(started, is_full)
+        return self._take_emissions()
+
+    def _take_emissions(self) -> list[Emission]:
+        emissions, self._emissions = self._emissions, []
         return emissions
 
     def run_until_idle(self) -> list[Emission]:
@@ -181,44 +188,51 @@ class Engine:
         return emissions
 
     def fail_all(self, error: EngineError) -> list[Emission]:
-        """End everything that was accepted with `error`."""
+        """End everything that was accepted with `error`.
+
+        After a step that broke off by a defect, what it had come to tell is told first, and whoever it had
+        taken out of the scheduler ends as well.
+        """
         self._runner.clear()
         with self._lock:
-            segments = self._scheduler.clear()
-        return [self._fail(segment, error) for segment in segments]
+            self._scheduler.clear()
+            segments = list(self._accepted.values())
+        for segment in segments:
+            self._fail(segment, error)
+        return self._take_emissions()
 
-    def _drop(self, leaving: Sequence[Leaving]) -> list[Emission]:
-        """Free the rows of who leaves; answers who else has lost theirs by a failure on the way."""
+    def _drop(self, leaving: Sequence[Leaving]) -> None:
+        """Free the rows of who leaves; who else loses theirs by a failure on the way has failed."""
         if not leaving:
-            return []
+            return
         started = self._clock()
         try:
             self._runner.drop([one.segment.key for one in leaving])
         except Exception as error:  # rows may be half gone
             self._runner.clear()
-            return self._lose(error)
+            self._lose(error)
         finally:
             self._device_seconds += self._clock() - started
-        return []
 
-    def _join(self, group: Sequence[Segment]) -> list[Emission]:
+    def _join(self, group: Sequence[Segment]) -> None:
         started = self._clock()
         for segment in group:
             segment.joined_at = started
         try:
             self._runner.join(group)
         except Exception as error:
-            return self._lose(error)
+            self._lose(error)
+            return
         self._passed("encode", self._clock() - started, len(group), encoder_padding(group))
-        return []
 
-    def _decode(self) -> list[Emission]:
+    def _decode(self) -> None:
         running, rows = self._joined(), self._runner.num_rows
         started = self._clock()
         try:
             selection = self._runner.step()
         except Exception as error:
-            return self._lose(error)
+            self._lose(error)
+            return
         now = self._clock()
         self._passed("decode", now - started, rows, decoder_padding(running))
         for segment in running:
@@ -227,46 +241,48 @@ class Engine:
                 segment.first_token_at = now
         concerned = {*selection.stable, *selection.drafts, *selection.finished, *selection.failed}
         told = [segment for segment in running if segment.key in concerned] if concerned else []
-        return [emission for segment in told for emission in self._tell(segment, selection, now)]
+        for segment in told:
+            self._tell(segment, selection, now)
 
     def _passed(self, phase: Phase, seconds: float, rows: int, padding_tokens: int) -> None:
         self._device_seconds += seconds
         self._observer.step(phase, seconds, rows, padding_tokens)
 
-    def _tell(self, segment: Segment, selection: Selection, now: float) -> list[Emission]:
+    def _tell(self, segment: Segment, selection: Selection, now: float) -> None:
         """What one step means for one segment: its new tokens before its end."""
-        told: list[Emission] = []
         if segment.key in selection.stable:
-            told.append(Emission(segment, TokensEvent(selection.stable[segment.key])))
+            self._emissions.append(Emission(segment, TokensEvent(selection.stable[segment.key])))
         if segment.key in selection.drafts:
-            told.append(Emission(segment, DraftEvent(selection.drafts[segment.key])))
+            self._emissions.append(Emission(segment, DraftEvent(selection.drafts[segment.key])))
         if segment.key in selection.finished:
-            told.append(self._finish(segment, selection.finished[segment.key], now))
+            self._finish(segment, selection.finished[segment.key], now)
         elif segment.key in selection.failed:
-            told.append(self._fail(segment, StepFailed("the model's log-probabilities are not numbers")))
-        return told
+            self._fail(segment, StepFailed("the model's log-probabilities are not numbers"))
 
-    def _lose(self, cause: Exception) -> list[Emission]:
+    def _lose(self, cause: Exception) -> None:
         """After a failure on the device: whoever was given rows and no longer has them has failed."""
         error = _step_failed("a step on the device failed", cause)
         held = set(self._runner.keys)
-        return [self._fail(segment, error) for segment in self._joined() if segment.key not in held]
+        for segment in self._joined():
+            if segment.key not in held:
+                self._fail(segment, error)
 
     def _joined(self) -> list[Segment]:
         """Running segments, without those that are planned to join and have not been tried yet."""
         with self._lock:
             return [s for s in self._scheduler.running.segments if s.joined_at is not None]
 
-    def _finish(self, segment: Segment, hypotheses: tuple[Hypothesis, ...], now: float) -> Emission:
+    def _finish(self, segment: Segment, hypotheses: tuple[Hypothesis, ...], now: float) -> None:
         best, timings, attention = hypotheses[0], segment.timings(now), None
         if segment.request.want_attention:
             try:
                 attention = self._attention(segment, best).numpy()
             except Exception as error:  # the other segments have their rows, and go on
-                return self._fail(segment, _step_failed("a pass for the attention failed", error))
+                self._fail(segment, _step_failed("a pass for the attention failed", error))
+                return
         source_tokens, target_tokens = segment.num_source_tokens, len(best.token_ids)
         self._observer.finished(best.finish_reason, source_tokens, target_tokens, timings)
-        return self._end(segment, FinishedEvent(hypotheses, timings, attention))
+        self._end(segment, FinishedEvent(hypotheses, timings, attention))
 
     def _attention(self, segment: Segment, best: Hypothesis) -> Tensor:
         started = self._clock()
@@ -275,25 +291,26 @@ class Engine:
         finally:
             self._device_seconds += self._clock() - started
 
-    def _leave(self, leaving: Leaving) -> Emission:
+    def _leave(self, leaving: Leaving) -> None:
         if not isinstance(leaving.error, SegmentCancelled):
-            return self._fail(leaving.segment, leaving.error)
+            self._fail(leaving.segment, leaving.error)
+            return
         self._observer.cancelled(leaving.stage)
-        return self._end(leaving.segment, FailedEvent(leaving.error))
+        self._end(leaving.segment, FailedEvent(leaving.error))
 
-    def _fail(self, segment: Segment, error: EngineError) -> Emission:
+    def _fail(self, segment: Segment, error: EngineError) -> None:
         self._observer.failed(error.reason)
-        return self._end(segment, FailedEvent(error))
+        self._end(segment, FailedEvent(error))
 
-    def _end(self, segment: Segment, event: FinishedEvent | FailedEvent) -> Emission:
+    def _end(self, segment: Segment, event: FinishedEvent | FailedEvent) -> None:
         """The segment's last event. What was reserved for it is free, its id may be used again."""
         with self._lock:
             if segment.key in self._scheduler.running:
                 self._scheduler.release([segment.key])
-            del self._keys[segment.request.segment_id]
-        return Emission(segment, event)
+            del self._accepted[segment.request.segment_id]
+        self._emissions.append(Emission(segment, event))
 
-    def _measure(self, emissions: Sequence[Emission], started: float, is_full: bool) -> None:
+    def _measure(self, started: float, is_full: bool) -> None:
         """Tell what a step cost beside the device, and learn from it how fast a queue gets shorter."""
         now = self._clock()
         host_seconds = max(0.0, now - started - self._device_seconds)
@@ -301,12 +318,12 @@ class Engine:
         if not is_full:  # a batch with room to spare says nothing about how fast others would be served
             self._measured_until = None
             return
-        done = [e.segment.num_source_tokens for e in emissions if isinstance(e.event, FinishedEvent)]
+        ended = [one.segment for one in self._emissions if isinstance(one.event, FinishedEvent)]
         # What passes between two steps of a full batch delays those who wait as well.
         since = started if self._measured_until is None else self._measured_until
         self._measured_until = now
         with self._lock:
-            self._speed.record(now - since, sum(done))
+            self._speed.record(now - since, sum(segment.num_source_tokens for segment in ended))
 
 
 def _step_failed(what: str, cause: Exception) -> StepFailed:

@@ -13,6 +13,7 @@ from service.engine.errors import (
     EngineDraining,
     EngineOverloaded,
     SegmentTooLarge,
+    StepFailed,
 )
 from service.engine.observer import Phase
 from service.engine.request import FinishedEvent, SegmentTimings
@@ -25,6 +26,7 @@ from tests.service.engine.by_hand import (
     answer_of,
     check_budget,
     engine,
+    error_of,
 )
 from tests.service.engine.segments import GREEDY, request
 
@@ -211,6 +213,35 @@ def test_failing_all_ends_everything_once() -> None:
     assert one.is_idle
     check_budget(one)
     assert one.step() == []
+
+
+def test_a_step_that_breaks_off_by_a_defect_takes_no_end_with_it() -> None:
+    """What it had ended by then is told, and who was about to leave fails with the others."""
+
+    class Broken(Ear):
+        def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
+            assert phase != "schedule"
+
+        def cancelled(self, stage: str) -> None:
+            raise AssertionError
+
+    one = engine(ear=Broken())
+    one.submit(request(segment_id="short", options=DecodingOptions(strategy="greedy", max_length=1)))
+    with pytest.raises(AssertionError):
+        one.step()
+    told = one.fail_all(StepFailed("a defect"))
+    assert len(answer_of(told, "short")) == 1
+    for name in ("gone", "beside"):
+        one.submit(request(segment_id=name))
+    one.cancel("gone")
+    with pytest.raises(AssertionError):
+        one.step()
+    told = one.fail_all(StepFailed("a defect"))
+    assert [(e.segment.request.segment_id, error_of(e).reason) for e in told] == [
+        ("gone", "step"),
+        ("beside", "step"),
+    ]
+    check_budget(one)
 
 
 @pytest.mark.parametrize(
