@@ -138,7 +138,7 @@ class BeamStrategy:
         held = self._rows.lengths[rows].tolist()
         coverage = [0.0] * len(totals)
         if self.wants_attention:
-            coverage = self._rows.coverage.logs(rows, plan.source_lengths[rows]).tolist()
+            coverage = self._rows.coverage.logs(rows, plan.source_lengths[rows])
         lines = zip(token_ids, log_probs, held, totals, coverage, strict=True)
         return [Ending(tokens[:n], own[:n], total, logs) for tokens, own, n, total, logs in lines]
 

@@ -12,11 +12,13 @@ at most 0, and 0 when every source token was attended to as much as one whole pr
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from model.transfers import to_device
+from model.transfers import to_device, to_host
 
 LEAST = 1e-10
 
@@ -42,9 +44,9 @@ class Coverage:
     def forget(self) -> None:
         self.sums = self.sums[:, :0]
 
-    def logs(self, rows: Tensor, source_lengths: Tensor) -> Tensor:
+    def logs(self, rows: Tensor, source_lengths: Tensor) -> list[float]:
         """cp without its beta for each of `rows` [N], whose sources have `source_lengths` [N] tokens."""
-        rows, source_lengths = (to_device(one, self.sums.device) for one in (rows, source_lengths))
-        logs = self.sums[rows].clamp(LEAST, 1.0).log()
-        is_source = torch.arange(logs.shape[1], device=logs.device) < source_lengths[:, None]
-        return torch.where(is_source, logs, 0.0).sum(dim=1)
+        (sums,) = to_host(self.sums[to_device(rows, self.sums.device)].clamp(LEAST, 1.0))
+        lines = zip(sums.tolist(), source_lengths.tolist(), strict=True)
+        # On the host: a tensor's logarithms and sums have other last bits beside a longer source.
+        return [math.fsum(map(math.log, line[:length])) for line, length in lines]

@@ -66,9 +66,22 @@ def test_what_was_never_attended_to_counts_as_the_least_and_padding_not_at_all()
     coverage.add_rows(2)
     coverage.attend(torch.tensor([[0.0, 1.0, 0.0], [0.25, 0.75, 0.0]]))
     logs = coverage.logs(torch.tensor([0, 1]), torch.tensor([2, 2]))
-    assert logs.tolist() == pytest.approx([math.log(LEAST), math.log(0.25) + math.log(0.75)])
+    assert logs == pytest.approx([math.log(LEAST), math.log(0.25) + math.log(0.75)])
     coverage.attend(torch.tensor([[1.0, 0.0], [0.75, 0.25]]))  # the longest source has left
-    assert coverage.logs(torch.tensor([0, 1]), torch.tensor([2, 2])).tolist() == [0.0, 0.0]
+    assert coverage.logs(torch.tensor([0, 1]), torch.tensor([2, 2])) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("length", range(20, 40))
+def test_coverage_has_the_same_bits_whatever_source_stands_beside_it(length: int) -> None:
+    shares = torch.rand(1, length, generator=torch.Generator().manual_seed(length)) / 2
+    found = set()
+    for longest in range(length, 130):
+        coverage = Coverage(CPU)
+        coverage.add_rows(1)
+        coverage.attend(torch.nn.functional.pad(shares, (0, longest - length)))
+        (logs,) = coverage.logs(torch.tensor([0]), torch.tensor([length]))
+        found.add(float(logs))
+    assert len(found) == 1
 
 
 def test_coverage_is_asked_for_only_while_a_segment_wants_it() -> None:
