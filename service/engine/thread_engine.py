@@ -124,6 +124,8 @@ class ThreadEngine:
                     self._deliver(emissions)
                     if lost_with(emissions, self._device):
                         break
+                with self._wake:
+                    self._closing = True  # of itself, where the device is lost: who comes now is not answered
                 self._deliver(self._engine.fail_all(EngineDraining()))
         finally:
             with self._wake:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from typing import Any
 
 import pytest
@@ -12,12 +13,20 @@ import torch
 from model import devices
 from model.network import EagerNetwork
 from model.transformer import Transformer
-from service.engine import EngineConfig, EngineDraining, FinishedEvent, StepFailed, lost_device
+from service.engine import (
+    EngineConfig,
+    EngineDraining,
+    EngineError,
+    FinishedEvent,
+    StepFailed,
+    lost_device,
+)
+from service.engine.request import Emission
 from service.engine.thread_engine import ThreadEngine
 from tests.builders import tiny_model
 from tests.service.engine.by_hand import Ear
 from tests.service.engine.segments import request
-from tests.service.engine.thread_door import SHORT, collect, failure_of, run, until
+from tests.service.engine.thread_door import SECONDS, SHORT, collect, failure_of, run, until
 from tests.service.engine.worker_door import nursed
 
 FAULT = "CUDA error: an illegal memory access was encountered"
@@ -86,6 +95,33 @@ def test_a_thread_that_cannot_be_started_anew_says_that_it_is_over(monkeypatch: 
         with pytest.raises(EngineDraining):
             engine.submit(request(options=SHORT))
         engine.close()
+
+    run(scenario())
+
+
+def test_who_comes_while_a_thread_ends_is_refused_and_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, has_failed_all, may_end = tiny_model(1), threading.Event(), threading.Event()
+    _Fault(model, monkeypatch, lost=True)
+
+    async def scenario() -> None:
+        engine = ThreadEngine(EagerNetwork(model), EngineConfig(max_rows=8))
+        fail_all = engine._engine.fail_all
+
+        def slowly(error: EngineError) -> list[Emission]:
+            emissions = fail_all(error)
+            has_failed_all.set()
+            assert may_end.wait(SECONDS)
+            return emissions
+
+        monkeypatch.setattr(engine._engine, "fail_all", slowly)
+        assert isinstance(failure_of(await collect(engine.submit(request(options=SHORT)))), StepFailed)
+        assert await asyncio.to_thread(has_failed_all.wait, SECONDS)
+        try:
+            with pytest.raises(EngineDraining):
+                engine.submit(request(options=SHORT))
+        finally:
+            may_end.set()
+            engine.close()
 
     run(scenario())
 
