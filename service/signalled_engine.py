@@ -12,11 +12,11 @@ log-probability counts in a hypothesis's score, as a prefix's does; where scores
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from model.decoding.demands import ratio_limit
 from model.decoding.options import MAX_LENGTH_RATIO, MAX_TOKENS, MIN_LENGTH_RATIO, DecodingOptions
 from model.decoding.strategy import Hypothesis
 from model.language_signals import Signal
@@ -77,7 +77,7 @@ def _lengthened(options: DecodingOptions, signal: Signal, num_source_tokens: int
     longest = None if longest is None else min(longest + more, MAX_TOKENS)
     least = options.min_length + more if options.min_length else 0
     if ratio is not None:
-        limit = math.ceil(ratio * num_source_tokens) + more
+        limit = ratio_limit(ratio, num_source_tokens) + more
         # Half a token below the limit that is meant, so that rounding up arrives at it and no further.
         ratio = (limit - 0.5) / (num_source_tokens + signal.num_source_tokens)
         if not MIN_LENGTH_RATIO <= ratio <= MAX_LENGTH_RATIO:  # what was asked for is at the edge itself

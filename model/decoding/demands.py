@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from decimal import Decimal
 
 from model.config import ModelConfig
 from model.decoding.options import DecodingOptions, OptionError
@@ -23,10 +24,15 @@ def target_limit(options: DecodingOptions, config: ModelConfig, num_source_token
     if options.max_length is not None:
         limits.append(options.max_length)
     if options.max_length_ratio is not None:
-        limits.append(math.ceil(options.max_length_ratio * num_source_tokens))
+        limits.append(ratio_limit(options.max_length_ratio, num_source_tokens))
     limit = max(1, min(limits))
     check_room(options, limit)
     return limit
+
+
+def ratio_limit(ratio: float, num_source_tokens: int) -> int:
+    """The most tokens at so many per source token: as the ratio is written, since 1.1 * 50 is above 55."""
+    return math.ceil(Decimal(repr(ratio)) * num_source_tokens)
 
 
 def check_room(options: DecodingOptions, max_length: int) -> None:

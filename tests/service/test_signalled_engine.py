@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -196,7 +195,7 @@ def test_prefix_alternatives_and_limits_count_the_text_alone(
     ],
     ids=["both", "source", "target"],
 )
-@pytest.mark.parametrize("ratio", [0.1, 0.2, 0.5, 1.0, 1.3, 2.0, 37.7, 100.0])
+@pytest.mark.parametrize("ratio", [0.1, 0.2, 0.5, 1.0, 1.1, 1.3, 2.0, 37.7, 100.0])
 def test_a_ratio_leaves_the_text_the_length_that_it_had(ratio: float, signal: Signal) -> None:
     """The least and the greatest that there may be too, which with tokens of a direction have no ratio of
     their own."""
@@ -205,7 +204,7 @@ def test_a_ratio_leaves_the_text_the_length_that_it_had(ratio: float, signal: Si
         options = DecodingOptions(max_length_ratio=ratio, min_length=min_length)
         request = SegmentRequest(segment_id="1", source_ids=(5,) * length, options=options)
         asked = told(request, signal)
-        limit = math.ceil(ratio * length) + len(signal.before_target)
+        limit = target_limit(options, config, length) + len(signal.before_target)
         assert target_limit(asked.options, config, len(asked.source_ids)) == limit
 
 

@@ -145,6 +145,8 @@ def test_a_model_of_nans_is_an_error_not_an_answer() -> None:
         (DecodingOptions(max_length_ratio=1.5), 10, 15),
         (DecodingOptions(max_length_ratio=1.5), 3, 5),
         (DecodingOptions(max_length_ratio=0.1), 1, 1),
+        (DecodingOptions(max_length_ratio=1.1), 50, 55),  # the product of these floats is a little more
+        (DecodingOptions(max_length_ratio=2), 10, 20),
         (DecodingOptions(max_length_ratio=2.0, max_length=9), 10, 9),
         (DecodingOptions(max_length_ratio=0.5, max_length=9), 10, 5),
     ],
