@@ -43,8 +43,8 @@ class GatheredAttend:
         pool[1][state.place, state.length] = value
         positions = torch.arange(shape.target_room, device=query.device)
         places = state.ancestors[:, : shape.target_room].long()
-        keys, values = pool[0][places, positions], pool[1][places, positions]  # [R, T, H, K]
         mask = positions <= state.length[:, None]
+        keys, values = _filled_only(pool[:, places, positions], mask)  # [R, T, H, K]
         out = F.scaled_dot_product_attention(
             query[:, :, None], keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask[:, None, None]
         )
@@ -70,11 +70,17 @@ def source_weights(query: Tensor, pool: Tensor, state: StateView, shape: StepSha
 
 def _sources(pool: Tensor, state: StateView, shape: StepShape) -> tuple[Tensor, Tensor]:
     """Keys and values of all segments [G + 1, H, S, K]."""
-    found = pool[:, state.source, : shape.source_room].transpose(2, 3)
-    return found[0], found[1]
+    found = _filled_only(pool[:, state.source, : shape.source_room], _source_mask(state, shape)[:, 0, 0])
+    return found[0].transpose(1, 2), found[1].transpose(1, 2)
 
 
 def _source_mask(state: StateView, shape: StepShape) -> Tensor:
     """[G + 1, 1, 1, S]"""
     positions = torch.arange(shape.source_room, device=state.source.device)
     return (positions < state.source_length[:, None])[:, None, None]
+
+
+def _filled_only(found: Tensor, mask: Tensor) -> Tensor:
+    """`found` [2, N, T, H, K] with zeros, in place, where `mask` [N, T] is False: there may stand what a
+    former tenant left, and an infinity or what is no number would come through any mask."""
+    return found.masked_fill_(~mask[..., None, None], 0.0)

@@ -206,6 +206,22 @@ def test_a_row_of_numbers_that_are_none_fails_alone() -> None:
         assert told.finished.keys() == {1}
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("penalty", [0.0, 0.5])  # with 0 steps are computed ahead, so that rows are left ill
+def test_numbers_that_are_none_stay_with_whom_they_were_of(penalty: float) -> None:
+    """Their places are taken by others, who fill less of them."""
+    model = tiny_model(0, share_embeddings=False)
+    alone = CudaNetwork(model, device="cpu", dtype=torch.float32, max_rows=8)
+    model.source_embedding.tokens.weight[20] = float("nan")
+    network = CudaNetwork(model, device="cpu", dtype=torch.float32, max_rows=8)
+    options = DecodingOptions(coverage_penalty=penalty)
+    sick = NewSegment(0, (20, *[5] * 40, 3), options, 16)
+    assert run(network, Scenario({0: [sick]}, {})).failed == {0: 0}
+    short, long = NewSegment(1, (5, 9, 3), options, 16), NewSegment(2, (*[6] * 40, 3), options, 16)
+    well = Scenario({0: [short, long]}, {})
+    assert run(network, well) == run(alone, well)
+
+
 def test_models_of_the_scenarios_end_at_different_lengths() -> None:
     """Else the properties above would say little."""
     lengths = set()
