@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 
 from torch import Tensor
@@ -331,6 +332,15 @@ def _step_failed(what: str, cause: Exception) -> StepFailed:
     if is_about_memory(cause):
         what += ": memory ran out; give it more, or lower cache_bytes_limit or max_rows"
     logger.error("%s: %s", what, type(cause).__name__, exc_info=cause)
+    _forget_frames(cause)
     error = StepFailed(f"{what} ({type(cause).__name__})")
     error.__cause__ = cause
     return error
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """What the frames of its traceback held is free, and of what led to it: caches, whose places are given
+    to others while the error may still be read."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

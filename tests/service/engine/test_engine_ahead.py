@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 
 from model.cuda.network import CudaNetwork
 from model.decoding import DecodingOptions
 from model.network import EagerNetwork, Network
-from service.engine import EngineConfig, FinishedEvent, SegmentRequest
+from service.engine import EngineConfig, FailedEvent, FinishedEvent, SegmentRequest
 from service.engine.engine import Engine
 from service.engine.runner import Runner
 from tests.builders import tiny_model
@@ -48,3 +51,24 @@ def test_answers_are_those_of_the_eager_network_and_who_joins_waits_for_the_end_
     assert any(joined for ahead, joined in joins if ahead == 0)
     assert any(ahead for ahead, _ in joins)
     assert not any(joined for ahead, joined in joins if ahead)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("failing", ["step", "encoder"])
+def test_places_of_a_pass_that_failed_are_free_for_those_who_come_next(
+    failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the error, and with it the frames of its traceback, is kept by whoever reads it."""
+    network = CudaNetwork(MODEL, device="cpu", dtype=torch.float32, max_rows=4)
+
+    def fail(*_: Any) -> None:
+        monkeypatch.undo()
+        raise RuntimeError("out of memory")
+
+    owner, name = (network._work, "advance") if failing == "step" else (network._encoder, "encode")
+    monkeypatch.setattr(owner, name, fail)
+    engine = Engine(Runner(network), EngineConfig(max_rows=4))
+    for number in range(8):
+        engine.submit(SegmentRequest(segment_id=str(number), source_ids=(5, 9, 4, 3), options=OPTIONS[1]))
+    kinds = {int(e.segment.request.segment_id): type(e.event) for e in engine.run_until_idle() if e.is_last}
+    assert [kinds[number] for number in range(8)] == [FailedEvent] * 4 + [FinishedEvent] * 4
