@@ -55,8 +55,9 @@ class Filters:
         tokens in the order of their ids, the probability of each, 0 where it is dropped (both [N, K]), and
         for which rows [N] these are all that is kept.
         """
-        values, token_ids = top_tokens(logits, count)
-        mass = (values - logits.logsumexp(dim=1, keepdim=True)).exp().double()
+        _, token_ids = top_tokens(logits, count)
+        # (Not by `logsumexp`, whose last bits depend on how many rows there are: threads share one row.)
+        mass = torch.softmax(logits, dim=1).gather(1, token_ids).double()
         keeps = self._keeps(mass, rows)
         is_all = ~keeps[:, -1] | (count == logits.shape[1])
         return *_by_id(token_ids, mass * keeps, logits.shape[1]), is_all

@@ -58,7 +58,9 @@ class PlainBeamStrategy:
         segment, rows = BeamSegment.of(begun.task), begun.task.options.rows
         segment.num_steps, segment.num_sent = len(begun.log_probs), begun.num_sent
         self._segments[segment.key] = segment
-        self._totals += [sum(begun.log_probs), *[NEVER] * (rows - 1)]
+        # One after the other, as a search adds them: `sum` is more exact from Python 3.12 on.
+        *_, total = accumulate(begun.log_probs)
+        self._totals += [total, *[NEVER] * (rows - 1)]
         self._trails += [trail_of(begun.token_ids, begun.log_probs), *[None] * (rows - 1)]
         self._rows_changed()
 

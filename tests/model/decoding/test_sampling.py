@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.decoding.constraints import TargetVocabulary
-from model.decoding.filters import FIRST_LOOK
+from model.decoding.filters import FIRST_LOOK, Filters
 from model.decoding.greedy import GreedyStrategy
 from model.decoding.options import DecodingOptions
 from model.decoding.sampling import SampleStrategy, first_above
@@ -197,3 +197,20 @@ def test_numbers_that_are_none_fail_their_own_segment_only(options: dict[str, An
     log_probs[1, 2] = float("nan")
     assert strategy.select(DenseScores(log_probs)).failed == (1,)
     assert list(strategy.keys) == [0, 2]
+
+
+def test_what_is_kept_has_the_same_bits_whatever_rows_stand_beside_it() -> None:
+    """With a vocabulary so large that threads would share a single row."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        logits = 4 * torch.randn(64, 58_101, generator=torch.Generator().manual_seed(0))
+        filters = Filters([DecodingOptions(strategy="sample", top_p=0.9)] * 64, CPU)
+        together = filters.kept(logits, torch.arange(64), 64)
+        for row in range(64):
+            alone = filters.kept(logits[row : row + 1], torch.tensor([row]), 64)
+            assert all(
+                torch.equal(one[0], all_rows[row]) for one, all_rows in zip(alone, together, strict=True)
+            )
+    finally:
+        torch.set_num_threads(threads)
