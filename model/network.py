@@ -63,6 +63,9 @@ class Foreseen(NamedTuple):
 class LooksAhead(Protocol):
     """A cache whose network computes steps before they are asked for, where it knows what they will be."""
 
+    runs_on: bool
+    """Whether the steps after those that are told are begun meanwhile: for nothing, if someone joins then."""
+
     @property
     def num_ahead(self) -> int:
         """Steps computed and not asked for yet. Who joins before they are has them computed anew."""

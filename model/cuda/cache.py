@@ -56,6 +56,8 @@ class AheadCache:
         self.totals = [total for one in segments for total in (0.0, *[NEVER] * (one.rows - 1))]
         self.block: Block | None = None
         self.is_current = False  # whether the device's state is this, to the last field
+        self.on_device = list[int]()  # of each row, its number there since it was last loaded
+        self.runs_on = True
 
     @property
     def num_rows(self) -> int:
@@ -152,6 +154,11 @@ class AheadCache:
             block, self.block = self.block, None
             self.origins, self.totals = block.rows, block.totals
 
+    @property
+    def longest(self) -> int:
+        """Positions of the longest row."""
+        return max(segment.filled for segment in self.segments)
+
     def keep(self, segments: Tensor) -> None:
         if segments.shape != (self.num_segments,) or segments.dtype != torch.bool:
             raise ValueError(f"keep needs one boolean for each of {self.num_segments} segments")
@@ -159,6 +166,7 @@ class AheadCache:
         rows = [stays[owner] for owner in self._segment_of_row()]
         self.lease.keep(rows, stays)
         self.segments = [one for one, kept in zip(self.segments, stays, strict=True) if kept]
+        self.on_device = [number for number, kept in zip(self.on_device, rows, strict=False) if kept]
         if self.block is not None:
             self.block.keep(rows)
         else:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import cast
 
@@ -29,6 +30,7 @@ from model.cuda.graphs import Graphs
 from model.cuda.memory import check_memory, plan
 from model.cuda.places import Lease, Places
 from model.cuda.record import Block, ToldScores
+from model.cuda.running_on import RunningOn
 from model.cuda.scores import NotedScores
 from model.cuda.shapes import SHORTEST_ROOM, STEP, StepShape, at_least, room, step_shape
 from model.cuda.state import Pools, StepState
@@ -103,6 +105,7 @@ class CudaNetwork:
         self._graphs = Graphs(self.device, capture=capture)
         self._encoder = Encoder(self._work, self.config, self._graphs, max_rows)
         self._loaded: weakref.ref[AheadCache] | None = None  # whose ancestors the device has
+        self._running_on: RunningOn | None = None
         self._ancestors_of = weakref.WeakKeyDictionary[AheadCache, Tensor]()  # of others
 
     @property
@@ -176,9 +179,12 @@ class CudaNetwork:
         tokens = token_ids.tolist()
         own.check(len(tokens))
         self._check_ids("target", tokens, self.config.target_vocab_size)
-        self._agree(own, tokens, watch)
+        agrees = self._agree(own, tokens, watch)
         if own.block is None and own.is_foreseen and not watch and self._steps_ahead > 1:
-            self._compute_ahead(own, tokens)
+            running = self._running_on if agrees else None
+            if running is None or running.cache() is not own:
+                running = self._begin(own, tokens)
+            self._await(own, running)
         if own.block is not None:
             own.advance()
             return own.block.tell()
@@ -186,37 +192,62 @@ class CudaNetwork:
         own.advance()
         return scores
 
-    def _agree(self, cache: AheadCache, tokens: list[int], watch: bool) -> None:
-        """Afterwards a block is one that says what comes next."""
+    def _agree(self, cache: AheadCache, tokens: list[int], watch: bool) -> bool:
+        """Afterwards a block is one that says what comes next. Whether the search is at the end of one, and
+        stands where the device did then."""
         block = cache.block
         if block is None:
-            return
+            return False
         if not block.expects(tokens):
             cache.distrust(moved=block.has_moved)
         elif not block.num_left:
             cache.close_block()
+            return True
         elif watch:
             cache.forget_ahead(moved=True)
+        return False
 
-    def _compute_ahead(self, cache: AheadCache, tokens: list[int]) -> None:
-        """Several steps, and one wait for what came of them."""
+    def _begin(self, cache: AheadCache, tokens: list[int]) -> RunningOn:
+        """Have the device compute several steps from where the search stands."""
         count = min(self._steps_ahead, cache.most_steps())
         shape = self._load("advance", cache, tokens, count)
         lengths = [one.filled for one in cache.segments for _ in range(one.rows)]
-        self._state.ancestors_before[: shape.rows].copy_(self._state.ancestors[: shape.rows])
-        for _ in range(count):
+        return self._run(RunningOn(weakref.ref(cache), shape, count, lengths, self._state.before[0]))
+
+    def _run(self, running: RunningOn) -> RunningOn:
+        shape = running.shape
+        running.before[: shape.rows].copy_(self._state.ancestors[: shape.rows])
+        self._state.view(shape).counter.zero_()
+        for _ in range(running.count):
             self._graphs.run(("advance", shape), lambda: self._work.advance(shape))
-        told = self._state.tell(shape, count)
-        self._state.wait()
+        self._state.send(shape, running.count)
+        return running
+
+    def _await(self, cache: AheadCache, running: RunningOn) -> None:
+        """One wait for what came of several steps; more of them are begun, if that is of use."""
+        self._running_on = None
+        told = self._state.told(running.shape, running.count)
         self.num_waits += 1
-        cache.block = Block(told[:, :, : cache.num_rows].clone(), list(cache.totals), lengths)
-        cache.is_current = True
-        self._shape_loaded = shape
+        told = told[:, :, : len(running.lengths)].clone()
+        cache.block = Block(told, list(cache.on_device), list(cache.totals), running.lengths, running.before)
+        cache.is_current = len(cache.on_device) == len(running.lengths)
+        self._shape_loaded = running.shape
+        if cache.runs_on and (following := running.following(cache, self._steps_ahead)) is not None:
+            self._running_on = self._run(replace(following, before=self._state.other_than(running.before)))
+
+    def _give_up_running_on(self) -> None:
+        """The device's table as it was before steps that nobody will ask for."""
+        running, self._running_on = self._running_on, None
+        if running is not None:
+            rows = running.shape.rows
+            self._state.ancestors[:rows].copy_(running.before[:rows])
+            if (cache := running.cache()) is not None:
+                cache.is_current = False
 
     def replay_last(self) -> None:
         """The last step computed ahead once more, to measure it, with histories as long as they are: rows
         remember nothing of use afterwards."""
-        shape = self._shape_loaded
+        self._running_on, shape = None, self._shape_loaded
         view = self._state.view(shape)
         view.counter.zero_()
         self._graphs.run(("advance", shape), lambda: self._work.advance(shape))
@@ -255,15 +286,16 @@ class CudaNetwork:
             max(one.filled for one in segments) + num_steps,
             max(one.source_length for one in segments),
         )
+        self._give_up_running_on()
         loaded = None if self._loaded is None else self._loaded()
         if loaded is cache and cache.is_current and shape == self._shape_loaded and kind == "advance":
-            self._state.view(shape).counter.zero_()
             return shape
         if kind != "watched" and self._graphs.wants((kind, shape)):
             self._capture(kind, shape)
             loaded = None if self._loaded is None else self._loaded()
         self._bring_ancestors(loaded, cache)
         self._state.load(shape, _row_fields(cache, tokens), _segment_fields(cache), cache.totals)
+        cache.on_device = list(range(cache.num_rows))
         return shape
 
     def _bring_ancestors(self, loaded: AheadCache | None, cache: AheadCache) -> None:
@@ -282,6 +314,7 @@ class CudaNetwork:
     def _save_ancestors(self, loaded: AheadCache | None) -> None:
         if loaded is not None and loaded.num_rows:
             loaded.settle()
+            self._give_up_running_on()
             self._ancestors_of[loaded] = self._state.ancestors.clone()
             loaded.is_current = False
 
@@ -302,9 +335,9 @@ class CudaNetwork:
         """The table as it was before the block, then the steps that were told, on all its rows; `moved`:
         the last one's reordering too. (The places that rows write to are those of the state, which has not
         changed since.)"""
-        num_rows = len(block.lengths)
+        self._running_on, num_rows = None, len(block.lengths)
         table = self._state.ancestors[:num_rows]
-        table.copy_(self._state.ancestors_before[:num_rows])
+        table.copy_(block.before[:num_rows])
         view = self._state.view(self._shape_loaded)
         places = view.place[:num_rows, None].int()
         for index, parents in enumerate(block.moves):

@@ -121,13 +121,16 @@ class ToldScores:
 
 
 class Block:
-    """Steps computed ahead: `told` [A, F, R] of the rows as they were when it began, of which `asked` are
-    told."""
+    """Steps computed ahead: `told` [A, F, R] of the rows as the device has them; `asked` are told so far."""
 
-    def __init__(self, told: Tensor, totals: list[float], lengths: list[int]) -> None:
-        self._told, self.lengths = told, lengths  # positions held by each row at its beginning
+    def __init__(
+        self, told: Tensor, rows: list[int], totals: list[float], lengths: list[int], before: Tensor
+    ) -> None:
+        """`rows` are those that are still here, by the device's numbers, and `totals` their sums; `lengths`
+        [R] are the positions that each held at its beginning, `before` the ancestors that they had."""
+        self._told, self.lengths, self.before = told, lengths, before
         self.asked = 0
-        self.rows = list(range(len(totals)))  # those that are still here, by their first numbers
+        self.rows = rows
         self.totals = totals
         self.moves: list[list[int]] = []  # parents of the steps told, among all rows of the block
         self.step: ToldStep | None = None  # the last one told, of the rows that were still here

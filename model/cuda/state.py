@@ -79,7 +79,8 @@ class StepState:
         self._told = torch.zeros(self._record.shape, dtype=torch.double, pin_memory=pinned)
         shape = (most_rows, config.max_target_length)
         self.ancestors = torch.zeros(shape, dtype=torch.int32, device=device)
-        self.ancestors_before = torch.zeros(shape, dtype=torch.int32, device=device)
+        # What they were before steps that are told, and before those that are computed meanwhile.
+        self.before = [torch.zeros(shape, dtype=torch.int32, device=device) for _ in range(2)]
         self._uploaded = torch.cuda.Event() if pinned else None  # type: ignore[no-untyped-call]
         self._downloaded = torch.cuda.Event() if pinned else None  # type: ignore[no-untyped-call]
         self._views: dict[StepShape, StateView] = {}
@@ -133,19 +134,27 @@ class StepState:
         if self._uploaded is not None:
             self._uploaded.record()
 
-    def tell(self, shape: StepShape, num_steps: int) -> Tensor:
-        """The record of so many steps, on its way to the host: there after `wait` [num_steps, F, R]."""
+    def other_than(self, before: Tensor) -> Tensor:
+        """The other one of `before`."""
+        return self.before[1] if before is self.before[0] else self.before[0]
+
+    def send(self, shape: StepShape, num_steps: int) -> None:
+        """The record of so many steps goes to the host, where what was sent before is overwritten."""
         size = num_steps * RECORD_FIELDS * shape.rows
         self._told[:size].copy_(self._record[:size], non_blocking=True)
         if self._downloaded is not None:
             self._downloaded.record()
-        return self._told[:size].view(num_steps, RECORD_FIELDS, shape.rows)
 
-    def wait(self) -> None:
-        """For what `tell` sent. By an event, not by the stream: PyTorch's search for waits, which is there to
-        find those that nobody meant, takes a stream's for one of them."""
+    def told(self, shape: StepShape, num_steps: int) -> Tensor:
+        """Waits for what was sent last [num_steps, F, R].
+
+        By an event, not by the stream: PyTorch's search for waits, which is there to find those that nobody
+        meant, takes a stream's for one of them.
+        """
         if self._downloaded is not None:
             self._downloaded.synchronize()
+        size = num_steps * RECORD_FIELDS * shape.rows
+        return self._told[:size].view(num_steps, RECORD_FIELDS, shape.rows)
 
 
 def _cut(numbers: Tensor, sizes: Sequence[int]) -> list[Tensor]:

@@ -116,13 +116,16 @@ class Search:
             ahead.foresee([_foreseen(segment) for segment in segments])
         return cache
 
-    def step(self) -> Selection:
+    def step(self, *, run_on: bool = True) -> Selection:
         """One position for every live row. Finished and failed segments are gone afterwards.
 
-        Raises `ValueError` when nothing is live.
+        `run_on`: nobody is about to join (see `LooksAhead.runs_on`). Raises `ValueError` when nothing is
+        live.
         """
         if self._cache is None:
             raise ValueError("no segment is live")
+        if self._ahead is not None:
+            self._ahead.runs_on = run_on
         # Attention is looked at only when someone asks for it.
         watch = self._strategies.wants_attention
         token_ids = torch.frombuffer(array("q", self._token_ids), dtype=torch.long)

@@ -62,11 +62,11 @@ class TwoRunners:
         """See `Runner.join`."""
         self.new.join(segments)
 
-    def step(self) -> Selection:
-        """One position for every row of both. After an exception nothing runs any more."""
+    def step(self, *, run_on: bool = True) -> Selection:
+        """One position for every row of both; see `Runner.step`."""
         running = [runner for runner in (self._old, self.new) if runner.keys]
         try:
-            selections = [runner.step() for runner in running]
+            selections = [runner.step(run_on=run_on) for runner in running]
         except BaseException:
             self.clear()  # what the other one has selected would be lost, so that its segments cannot go on
             raise

@@ -173,7 +173,7 @@ class Engine:
         for group in length_groups(plan.joining, self._runner.max_group_padding):
             self._join(group)
         if self._runner.keys:
-            self._decode()
+            self._decode(run_on=not is_full)
         self._measure(started, is_full)
         return self._take_emissions()
 
@@ -226,11 +226,11 @@ class Engine:
             return
         self._passed("encode", self._clock() - started, len(group), encoder_padding(group))
 
-    def _decode(self) -> None:
+    def _decode(self, run_on: bool) -> None:
         running, rows = self._joined(), self._runner.num_rows
         started = self._clock()
         try:
-            selection = self._runner.step()
+            selection = self._runner.step(run_on=run_on)
         except Exception as error:
             self._lose(error)
             return

@@ -70,10 +70,11 @@ class Runner:
         """
         self._search.join([_new(segment) for segment in segments])
 
-    def step(self) -> Selection:
-        """One position for every row. After an exception nothing runs any more."""
+    def step(self, *, run_on: bool = True) -> Selection:
+        """One position for every row. `run_on`: nobody waits to join. After an exception nothing runs any
+        more."""
         try:
-            return self._search.step()
+            return self._search.step(run_on=run_on)
         except BaseException:
             self._search.clear()
             raise

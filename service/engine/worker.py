@@ -232,9 +232,9 @@ class _AnnouncingRunner(Runner):
         self._announce(segments)
         super().join(segments)
 
-    def step(self) -> Selection:
+    def step(self, *, run_on: bool = True) -> Selection:
         self._announce(())
-        return super().step()
+        return super().step(run_on=run_on)
 
 
 class _Ear:

@@ -7,7 +7,7 @@ Knows: `Search`. Must not know: which network it is given.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +44,8 @@ class Told:
 
 
 @torch.inference_mode()
-def run(network: Network, scenario: Scenario) -> Told:
+def run(network: Network, scenario: Scenario, runs_on: Callable[[int], bool] = lambda step: True) -> Told:
+    """`runs_on(s)`: whether step s may have later ones begun meanwhile."""
     search, told = Search(network), Told()
     last = max(scenario.joining)
     step = 0
@@ -53,7 +54,7 @@ def run(network: Network, scenario: Scenario) -> Told:
         if segments := scenario.joining.get(step):
             search.join(segments)
         if search.keys:
-            selection = search.step()
+            selection = search.step(run_on=runs_on(step))
             told.finished |= selection.finished
             told.failed |= dict.fromkeys(selection.failed, step)
             for key, tokens in selection.stable.items():

@@ -11,8 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.cuda.cache import AheadCache
 from model.cuda.graphs import WARM_UPS, Graphs
 from model.cuda.network import CudaNetwork
+from model.cuda.running_on import RunningOn
 from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment, Search
 from model.network import Foreseen
@@ -45,6 +47,48 @@ def test_plain_searches_are_told_what_they_would_have_found(
 @given(scenarios(), st.integers(0, 2))
 def test_beside_any_other_search_too(scenario: Scenario, seed: int) -> None:
     assert_same(run(ahead(seed, 4), scenario), run(eager(seed), scenario))
+
+
+@settings(max_examples=25, deadline=None)
+@given(scenarios(plain_only=True), st.integers(0, 2), st.integers(2, 4), st.integers(0, 2**32))
+def test_steps_begun_meanwhile_are_those_that_would_have_been_asked_for(
+    scenario: Scenario, seed: int, steps: int, coins: int
+) -> None:
+    found = run(ahead(seed, steps), scenario, lambda step: bool(coins >> step % 32 & 1))
+    assert_same(found, run(eager(seed), scenario))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("runs_on", "beginnings"), [(True, 1), (False, 4)])
+def test_the_next_steps_are_begun_before_they_are_asked_for_unless_someone_waits_to_join(
+    runs_on: bool, beginnings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = CudaNetwork(random_model(1), device="cpu", dtype=torch.float64, max_rows=8, steps_ahead=2)
+    begun, begin = list[list[int]](), network._begin
+
+    def counted(cache: AheadCache, tokens: list[int]) -> RunningOn:
+        begun.append(tokens)
+        return begin(cache, tokens)
+
+    monkeypatch.setattr(network, "_begin", counted)
+    search, options = Search(network), DecodingOptions(strategy="greedy", min_length=11)
+    search.join([NewSegment(key, SOURCE, options, 12) for key in (0, 1)])
+    for _ in range(8):
+        search.step(run_on=runs_on)
+        assert (network._running_on is not None) == runs_on
+    assert len(begun) == beginnings
+
+
+@pytest.mark.parametrize("join_at", [2, 3, 4, 6, 8])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_who_joins_finds_the_others_where_they_stood_though_steps_were_begun(seed: int, join_at: int) -> None:
+    """Beams whose rows change places in the steps that are given up."""
+    first = [
+        NewSegment(key, (1 + key, 4, 2, 0), DecodingOptions(beam_size=5, min_length=10), 14)
+        for key in (0, 1, 2)
+    ]
+    scenario = Scenario({0: first, join_at: [NewSegment(9, SOURCE, DecodingOptions(beam_size=2), 6)]}, {})
+    assert_same(run(ahead(seed, 2), scenario), run(eager(seed), scenario))
 
 
 class _PretendedGraphs(Graphs):
@@ -108,7 +152,8 @@ def test_a_step_that_is_measured_has_a_history_of_the_same_length_every_time() -
     for _ in range(20):
         network.replay_last()
     assert torch.equal(state.length, before)
-    assert network.replayed_positions() == 5  # four steps ahead, and the one that is repeated
+    # Four steps that are told, four that are begun meanwhile, and the one that is repeated.
+    assert network.replayed_positions() == 9
     assert int(state.counter) == 1
 
 
