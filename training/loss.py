@@ -22,6 +22,10 @@ from model.cuda.choose import chosen
 CHUNK_ON_CPU = 1 << 18
 CHUNK_ELSEWHERE = 1 << 27
 
+# How far kernels may lie from the plain way, by the type of logits. The trial's largest gradient is 0.7: in
+# 16 bits one way rounds it once and the other twice, and there two neighbours are 2^-8 apart in bfloat16.
+TOLERANCE = {torch.float32: 3e-5, torch.float16: 2e-3, torch.bfloat16: 1e-2}
+
 
 def smoothed_cross_entropy(logits: Tensor, target_ids: Tensor, pad_id: int, smoothing: float) -> Tensor:
     """Mean over real target tokens of -sum_v q(v) log p(v), in nats, as a float32 number (section 5.4 of
@@ -69,19 +73,23 @@ def way_to_lose(device: torch.device, dtype: torch.dtype) -> type[torch.autograd
 
         return FusedLoss
 
-    tolerance = 1e-5 if dtype == torch.float32 else 1e-3
     plain: type[torch.autograd.Function] = WeightedLoss
-    return chosen("the loss", plain, fused, LossTrial(device, dtype), tolerance)
+    return chosen("the loss", plain, fused, LossTrial(device, dtype), TOLERANCE[dtype])
 
 
 @dataclass(frozen=True, slots=True)
 class LossTrial:
-    """How far two ways lie apart, on random logits: the largest difference of losses and gradients."""
+    """How far two ways lie apart, on random logits: the largest difference of losses and gradients.
+
+    The vocabulary is larger than two of the blocks that kernels read at a time, and no multiple of one.
+    """
 
     device: torch.device
     dtype: torch.dtype
-    vocab_size: int = 1000
+    vocab_size: int = 9000
 
+    @torch.inference_mode(False)  # who asks first may be a look at a text, which wants no gradient
+    @torch.enable_grad()
     def __call__(self, one: type[torch.autograd.Function], other: type[torch.autograd.Function]) -> float:
         generator = torch.Generator().manual_seed(0)
         logits = 4 * torch.randn(8, self.vocab_size, generator=generator)
@@ -121,7 +129,7 @@ class WeightedLoss(torch.autograd.Function):
                     gradient[rows] = difference
         if gradient is not None:
             ctx.save_for_backward(gradient)
-        return torch.cat(losses) @ weights
+        return (torch.cat(losses) * weights).sum()  # autocast would have a product in 16 bits
 
     @staticmethod
     @once_differentiable

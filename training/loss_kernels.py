@@ -92,7 +92,7 @@ class FusedLoss(torch.autograd.Function):
         loss_kernel[(num_rows,)](logits, wanted, losses, log_sums, smoothing, num_tokens, **sizes)
         ctx.save_for_backward(logits, wanted, weights, log_sums)
         ctx.smoothing, ctx.sizes = smoothing, sizes
-        return losses @ weights
+        return (losses * weights).sum()  # autocast would have a product in 16 bits
 
     @staticmethod
     @once_differentiable

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,20 @@ def test_r_drop_pulls_the_passes_together_and_leaves_padding_alone() -> None:
     closer = logits - 0.1 * leaf.grad
     assert disagreement_by_hand(closer, targets) < disagreement_by_hand(logits, targets)
     assert leaf.grad.view(2, *logits.chunk(2)[0].shape)[:, 1, 2:].abs().max() == 0
+
+
+def test_a_loss_is_not_rounded_where_the_network_computes_in_16_bits() -> None:
+    """As a look at the dev text asks for it."""
+    logits, targets = example(seed=8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = smoothed_cross_entropy(logits, targets, PAD, 0.1)
+    assert torch.equal(found, smoothed_cross_entropy(logits, targets, PAD, 0.1))
+
+
+@pytest.mark.parametrize("outside", [torch.no_grad, torch.inference_mode])
+def test_kernels_are_tried_with_gradients_whoever_asks_first(outside: Callable[[], Any]) -> None:
+    with outside():
+        assert LossTrial(torch.device("cpu"), torch.float32)(WeightedLoss, WeightedLoss) == 0
 
 
 class _Wrong(WeightedLoss):

@@ -1,4 +1,5 @@
 """The kernels, interpreted, against the plain ways: what each part answers, and whole searches. Needs Triton.
+"accepted" is how far a GPU's trials lie apart in any precision, as a share of what is allowed there.
 
 A program of its own (`TRITON_INTERPRET=1 python -m tests.model.cuda.interpreted`), since in a process Triton
 either interprets or compiles.
@@ -9,16 +10,20 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
+import triton.runtime.interpreter as interpreter  # type: ignore[import-not-found]
 from torch import Tensor
 
 import training.loss_kernels
 from model.config import ModelConfig
 from model.cuda.attend_kernels import FusedAttend
 from model.cuda.between_kernels import FusedBetween
-from model.cuda.choose import Trial
+from model.cuda.choose import FINISH_TOLERANCE, TOLERANCE, Trial
 from model.cuda.finish import PlainFinish
 from model.cuda.finish_kernels import FusedFinish
 from model.cuda.network import CudaNetwork
@@ -30,6 +35,7 @@ from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment
 from tests.builders import tiny_config
 from tests.model.cuda.scenarios import MAX_ROWS, Scenario, Told, random_model, run
+from training.loss import TOLERANCE as LOSS_TOLERANCE
 from training.loss import LossTrial, WeightedLoss
 
 HOST = torch.device("cpu")
@@ -60,6 +66,38 @@ def losses() -> Iterator[float]:
     """Of training; in blocks of which the last is full, and is not."""
     for size in (1000, 8192, 9000):
         yield LossTrial(HOST, torch.float32, size)(training.loss_kernels.FusedLoss, WeightedLoss)
+
+
+def accepted() -> Iterator[float]:
+    """A GPU's first look at its kernels, in the sizes that matter: they are to be taken."""
+    with rounded_as_on_a_gpu():
+        config = tiny_config(d_model=512, num_encoder_heads=8, num_decoder_heads=8)
+        own, plain = fused(config), plain_ways(config, HOST)
+        for dtype, tolerance in TOLERANCE.items():
+            trial = Trial(config, HOST, dtype)
+            yield trial.attend(own.attend, plain.attend) / tolerance
+            yield trial.between(own.between, plain.between) / tolerance
+            yield trial.finish(own.finish, plain.finish) / FINISH_TOLERANCE
+            loss = LossTrial(HOST, dtype)(training.loss_kernels.FusedLoss, WeightedLoss)
+            yield loss / LOSS_TOLERANCE[dtype]
+
+
+@contextmanager
+def rounded_as_on_a_gpu() -> Iterator[None]:
+    """Numbers become bfloat16 by rounding to the nearest one; the interpreter cuts off what is too much."""
+    usual = interpreter._convert_float
+
+    def convert(numbers: Any, given: Any, wanted: Any, rounding: Any) -> Any:
+        if (str(given), str(wanted)) != ("fp32", "bf16"):
+            return usual(numbers, given, wanted, rounding)
+        rounded = torch.from_numpy(np.array(numbers, dtype=np.float32)).bfloat16()
+        return rounded.view(torch.int16).numpy().view(np.uint16)
+
+    interpreter._convert_float = convert
+    try:
+        yield
+    finally:
+        interpreter._convert_float = usual
 
 
 # The end of a step, on anything
@@ -174,5 +212,6 @@ def scores_deviation(found: Told, expected: Told) -> float:
 if __name__ == "__main__":
     sys.stdout.write(f"parts {max(parts())}\n")
     sys.stdout.write(f"losses {max(losses())}\n")
+    sys.stdout.write(f"accepted {max(accepted())}\n")
     sys.stdout.write(f"steps {max(map(step_deviation, range(int(sys.argv[1]))))}\n")
     sys.stdout.write(f"searches {max(scores_deviation(*pair) for pair in searches())}\n")
