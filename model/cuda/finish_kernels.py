@@ -222,6 +222,12 @@ def go_on_kernel(
     tl.store(lengths + row, tl.minimum(length + 1, last))
 
 
+def warps_of(candidates: int) -> int:
+    """For `select_kernel`: a few dozen are one warp's, which needs no barriers; of the 2,048 of a beam of 32
+    one warp would keep most in slow memory, for want of registers."""
+    return max(1, candidates // 256)
+
+
 class FusedFinish:
     """See `Finish`. Raises `ValueError` for a vocabulary with more than two tokens that are never text."""
 
@@ -271,6 +277,7 @@ class FusedFinish:
 
     def _select(self, values: Tensor, token_ids: Tensor, state: StateView) -> None:
         num_rows, count = values.shape
+        padded = triton.next_power_of_2(count * count // 2)
         select_kernel[(num_rows,)](
             values,
             token_ids,
@@ -284,8 +291,8 @@ class FusedFinish:
             num_rows,
             count,
             NUM_FIELDS=state.record.shape[1],
-            PADDED=triton.next_power_of_2(count * count // 2),
-            num_warps=1,  # a few dozen candidates: a single warp needs no barriers
+            PADDED=padded,
+            num_warps=warps_of(padded),
         )
 
     def _go_on(self, state: StateView) -> None:

@@ -6,9 +6,11 @@ interprets or compiles. What the interpreter forgives, such as a name that is no
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import product
+from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import triton  # type: ignore[import-not-found]
@@ -24,6 +26,7 @@ from model.cuda.finish_kernels import (
     go_on_kernel,
     select_kernel,
     top_kernel,
+    warps_of,
 )
 from model.cuda.memory import RECORD_FIELDS
 from training.loss_kernels import BLOCK as LOGITS
@@ -82,20 +85,28 @@ def _finish() -> Iterator[Variant]:
         yield Variant(top_kernel, own, {"BLOCK_SIZE": TOKENS, **sizes}, 4)
         sizes = {"BLOCK_SIZE": TOKENS, "PART": BLOCKS_OF_PART, "num_blocks": 1, "num_parts": 1}
         yield Variant(block_kernel, own, sizes, 4)
-    for candidates in (2, 32, 512):
-        yield Variant(select_kernel, types, {"NUM_FIELDS": RECORD_FIELDS, "PADDED": candidates}, 1)
+    for candidates in (2, 32, 512, 2048):
+        sizes = {"NUM_FIELDS": RECORD_FIELDS, "PADDED": candidates}
+        yield Variant(select_kernel, types, sizes, warps_of(candidates))
     yield Variant(go_on_kernel, types, {"NUM_FIELDS": RECORD_FIELDS, "POSITIONS": 64}, 2)
 
 
 def size_of(variant: Variant) -> int:
-    """Bytes of the program for the GPU."""
+    """Bytes of the program for the GPU, which keeps all in registers."""
     names = variant.kernel.arg_names
     types = {name: variant.types.get(name, "i32") for name in names} | dict.fromkeys(
         variant.constants, "constexpr"
     )
     places = {(names.index(name),): value for name, value in variant.constants.items()}
     source = ASTSource(fn=variant.kernel, signature=types, constexprs=places)
-    return len(triton.compile(source, target=TARGET, options={"num_warps": variant.num_warps}).asm["cubin"])
+    made = triton.compile(source, target=TARGET, options={"num_warps": variant.num_warps})
+    with NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(made.asm["cubin"])
+        file.flush()
+        command = [triton.knobs.nvidia.cuobjdump.path, "-res-usage", file.name]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert " STACK:0 " in told, f"{variant}: {told}"
+    return len(made.asm["cubin"])
 
 
 if __name__ == "__main__":
