@@ -179,7 +179,12 @@ def _copied(view: StateView) -> StateView:
 
 
 def _distance(found: list[Tensor], expected: list[Tensor]) -> float:
-    """The largest difference; equal ones, infinite ones too, have none."""
-    pairs = [(one.double(), other.double()) for one, other in zip(found, expected, strict=True)]
-    gaps = [torch.where(one == other, 0.0, (one - other).abs()).max() for one, other in pairs]
-    return float(torch.stack(gaps).max())
+    """The largest difference; of a network's own numbers above 1, as a share of them, since those are as
+    coarse as they are large. Equal ones, infinite ones too, have none."""
+    return float(torch.stack([_gap(*pair) for pair in zip(found, expected, strict=True)]).max())
+
+
+def _gap(found: Tensor, expected: Tensor) -> Tensor:
+    one, other = found.double(), expected.double()
+    size = other.abs().clamp(min=1) if expected.dtype in TOLERANCE else 1
+    return torch.where(one == other, 0.0, (one - other).abs() / size).max()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib.util
+import math
 import os
 import subprocess
 import sys
@@ -111,6 +112,28 @@ def test_a_way_that_answers_otherwise_shows() -> None:
         own = getattr(plain, kind)
         assert getattr(trial, kind)(own, own) == 0.0
         assert getattr(trial, kind)(getattr(wrong, kind), own) == pytest.approx(0.01, abs=1e-5)
+
+
+def test_a_number_that_is_none_shows_wherever_it_stands() -> None:
+    zero, none = torch.zeros(2), torch.tensor([0.0, float("nan")])
+    for found in ([zero, none], [none, zero]):
+        assert math.isnan(choose._distance(found, [zero, zero]))
+
+
+class _RoundedBetween(PlainBetween):
+    """Away from zero, in every other sum: as far as a rounding more can lead."""
+
+    def embed(self, *asked: Any) -> Tensor:
+        found = super().embed(*asked)
+        found[:, ::2] *= 1 + 2**-7
+        return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_way_that_rounds_otherwise_is_taken_however_large_the_numbers(dtype: torch.dtype) -> None:
+    config = tiny_config(d_model=512, num_encoder_heads=8, num_decoder_heads=8)
+    found = Trial(config, CPU, dtype).between(_RoundedBetween(), PlainBetween())
+    assert 0 < found < choose.TOLERANCE[dtype]
 
 
 def test_a_way_that_answers_otherwise_is_not_taken(caplog: pytest.LogCaptureFixture) -> None:
