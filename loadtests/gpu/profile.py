@@ -21,6 +21,12 @@ from model.transformer import Transformer
 LARGEST = 5
 # By a part of the kernel's name, the first that fits.
 REMEDIES = (
+    ("attend_kernel", "attention: more positions at a time where rows are long; keys and values in 8 bits"),
+    ("add_and_norm", "sums that are normed: made by the product before them"),
+    ("block_kernel", "best and sum of each block: taken where the logits are made"),
+    ("top_kernel", "the likeliest tokens: blocks merged by several programs where rows are few"),
+    ("select_kernel", "the choice of a beam's rows: one program for a beam, not for each row"),
+    ("go_on_kernel", "the table of ancestors: two that take turns, and so no copy"),
     ("index", "keys and values gathered before attention: a kernel that reads through the ancestors itself"),
     ("gather", "keys and values gathered before attention: a kernel that reads through the ancestors itself"),
     ("softmax", "log-softmax over the vocabulary: log-sum-exp and the best of each block in one pass"),

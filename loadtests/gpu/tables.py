@@ -120,7 +120,10 @@ def training_tables(data: Data) -> str:
     ]  # fmt: skip
     columns = ["shape", "steps", "ms a step", "target tokens/s", "TFLOP/s", "of the rate of products"]
     failed = "\n".join(f"- not measured: {name}: {why}" for name, why in data["failed"].items())
-    found = f"Measured in the same run: {data['ceiling']['rate'] / 1e12:.0f} TFLOP/s in bf16."
+    ways = ", ".join(sorted({line["loss"] for line in data["lines"]}))
+    found = (
+        f"Measured in the same run: {data['ceiling']['rate'] / 1e12:.0f} TFLOP/s in bf16. Loss by: {ways}."
+    )
     return "\n\n".join((markdown("Training steps, bf16", columns, rows), found, failed)).strip() + "\n"
 
 

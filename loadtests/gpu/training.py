@@ -20,6 +20,7 @@ from model.transformer import Transformer
 from training.batching import Batch
 from training.config import TrainingConfig, check_recipe
 from training.distributed import World
+from training.loss import way_to_lose
 from training.stream import Place, Share
 from training.update import Learner
 
@@ -66,8 +67,8 @@ def _shapes(setting: Setting) -> Iterator[tuple[str, ModelConfig]]:
         yield name, config
 
 
-def _timed(config: ModelConfig, setting: Setting, compiled: bool) -> dict[str, float]:
-    """The best of a few repeats, each of several updates."""
+def _timed(config: ModelConfig, setting: Setting, compiled: bool) -> dict[str, Any]:
+    """The best of a few repeats, each of several updates; `loss`: by which way (see `training.loss`)."""
     sentences = 2 if setting.tiny else BATCH_TOKENS // LENGTH
     learner = Learner(
         _settings(setting, compiled), Transformer(config), config.pad_id, setting.device, World()
@@ -78,6 +79,7 @@ def _timed(config: ModelConfig, setting: Setting, compiled: bool) -> dict[str, f
         learner.update(step, share)
     seconds = min(setting.seconds(lambda: learner.update(1, share), steps) for _ in range(repeats))
     return {
+        "loss": way_to_lose(next(learner.network.parameters()).device, torch.bfloat16).__name__,
         "step_seconds": seconds,
         "tokens_per_second": sentences * LENGTH / seconds,
         "operations_per_second": training_operations(config, sentences, LENGTH, LENGTH) / seconds,
