@@ -65,6 +65,15 @@ def test_the_kernels_compile_for_a_gpu_without_one(tmp_path: Path) -> None:
     assert min(sizes) > 1000
 
 
+@needs_triton
+def test_the_kernels_are_handed_what_they_compile_with(tmp_path: Path) -> None:
+    told = program("-m", "tests.model.cuda.started", TRITON_CACHE_DIR=str(tmp_path))
+    assert set(told.split()) == {
+        "attend_kernel", "embed_kernel", "add_and_norm_kernel", "block_kernel", "top_kernel", "select_kernel",
+        "go_on_kernel", "loss_kernel", "gradient_kernel",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("file", [*KERNELS, TRAINING])
 def test_a_kernel_names_nothing_but_its_own_and_triton(file: str | Path) -> None:
     """Triton refuses any other name, annotations included, and its interpreter does not."""
