@@ -122,7 +122,8 @@ def top_kernel(
         most = tl.max(tl.max(x, axis=1), axis=0)
         token = tl.min(tl.min(tl.where(x == most, ids, num_tokens - 1), axis=1), axis=0)
         tl.store(values + row * count + turn, most - log_sum)
-        tl.store(token_ids + row * count + turn, token.to(tl.int64))
+        # Of a row that has no possible token, one that there is all the same.
+        tl.store(token_ids + row * count + turn, tl.minimum(token, num_tokens - 1).to(tl.int64))
         x = tl.where(ids == token, float("-inf"), x)
         turn += 1
 

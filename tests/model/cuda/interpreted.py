@@ -103,7 +103,7 @@ def rounded_as_on_a_gpu() -> Iterator[None]:
 # The end of a step, on anything
 
 
-def random_step(seed: int) -> tuple[ModelConfig, StateView, Tensor, int]:
+def random_step(seed: int, device: torch.device = HOST) -> tuple[ModelConfig, StateView, Tensor, int]:
     """Beams of unequal widths, some rows dead, some too short to end; logits with many ties, few possible
     tokens, or a number that is none."""
     chance = torch.Generator().manual_seed(seed)
@@ -112,9 +112,10 @@ def random_step(seed: int) -> tuple[ModelConfig, StateView, Tensor, int]:
         return int(torch.randint(least, most + 1, (), generator=chance))
 
     config = tiny_config(target_vocab_size=number(5, 400), share_embeddings=False)
-    widths = [number(1, 5) for _ in range(number(1, 6))]
+    most = 32 if number(0, 3) == 0 else 5
+    widths = [number(1, most) for _ in range(number(1, 6))]
     shape = step_shape(widths, 16, 16)
-    state = StepState(config, sum(widths), 2, HOST)
+    state = StepState(config, sum(widths), 2, device)
     members = [member for width in widths for member in range(width)]
     owners = [segment for segment, width in enumerate(widths) for _ in range(width)]
     rows = {
@@ -132,14 +133,14 @@ def random_step(seed: int) -> tuple[ModelConfig, StateView, Tensor, int]:
         logits[:, 3 + number(0, 3) :] = float("-inf")
     if number(0, 3) == 0:
         logits[number(0, shape.rows - 1), number(0, 4)] = float("nan")
-    return config, view, logits, shape.width
+    return config, view, logits.to(device), shape.width
 
 
-def step_deviation(seed: int) -> float:
+def step_deviation(seed: int, device: torch.device = HOST) -> float:
     """The largest difference that is not in what is left open: of a row that fails, its segment's answers."""
-    config, view, logits, width = random_step(seed)
+    config, view, logits, width = random_step(seed, device)
     left = []
-    for finish in (FusedFinish(config), PlainFinish(config, HOST)):
+    for finish in (FusedFinish(config), PlainFinish(config, device)):
         own = replace(view, **{name: getattr(view, name).clone() for name in StateView.__slots__})
         finish(logits.clone(), own, width)
         left.append((own.record[0], own.ancestors, own.length, own.token, own.total))
@@ -149,7 +150,7 @@ def step_deviation(seed: int) -> float:
     for field in (TOLD.highest, TOLD.best_value):
         assert torch.equal(found[field].isnan()[somebody], expected[field].isnan()[somebody])
     sound = ~fails & somebody
-    gaps = [torch.zeros(())]
+    gaps = [0.0]
     for field, name in enumerate(TOLD._fields):
         one, other = found[field][sound], expected[field][sound]
         if name == "best_id":  # which of the impossible ones is left open
@@ -158,11 +159,15 @@ def step_deviation(seed: int) -> float:
         if name == "end_total":
             ends = expected[TOLD.end_row][sound] >= 0
             one, other = one[ends], other[ends]
-        gaps.append(torch.where(one == other, 0.0, (one - other).abs()).max() if len(one) else gaps[0])
-    for one, other in zip(own_state, state, strict=True):
-        gap = (one[sound].double() - other[sound].double()).abs()
-        gaps.append(torch.where(one[sound] == other[sound], 0.0, gap).max() if sound.any() else gaps[0])
-    return float(torch.stack([gap.double() for gap in gaps]).max())
+        gaps.append(_largest_gap(one, other))
+    return max(
+        *gaps, *(_largest_gap(*(one[sound] for one in pair)) for pair in zip(own_state, state, strict=True))
+    )
+
+
+def _largest_gap(one: Tensor, other: Tensor) -> float:
+    gap = torch.where(one == other, 0.0, (one.double() - other.double()).abs())
+    return float(gap.max()) if gap.numel() else 0.0
 
 
 # Whole searches

@@ -12,6 +12,7 @@ from model.cuda.network import CudaNetwork
 from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment, Search
 from tests.model.cuda.scenarios import MAX_ROWS, Scenario, assert_same, eager, random_model, run
+from training.loss import way_to_lose
 
 pytestmark = pytest.mark.gpu
 
@@ -54,3 +55,17 @@ def test_nothing_waits_in_secret() -> None:
                 search.step()
         finally:
             torch.cuda.set_sync_debug_mode("default")
+
+
+@torch.inference_mode()
+def test_the_kernels_end_steps_as_the_plain_way_does() -> None:
+    """Beams of 1 to 32 rows; interpreted elsewhere (test_ways.py), here by the device."""
+    from tests.model.cuda.interpreted import step_deviation  # needs Triton
+
+    assert max(step_deviation(seed, torch.device("cuda")) for seed in range(40)) < 1e-4
+
+
+def test_the_kernels_are_taken() -> None:
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
+        assert network(dtype).ways == "FusedAttend, FusedBetween, FusedFinish"
+        assert way_to_lose(torch.device("cuda"), dtype).__name__ == "FusedLoss"
