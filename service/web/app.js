@@ -6,7 +6,7 @@
  * Knows which part tells which; the parts do not know each other.
  */
 
-import { fetchJson, translate } from "./client.js";
+import { detect, fetchJson, translate } from "./client.js";
 import { LanguageBar } from "./language_bar.js";
 import { DETECT } from "./languages.js";
 import { LiveTranslation } from "./live_translation.js";
@@ -51,14 +51,30 @@ function showDetected(start) {
 
 /** A text that is already in the target language is translated into another one rather than refused. */
 async function* translateOrRetarget(request, signal) {
+  if (await retargetsAtOnce(request, signal)) request = { ...request, target: bar.target };
   try {
     yield* translate(request, signal);
   } catch (problem) {
     const found = problem.faults?.find((fault) => fault.field === "source")?.value;
-    if (!found || signal.aborted || !bar.retarget(found)) throw problem;
-    result.language = bar.target;
+    if (!found || !retarget(found, signal)) throw problem;
     yield* translate({ ...request, target: bar.target }, signal);
   }
+}
+
+/**
+ * Short texts are never refused: of the languages that go into the target, the server takes the likeliest, and
+ * would call "Hello world." German where that goes into English. So the target itself is asked for first.
+ */
+async function retargetsAtOnce(request, signal) {
+  if (request.source !== undefined || !bar.canRetarget) return false;
+  const found = await detect(request.text, signal);
+  return found === request.target && retarget(found, signal);
+}
+
+function retarget(found, signal) {
+  if (signal.aborted || !bar.retarget(found)) return false;
+  result.language = bar.target;
+  return true;
 }
 
 function swapTexts() {

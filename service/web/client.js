@@ -9,8 +9,8 @@ import { readEvents } from "./event_stream.js";
 import { Problem, brokenOff, unreachable } from "./problem.js";
 
 /** The JSON at an address. Throws Problem, or AbortError when `signal` says so. */
-export async function fetchJson(path, signal) {
-  const response = await send(path, { signal });
+export async function fetchJson(path, signal, options = {}) {
+  const response = await send(path, { ...options, signal });
   try {
     return await response.json();
   } catch (error) {
@@ -18,17 +18,18 @@ export async function fetchJson(path, signal) {
   }
 }
 
+/** The likeliest language of all that are known, served or not; null for a text without letters. Throws as above. */
+export async function detect(text, signal) {
+  const { detections } = await fetchJson("v1/detect", signal, post({ text }, "application/json"));
+  return detections[0].language;
+}
+
 /**
  * The events of one streamed translation, as `{ event, data }` with `data` read from JSON; ends after `done`.
  * Throws Problem, or AbortError when `signal` says so; either also in the middle of the stream.
  */
 export async function* translate(request, signal) {
-  const response = await send("v1/translate", {
-    method: "POST",
-    headers: { "content-type": "application/json", accept: "text/event-stream, application/problem+json" },
-    body: JSON.stringify({ ...request, stream: true }),
-    signal,
-  });
+  const response = await send("v1/translate", { ...post({ ...request, stream: true }, "text/event-stream"), signal });
   try {
     for await (const { event, data } of readEvents(response.body)) {
       const content = JSON.parse(data);
@@ -41,6 +42,12 @@ export async function* translate(request, signal) {
   }
   throw brokenOff();
 }
+
+const post = (body, accept) => ({
+  method: "POST",
+  headers: { "content-type": "application/json", accept: `${accept}, application/problem+json` },
+  body: JSON.stringify(body),
+});
 
 async function send(path, options) {
   let response;

@@ -49,6 +49,11 @@ export class LanguageBar {
     this.#update();
   }
 
+  /** Whether a text in the target language could go into another one. */
+  get canRetarget() {
+    return this.source === DETECT && this.#languages.targetsOf(this.target).length > 0;
+  }
+
   /**
    * The text was found to be in `code`, which cannot be translated into what is chosen: choose something else.
    * False where there is nothing else.

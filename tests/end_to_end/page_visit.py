@@ -15,6 +15,7 @@ from tests.end_to_end.live_server import LiveServer
 from tests.fakes import FakeEngine
 
 PATIENCE_MS = 15_000
+LIMIT = 500  # characters of a text, as the server of the tests takes them
 # A container often has no user namespaces for Chromium's sandbox; the rest keeps it from calling its maker.
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",

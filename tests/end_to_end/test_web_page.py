@@ -7,7 +7,6 @@ first ones where a test says so.
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -18,13 +17,13 @@ from service.lifecycle import Lifecycle
 from service.settings import Settings
 from tests.end_to_end.event_stream_cases import EVENT_STREAM, EVENTS, PARSE_CUT_ANYWHERE
 from tests.end_to_end.live_server import live_server
-from tests.fakes import FakeEngine, fake_translator, served_model
+from tests.fakes import fake_translator
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, expect  # noqa: E402
 
 from tests.end_to_end.page_visit import (  # noqa: E402
-    CHROMIUM_ARGUMENTS,
+    LIMIT,
     PATIENCE_MS,
     Stage,
     Visit,
@@ -33,30 +32,8 @@ from tests.end_to_end.page_visit import (  # noqa: E402
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-LIMIT = 500
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 TEXT = "Where is the station?\n\n  I would like a ticket, please."
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path: Path) -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE_MS)
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGUMENTS)
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    engine = FakeEngine()
-    models = [
-        served_model(engine, f"{source}-{target}", [(source, target)])
-        for source, target in [("en", "de"), ("de", "en"), ("en", "ar")]
-    ]
-    app = create_app(fake_translator(*models, max_text_characters=LIMIT), Settings(max_text_characters=LIMIT))
-    with live_server(app) as server:
-        yield Stage(engine, server)
 
 
 @pytest.fixture(autouse=True)
@@ -162,12 +139,33 @@ def test_a_detected_language_is_named(visit: Visit) -> None:
     expect(visit.page.locator("#source-language option:checked")).to_have_text("Detect language")
 
 
-def test_a_text_in_the_target_language_is_translated_into_another(visit: Visit) -> None:
-    visit.is_trouble_expected = True  # the first request is refused
+@pytest.mark.parametrize("target", ["de", "ar"])
+def test_a_text_that_does_not_go_into_the_target_is_translated_into_another(
+    visit: Visit, target: str
+) -> None:
+    visit.is_trouble_expected = True  # the first request into Arabic is refused
+    visit.page.get_by_label("Translate into").select_option(target)
     visit.write("de: guten Abend, meine Damen und Herren")
     visit.expect_result("DE: GUTEN ABEND, MEINE DAMEN UND HERREN")
     expect(visit.page.get_by_label("Translate into")).to_have_value("en")
     expect(visit.page.locator("#problem")).to_be_hidden()
+
+
+def test_a_short_text_in_the_target_language_is_not_taken_for_another(visit: Visit) -> None:
+    """The server takes a short text for the likeliest of what goes into the target, and refuses nothing."""
+    visit.write("de: guten Abend.")
+    visit.expect_result("DE: GUTEN ABEND.")
+    expect(visit.page.locator("#source-language option:checked")).to_have_text("German (auto)")
+    expect(visit.page.get_by_label("Translate into")).to_have_value("en")
+    assert [one["target"] for one in visit.sent] == ["en"]
+
+
+def test_a_language_that_cannot_be_left_is_not_asked_for(visit: Visit) -> None:
+    """Nothing translates Arabic, so there would be no other target."""
+    visit.page.get_by_label("Translate into").select_option("ar")
+    visit.write("Good evening.")
+    visit.expect_result("GOOD EVENING.")
+    assert not [one for one in visit.requests if one.url.endswith("/v1/detect")]
 
 
 def test_new_typing_aborts_the_translation_and_frees_its_rows(visit: Visit, stage: Stage) -> None:
