@@ -39,7 +39,10 @@ def run(
         list[str] | None, typer.Option(help="Instead of --test, or besides: the sentences. May be repeated.")
     ] = None,
     reference_file: Annotated[
-        list[str] | None, typer.Option(help="And their references, line by line.")
+        list[str] | None,
+        typer.Option(
+            help="And their references, line by line; several are all of one --source-file, or one of each."
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many lines of each.")] = None,
     baseline: Annotated[
@@ -117,6 +120,7 @@ def run(
       verto evaluate en-de --test news.tsv --test talks.tsv --report scores.html
       verto evaluate runs/new/bundle --baseline en-de --test test.tsv.gz --report new-or-old.html
       verto evaluate en-de --source-file test.en --reference-file test.de --save-translations test.out
+      verto evaluate en-de --source-file test.en --reference-file first.de --reference-file second.de
       verto evaluate en-de --test test.tsv --columns 2,1 --json > scores.json
 
     \b

@@ -78,7 +78,7 @@ class Evaluating:
 
         places = []
         for number, (one, made) in enumerate(zip(self._test_sets, translated, strict=True)):
-            scores = sentence_chrf(made.texts, one.references)
+            scores = sentence_chrf(made.texts, *one.all_references)
             places += [(number, index) for index in choose_pictured(one.sources, scores, PICTURED)]
         return places
 

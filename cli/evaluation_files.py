@@ -22,22 +22,24 @@ if TYPE_CHECKING:
     from training.test_set import TestSet
 
 WHOSE = ("system", "baseline")
+_NEEDED = "give --test, or --source-file and --reference-file, or several of them"
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """TSV files with the columns of each, and pairs of files."""
+    """TSV files with the columns of each, and files of sentences, each with those of its references."""
 
     tsv: list[tuple[LineFile, tuple[int, int]]]
-    parallel: list[tuple[LineFile, LineFile]]
+    parallel: list[tuple[LineFile, list[LineFile]]]
 
     @classmethod
     def chosen(
         cls, tests: Sequence[str], columns: Sequence[str], sources: Sequence[str], references: Sequence[str]
     ) -> Inputs:
         """What the options name. Raises BadParameter where they do not fit each other."""
-        if len(sources) != len(references) or not (tests or sources):
-            raise typer.BadParameter("give --test, or --source-file and --reference-file, or several of them")
+        parallel = _with_references(sources, references)
+        if not (tests or parallel):
+            raise typer.BadParameter(_NEEDED)
         if columns and not tests:
             raise typer.BadParameter("needs a --test", param_hint="--columns")
         columns = columns or ["1,2"]
@@ -48,17 +50,33 @@ class Inputs:
         if [*tests, *sources, *references].count("-") > 1:
             raise typer.BadParameter("standard input can be read only once")
         files = [LineFile.named(name) for name in tests]
-        pairs = zip(map(LineFile.named, sources), map(LineFile.named, references), strict=True)
-        return cls(list(zip(files, each, strict=True)), list(pairs))
+        return cls(list(zip(files, each, strict=True)), parallel)
 
     @property
     def files(self) -> list[LineFile]:
-        return [file for file, _ in self.tsv] + [file for pair in self.parallel for file in pair]
+        return [file for file, _ in self.tsv] + [
+            file for sources, references in self.parallel for file in (sources, *references)
+        ]
 
     def read(self, limit: int | None) -> list[TestSet]:
-        """The first `limit` lines of each, in the order TSV files, pairs. Raises LineFileError, OSError."""
+        """The first `limit` lines of each, in the order TSV files, others. Raises LineFileError, OSError."""
         single = [read_tsv(file, columns, limit) for file, columns in self.tsv]
-        return labelled([*single, *(read_parallel(*pair, limit) for pair in self.parallel)])
+        several = [
+            read_parallel(sources, first, limit, further) for sources, (first, *further) in self.parallel
+        ]
+        return labelled([*single, *several])
+
+
+def _with_references(
+    sources: Sequence[str], references: Sequence[str]
+) -> list[tuple[LineFile, list[LineFile]]]:
+    """All references belong to a single file of sentences; of several each has one. Raises BadParameter."""
+    files = [LineFile.named(name) for name in references]
+    if len(sources) == 1 and files:
+        return [(LineFile.named(sources[0]), files)]
+    if len(sources) != len(files):
+        raise typer.BadParameter(_NEEDED)
+    return [(LineFile.named(name), [file]) for name, file in zip(sources, files, strict=True)]
 
 
 def two_columns(text: str) -> tuple[int, int]:

@@ -26,9 +26,12 @@ def read_tsv(file: LineFile, columns: tuple[int, int], limit: int | None) -> Tes
     return _collect((file.name,), islice(_columns(file, columns), limit))
 
 
-def read_parallel(sources: LineFile, references: LineFile, limit: int | None) -> TestSet:
-    """The first `limit` lines of both. Raises LineFileError when one file has more lines than the other."""
-    return _collect((sources.name, references.name), islice(_pairs(sources, references), limit))
+def read_parallel(
+    sources: LineFile, references: LineFile, limit: int | None, further: Sequence[LineFile] = ()
+) -> TestSet:
+    """The first `limit` lines of all. Raises LineFileError when one file has more lines than another."""
+    files = (sources, references, *further)
+    return _collect(tuple(file.name for file in files), islice(side_by_side(files), limit))
 
 
 def labelled(test_sets: Sequence[TestSet]) -> list[TestSet]:
@@ -45,14 +48,15 @@ def _label(path: Path) -> str:
     return f"{path.parent.name}/{name}" if path.parent.name not in ("", "..") else name
 
 
-def _collect(names: tuple[str, ...], pairs: Iterator[tuple[str, str]]) -> TestSet:
+def _collect(names: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> TestSet:
+    """Of rows of a sentence and its references."""
     from training.test_set import TestSet
 
-    both = list(pairs)
-    if not both:
+    columns = list(zip(*rows, strict=True))
+    if not columns:
         raise LineFileError(names[0], "has no lines")
-    sources, references = ([pair[side] for pair in both] for side in (0, 1))
-    return TestSet(names, sources, references, label=names[0])
+    sources, references, *further = map(list, columns)
+    return TestSet(names, sources, references, names[0], further)
 
 
 def _columns(file: LineFile, columns: tuple[int, int]) -> Iterator[tuple[str, str]]:
@@ -64,11 +68,10 @@ def _columns(file: LineFile, columns: tuple[int, int]) -> Iterator[tuple[str, st
         yield fields[columns[0] - 1], fields[columns[1] - 1]
 
 
-def _pairs(sources: LineFile, references: LineFile) -> Iterator[tuple[str, str]]:
-    for number, (source, reference) in enumerate(
-        zip_longest(sources.unmarked_lines(), references.unmarked_lines()), 1
-    ):
-        if source is None or reference is None:
-            short = sources if source is None else references
-            raise LineFileError(short.name, f"ends before line {number}, the other file does not")
-        yield source.removesuffix("\r"), reference.removesuffix("\r")
+def side_by_side(files: Sequence[LineFile]) -> Iterator[tuple[str, ...]]:
+    """A line of each, without a `\r` at its end. Raises LineFileError where one has fewer."""
+    for number, lines in enumerate(zip_longest(*(file.unmarked_lines() for file in files)), 1):
+        for file, line in zip(files, lines, strict=True):
+            if line is None:
+                raise LineFileError(file.name, f"ends before line {number}, the other file does not")
+        yield tuple(line.removesuffix("\r") for line in lines)

@@ -109,19 +109,23 @@ class Measure:
         if baseline is None:
             return TestScores(test_set, scores)
         significance = paired_bootstrap(
-            self.scorer, system.texts, baseline.texts, test_set.references, self.num_samples
+            self.scorer,
+            system.texts,
+            baseline.texts,
+            test_set.references,
+            self.num_samples,
+            *test_set.further,
         )
         return TestScores(test_set, scores, self._system(test_set, baseline), significance)
 
     def _system(self, test_set: TestSet, translations: Translations) -> SystemScores:
-        scores = self.scorer.corpus(translations.texts, test_set.references)
+        texts = [translations.texts, *test_set.all_references]
+        scores = self.scorer.corpus(*texts)
         buckets = by_length([length_of(text, self.unit) for text in test_set.sources], self.bounds)
-        grouped = tuple(self._bucket(bucket, translations.texts, test_set.references) for bucket in buckets)
+        grouped = tuple(self._bucket(bucket, texts) for bucket in buckets)
         return SystemScores(translations, scores, grouped)
 
-    def _bucket(
-        self, bucket: LengthBucket, hypotheses: Sequence[str], references: Sequence[str]
-    ) -> BucketScores:
-        chosen = [[texts[index] for index in bucket.indices] for texts in (hypotheses, references)]
-        scores = self.scorer.corpus(*chosen)
+    def _bucket(self, bucket: LengthBucket, texts: Sequence[Sequence[str]]) -> BucketScores:
+        """`texts` are translations and references."""
+        scores = self.scorer.corpus(*([one[index] for index in bucket.indices] for one in texts))
         return BucketScores(bucket, {name: score.value for name, score in scores.items()})

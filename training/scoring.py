@@ -38,22 +38,33 @@ class Scorer:
         made = {"bleu": sacrebleu.BLEU(tokenize=bleu_tokenizer), "chrf": sacrebleu.CHRF(), "ter": _TER()}
         self.metrics = {name: made[name] for name in METRICS if name in metrics}
 
-    def corpus(self, hypotheses: Sequence[str], references: Sequence[str]) -> dict[str, Score]:
-        """Of a whole text, by metric. Raises `ValueError` for no or unequal counts."""
-        if not hypotheses or len(hypotheses) != len(references):
-            raise ValueError(f"{len(hypotheses)} hypotheses for {len(references)} references")
+    def corpus(
+        self, hypotheses: Sequence[str], references: Sequence[str], *further: Sequence[str]
+    ) -> dict[str, Score]:
+        """Of a whole text, by metric; `further` where a sentence has several references.
+
+        Raises `ValueError` for no or unequal counts.
+        """
+        for one in (references, *further):
+            if not hypotheses or len(hypotheses) != len(one):
+                raise ValueError(f"{len(hypotheses)} hypotheses for {len(one)} references")
         found = {}
         for name, metric in self.metrics.items():
-            value = metric.corpus_score(hypotheses, [list(references)]).score
+            value = metric.corpus_score(hypotheses, [list(one) for one in (references, *further)]).score
             found[name] = Score(value, str(metric.get_signature()))
         return found
 
 
-def sentence_chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
-    """chrF2 of each sentence, 0..100: of the three metrics the one that tells single sentences apart."""
+def sentence_chrf(
+    hypotheses: Sequence[str], references: Sequence[str], *further: Sequence[str]
+) -> list[float]:
+    """chrF2 of each sentence, 0..100: of the three metrics the one that tells single sentences apart.
+
+    Of several references the nearest counts.
+    """
     metric = sacrebleu.CHRF()
-    pairs = zip(hypotheses, references, strict=True)
-    return [metric.sentence_score(hypothesis, [reference]).score for hypothesis, reference in pairs]
+    lines = zip(hypotheses, references, *further, strict=True)
+    return [metric.sentence_score(hypothesis, wanted).score for hypothesis, *wanted in lines]
 
 
 class _TER(sacrebleu.TER):

@@ -41,18 +41,22 @@ def paired_bootstrap(
     baseline: Sequence[str],
     references: Sequence[str],
     num_samples: int,
+    *further: Sequence[str],
 ) -> dict[str, Significance]:
     """By metric: the test of Koehn 2004, "Statistical significance tests for machine translation evaluation".
 
     Every resample draws as many sentences as there are, with replacement, the same for both systems. The seed
     is sacreBLEU's, 12345 unless its own variable SACREBLEU_SEED says otherwise. Takes BYTES_PER_DRAW for each
-    sentence and resample. Raises `ValueError` for no or unequal counts.
+    sentence and resample. `further` where a sentence has several references. Raises `ValueError` for no
+    or unequal counts.
     """
     if not hypotheses or not len(hypotheses) == len(baseline) == len(references):
         counts = f"{len(hypotheses)} hypotheses, {len(baseline)} of the baseline"
         raise ValueError(f"{counts} for {len(references)} references")
     systems: list[tuple[str, Sequence[str]]] = [("baseline", list(baseline)), ("system", list(hypotheses))]
-    test = PairedTest(systems, scorer.metrics, [list(references)], "bs", num_samples)
+    test = PairedTest(
+        systems, scorer.metrics, [list(one) for one in (references, *further)], "bs", num_samples
+    )
     signatures, results = test()
     # sacreBLEU answers under names of its own (chrF2), in the order of the metrics.
     named = zip(scorer.metrics, signatures, strict=True)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import sacrebleu
 
 from cli.line_files import LineFile
 from cli.main import main
@@ -16,6 +17,8 @@ from tests.cli.evaluations import evaluate, report
 from tests.fakes import FakeEngine
 from training.evaluation import score
 from training.scoring import Scorer
+
+PEERS = {"bleu": sacrebleu.BLEU(), "chrf": sacrebleu.CHRF(), "ter": sacrebleu.TER()}
 
 
 def test_a_perfect_model_scores_a_hundred_with_all_signatures(
@@ -112,6 +115,36 @@ def test_two_files_are_read_side_by_side_and_translations_saved(
     assert said["bleu"] == score(["eins", "drei vier"], ["eins", "zwei"]).bleu
 
 
+def test_several_references_count_as_sacrebleu_counts_them(
+    verto: Verto, engine: FakeEngine, tmp_path: Path
+) -> None:
+    texts = {
+        "en": ["The cat sat on the mat today.", "Where is the nearest station?"],
+        "one": ["The cat sat on a mat.", "Where is the station?"],
+        "two": ["A cat sat on the mat today.", "Where, please, is the nearest station?"],
+        "other": ["Cats sit.", "What is near?"],
+    }
+    for name, lines in texts.items():
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
+    files = ("--source-file", tmp_path / "en", "--reference-file", tmp_path / "one")
+    engine.translate = str.lower
+    both = (*files, "--reference-file", tmp_path / "two", "--baseline", "old", "--bootstrap-samples", 100)
+    page = tmp_path / "page.html"
+    said = report(evaluate(verto, *both, "--json", "--length-buckets", "5", "--report", page))
+    made = [text.lower() for text in texts["en"]]
+    for name, metric in PEERS.items():
+        expected = metric.corpus_score(made, [texts["one"], texts["two"]])
+        assert said[name] == said["tests"][0]["baseline"][name] == expected.score
+        assert said[f"{name}_signature"] == str(metric.get_signature())
+        assert said["comparison"][name]["signature"].startswith("nrefs:2|")
+        short = metric.corpus_score(made[1:], [texts["one"][1:], texts["two"][1:]])
+        assert said["by_length"][0][name] == short.score
+    assert said["test"] == [str(tmp_path / name) for name in ("en", "one", "two")]
+    assert all(line in page.read_text() for line in (*texts["one"], *texts["two"]))
+    pairs = (*files, "--source-file", tmp_path / "en", "--reference-file", tmp_path / "other")
+    assert [len(one["test"]) for one in report(evaluate(verto, *pairs, "--json"))["tests"]] == [2, 2]
+
+
 def test_a_report_is_written_where_standard_output_is_closed(
     engine: FakeEngine, test_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +193,10 @@ def test_a_terminal_gets_a_table_with_whole_signatures(
         (["--test", "good.tsv", "--bootstrap-samples", "200"], "needs a --baseline"),
         (["--source-file", "en", "--reference-file", "short"], "short: ends before line 2"),
         (["--source-file", "short", "--reference-file", "en"], "short: ends before line 2"),
+        (
+            ["--source-file", "en", "--reference-file", "en", "--reference-file", "short"],
+            "short: ends before line 2",
+        ),
         (["--test", "good.tsv", "--beam-size", "40"], "beam_size must be in 1..32, got 40"),
         (["--test", "good.tsv", "--save-translations", "no/out"], "no/out: its folder does not exist"),
         (["--test", "good.tsv", "--save-translations", "good.tsv"], "good.tsv: is both input and output"),

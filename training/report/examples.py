@@ -47,8 +47,9 @@ def choose_examples(test: TestScores, count: int) -> Examples:
 
 def _distinct(test: TestScores) -> list[Example]:
     texts, others = test.system.translations.texts, _baseline_texts(test)
-    own = sentence_chrf(texts, test.test_set.references)
-    other = None if others is None else sentence_chrf(others, test.test_set.references)
+    references = test.test_set.all_references
+    own = sentence_chrf(texts, *references)
+    other = None if others is None else sentence_chrf(others, *references)
     found: dict[tuple[str, str], Example] = {}
     for index, key in enumerate(zip(test.test_set.sources, texts, strict=True)):
         found.setdefault(key, Example(index, own[index], None if other is None else other[index]))

@@ -19,7 +19,7 @@ from training.report.curves import Picture
 from training.report.examples import Example, choose_examples
 from training.report.pictures import score_by_length
 from training.report.word_difference import marked
-from training.scoring import METRICS
+from training.scoring import METRICS, sentence_chrf
 from training.significance import LEVEL
 
 Place = tuple[int, int]  # a test set and a sentence of it
@@ -121,21 +121,28 @@ def _examples(evaluation: Evaluation, test: TestScores, count: int) -> str:
 
 
 def _example(evaluation: Evaluation, test: TestScores, one: Example) -> str:
-    reference, text = test.test_set.references[one.index], test.system.translations.texts[one.index]
+    references = [wanted[one.index] for wanted in test.test_set.all_references]
+    text = test.system.translations.texts[one.index]
     lines = [
         ("source", escape(test.test_set.sources[one.index]), evaluation.source),
-        ("reference", escape(reference), evaluation.target),
-        (f"{evaluation.system}, chrF {one.chrf:.1f}", marked(text, reference), evaluation.target),
+        *(("reference", escape(wanted), evaluation.target) for wanted in references),
+        (f"{evaluation.system}, chrF {one.chrf:.1f}", _marked(text, references), evaluation.target),
     ]
     if test.baseline is not None and one.baseline_chrf is not None:
         other = test.baseline.translations.texts[one.index]
         label = f"{evaluation.baseline}, chrF {one.baseline_chrf:.1f}"
-        lines.append((label, marked(other, reference), evaluation.target))
+        lines.append((label, _marked(other, references), evaluation.target))
     listed = "".join(
         f'<dt>{escape(name)}</dt><dd lang="{escape(language)}" dir="auto">{text}</dd>'
         for name, text, language in lines
     )
     return f'<dl class="example"><dt>line</dt><dd>{one.index + 1:,}</dd>{listed}</dl>\n'
+
+
+def _marked(text: str, references: Sequence[str]) -> str:
+    """What differs from the nearest reference."""
+    scores = sentence_chrf([text] * len(references), references)
+    return marked(text, max(zip(scores, references, strict=True), key=lambda pair: pair[0])[1])
 
 
 def _attention(evaluation: Evaluation, number: int, extras: Extras) -> str:
