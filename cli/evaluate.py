@@ -1,4 +1,4 @@
-"""`verto evaluate`: how well a bundle translates test sets, alone or beside another bundle, and how fast.
+"""`verto evaluate`: how well a bundle, or whatever else, translates test sets, alone or beside another.
 
 Knows options and what is printed; must not know how anything is translated or measured.
 """
@@ -12,6 +12,7 @@ import typer
 from cli import offline_options as shared
 from cli.evaluating import Evaluating
 from cli.evaluation_files import Inputs, opened
+from cli.ready_translations import ReadyFiles
 from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ SAMPLES = 1000  # of the paired bootstrap, as sacreBLEU has it
 
 
 def run(
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="A bundle's folder, or its name.")],
+    context: typer.Context,
+    bundle: Annotated[
+        str | None, typer.Argument(metavar="[BUNDLE]", help="A bundle's folder, or its name.")
+    ] = None,
     test: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,6 +54,15 @@ def run(
         typer.Option(
             help="Another bundle to compare with; paired bootstrap says what differs by more than chance."
         ),
+    ] = None,
+    translations_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead of a BUNDLE: translations made before, one a line; one for each test set."
+        ),
+    ] = None,
+    baseline_file: Annotated[
+        list[str] | None, typer.Option(help="Instead of --baseline: other translations, likewise.")
     ] = None,
     bootstrap_samples: Annotated[
         int | None,
@@ -122,20 +135,26 @@ def run(
       verto evaluate en-de --source-file test.en --reference-file test.de --save-translations test.out
       verto evaluate en-de --source-file test.en --reference-file first.de --reference-file second.de
       verto evaluate en-de --test test.tsv --columns 2,1 --json > scores.json
+      verto evaluate --translations-file new.de --baseline-file old.de --reference-file test.de
 
     \b
     Exit codes: 0 done, 1 the translation failed, 2 wrong options or input, 130 Ctrl-C.
     """
     given = dict(locals())
     with orderly_end():
-        inputs = Inputs.chosen(test or [], columns or [], source_file or [], reference_file or [])
+        bundles = {"system": bundle, "baseline": baseline}
+        translating = [whose for whose, named in bundles.items() if named is not None]
+        ready = ReadyFiles.chosen(context, given)
+        named = (test or [], columns or [], source_file or [], reference_file or [])
+        inputs = Inputs.chosen(*named, ready.all, is_translated=bool(translating))
         measure = _measure(given)
         test_sets = inputs.read(limit)
-        if baseline is not None:
+        made = ready.read(test_sets, limit)
+        if baseline is not None or "baseline" in made:
             _check_draws(measure.num_samples, max(map(len, test_sets)))
         places = (save_translations, translations_dir, report)
-        with opened(inputs, test_sets, baseline is not None, *places) as outputs:
-            evaluation = Evaluating(given, test_sets, measure, outputs).evaluate()
+        with opened(inputs, test_sets, translating, *places) as outputs:
+            evaluation = Evaluating(given, test_sets, measure, outputs, made).evaluate()
         _show(evaluation, json)
 
 
@@ -149,8 +168,8 @@ def _measure(given: dict[str, Any]) -> "Measure":
         needed = "from the root of the clone: pip install '.[training]'"
         typer.echo(f"verto: evaluate needs {error.name}; {needed}", err=True)
         raise typer.Exit(2) from None
-    if given["bootstrap_samples"] is not None and given["baseline"] is None:
-        raise typer.BadParameter("needs a --baseline", param_hint="--bootstrap-samples")
+    if given["bootstrap_samples"] is not None and given["baseline"] is None and not given["baseline_file"]:
+        raise typer.BadParameter("needs a --baseline or --baseline-file", param_hint="--bootstrap-samples")
     metrics, bounds = given["metrics"].split(","), given["length_buckets"]
     if not set(metrics) <= set(METRICS):
         fault = f"some of {','.join(METRICS)}, with commas, got {given['metrics']!r}"

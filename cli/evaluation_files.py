@@ -16,28 +16,40 @@ import typer
 from cli.line_files import LineFile
 from cli.line_places import choose_places
 from cli.output_files import WholeFile, made
-from cli.test_set import labelled, read_parallel, read_tsv
+from cli.test_set import labelled, read_parallel, read_references, read_tsv
 
 if TYPE_CHECKING:
     from training.test_set import TestSet
 
-WHOSE = ("system", "baseline")
+_Parallel = tuple[LineFile | None, list[LineFile]]
 _NEEDED = "give --test, or --source-file and --reference-file, or several of them"
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """TSV files with the columns of each, and files of sentences, each with those of its references."""
+    """TSV files with the columns of each, and files of sentences, each with those of its references; `ready`
+    holds translations of them."""
 
     tsv: list[tuple[LineFile, tuple[int, int]]]
-    parallel: list[tuple[LineFile, list[LineFile]]]
+    parallel: list[_Parallel]
+    ready: list[LineFile]
 
     @classmethod
     def chosen(
-        cls, tests: Sequence[str], columns: Sequence[str], sources: Sequence[str], references: Sequence[str]
+        cls,
+        tests: Sequence[str],
+        columns: Sequence[str],
+        sources: Sequence[str],
+        references: Sequence[str],
+        ready: Sequence[LineFile] = (),
+        *,
+        is_translated: bool = True,
     ) -> Inputs:
-        """What the options name. Raises BadParameter where they do not fit each other."""
-        parallel = _with_references(sources, references)
+        """What the options name. Raises BadParameter where they do not fit each other.
+
+        Unless it `is_translated`, a test set may be references alone.
+        """
+        parallel = _with_references(sources, references, is_translated)
         if not (tests or parallel):
             raise typer.BadParameter(_NEEDED)
         if columns and not tests:
@@ -47,33 +59,37 @@ class Inputs:
             bound = f"once for all, or for each of the {len(tests)} --test, got {len(columns)}"
             raise typer.BadParameter(bound, param_hint="--columns")
         each = [two_columns(text) for text in columns] * (len(tests) if len(columns) == 1 else 1)
-        if [*tests, *sources, *references].count("-") > 1:
-            raise typer.BadParameter("standard input can be read only once")
         files = [LineFile.named(name) for name in tests]
-        return cls(list(zip(files, each, strict=True)), parallel)
+        chosen = cls(list(zip(files, each, strict=True)), parallel, list(ready))
+        if sum(file.path is None for file in chosen.files) > 1:
+            raise typer.BadParameter("standard input can be read only once")
+        return chosen
 
     @property
     def files(self) -> list[LineFile]:
-        return [file for file, _ in self.tsv] + [
-            file for sources, references in self.parallel for file in (sources, *references)
-        ]
+        parallel = [file for sources, references in self.parallel for file in (sources, *references)]
+        files = [*(file for file, _ in self.tsv), *parallel, *self.ready]
+        return [file for file in files if file is not None]
 
     def read(self, limit: int | None) -> list[TestSet]:
         """The first `limit` lines of each, in the order TSV files, others. Raises LineFileError, OSError."""
         single = [read_tsv(file, columns, limit) for file, columns in self.tsv]
-        several = [
-            read_parallel(sources, first, limit, further) for sources, (first, *further) in self.parallel
-        ]
-        return labelled([*single, *several])
+        return labelled([*single, *(_read(*files, limit) for files in self.parallel)])
+
+
+def _read(sources: LineFile | None, references: Sequence[LineFile], limit: int | None) -> TestSet:
+    if sources is None:
+        return read_references(references, limit)
+    return read_parallel(sources, references[0], limit, references[1:])
 
 
 def _with_references(
-    sources: Sequence[str], references: Sequence[str]
-) -> list[tuple[LineFile, list[LineFile]]]:
+    sources: Sequence[str], references: Sequence[str], needs_sources: bool
+) -> list[_Parallel]:
     """All references belong to a single file of sentences; of several each has one. Raises BadParameter."""
     files = [LineFile.named(name) for name in references]
-    if len(sources) == 1 and files:
-        return [(LineFile.named(sources[0]), files)]
+    if files and (len(sources) == 1 or not (sources or needs_sources)):
+        return [(LineFile.named(sources[0]) if sources else None, files)]
     if len(sources) != len(files):
         raise typer.BadParameter(_NEEDED)
     return [(LineFile.named(name), [file]) for name, file in zip(sources, files, strict=True)]
@@ -116,17 +132,17 @@ class Outputs:
 def opened(
     inputs: Inputs,
     test_sets: Sequence[TestSet],
-    with_baseline: bool,
+    whose: Sequence[str],
     single: Path | None,
     folder: Path | None,
     report: Path | None,
 ) -> Iterator[Outputs]:
-    """All outputs, before anything is translated, so that a fault shows at once.
+    """All outputs, before anything is translated, so that a fault shows at once; `whose` translations.
 
     Raises BadParameter for what does not fit, LineFileError for an output that is an input, OSError.
     """
     _check_named({"--report": report, "--save-translations": single})
-    places = _places(test_sets, with_baseline, single, folder)
+    places = _places(test_sets, whose, single, folder)
     chosen = [*places.values(), *([report] if report else [])]
     for path in chosen:
         choose_places(inputs.files, path, None)
@@ -145,11 +161,10 @@ def _check_named(options: Mapping[str, Path | None]) -> None:
 
 
 def _places(
-    test_sets: Sequence[TestSet], with_baseline: bool, single: Path | None, folder: Path | None
+    test_sets: Sequence[TestSet], whose: Sequence[str], single: Path | None, folder: Path | None
 ) -> dict[tuple[str, int], Path]:
-    whose = WHOSE if with_baseline else WHOSE[:1]
     if single is not None:
-        if len(test_sets) > 1 or with_baseline or folder is not None:
+        if len(test_sets) > 1 or len(whose) > 1 or folder is not None:
             raise typer.BadParameter(
                 "holds one model's translations of one test set; for more give --translations-dir alone",
                 param_hint="--save-translations",
@@ -167,5 +182,5 @@ def _check_different(names: Sequence[str], labels: Sequence[str]) -> None:
     known = dict[str, str]()
     for name, label in zip(names, labels, strict=True):
         if (other := known.setdefault(name, label)) != label:
-            fault = f"would hold {other} and {label} in one file, {name}.{WHOSE[0]}.txt; rename one of them"
+            fault = f"would hold {other} and {label} in one file, {name}.system.txt; rename one of them"
             raise typer.BadParameter(fault, param_hint="--translations-dir")

@@ -17,7 +17,8 @@ from training.test_set import TestSet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """A bundle and how it decoded: the options in force, as the bundle would be asked.
+    """A bundle and how it decoded: the options in force, as the bundle would be asked; or the `files` of
+    translations that were made before.
 
     `label` is how it is shown, not as the other one.
     """
@@ -26,6 +27,7 @@ class System:
     version: str
     label: str
     decoding: Mapping[str, Any]
+    files: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.label
@@ -33,13 +35,13 @@ class System:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Translations:
-    """What a system made of a test set; times are without loading the model."""
+    """What a system made of a test set; times are without loading the model, None where it was not seen."""
 
     texts: Sequence[str]
-    cut_at_length_limit: int
-    seconds: float
-    sentences_per_second: float
-    target_tokens_per_second: float
+    cut_at_length_limit: int | None = None
+    seconds: float | None = None
+    sentences_per_second: float | None = None
+    target_tokens_per_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class TestScores:
 class Evaluation:
     """All test sets. `unit` is that of the lengths by which sentences were grouped, `split` as decoded;
     `copying`, whether what must not change was kept from models that have learned to copy; `precision` and
-    `device`, in what and where the networks computed."""
+    `device`, in what and where the networks computed. Languages are "" where nobody told them."""
 
     system: System
     baseline: System | None
@@ -87,8 +89,15 @@ class Evaluation:
     device: str = "cpu"
 
     @property
+    def is_translated(self) -> bool:
+        """Whether a bundle has translated anything: else `split` and what follows it mean nothing."""
+        return any(one is not None and not one.files for one in (self.system, self.baseline))
+
+    @property
     def segments(self) -> str:
         """What a segment was and how it was computed, in words; the usual is left out."""
+        if not self.is_translated:
+            return ""
         computed = "" if self.precision == "float32" else f", {self.precision}"
         place = "" if self.device == "cpu" else f" on {self.device}"
         return f"split {self.split}{'' if self.copying else ', nothing copied'}{computed}{place}"

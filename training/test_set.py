@@ -10,13 +10,14 @@ from dataclasses import dataclass
 class TestSet:
     """`references[i]` translates `sources[i]`, and so does each `further[k][i]`; there is at least one.
     `names` say where they came from, `label` says it in short, differently from every other set of an
-    evaluation."""
+    evaluation. Where nobody knows the sentences, the references stand for them."""
 
     names: tuple[str, ...]
     sources: Sequence[str]
     references: Sequence[str]
     label: str
     further: Sequence[Sequence[str]] = ()
+    has_sources: bool = True
 
     __test__ = False  # pytest takes the name for a test's
 

@@ -28,7 +28,7 @@ def prepare(folder: Path) -> dict[str, str]:
     files = {"in.txt": "one\n\ntwo\n", "chapters/one.txt": "one\n", "chapters/two.txt": "two\n"}
     (folder / "runs/new/bundle").mkdir(parents=True)
     files |= {"test.tsv": PAIRS, "test.en": "one\ntwo\n", "test.de": "eins\nzwei\n"}
-    files["second.de"] = "ein\nzwo\n"
+    files |= {"second.de": "ein\nzwo\n", "new.de": "eins\nzwo\n", "old.de": "ein\nzwei\n"}
     for name, content in files.items():
         (folder / name).write_text(content)
     (folder / "in.txt.gz").write_bytes(gzip.compress(b"one\n\ntwo\n"))
@@ -43,7 +43,7 @@ def prepare(folder: Path) -> dict[str, str]:
 
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     environment = prepare(tmp_path)
-    assert len(commands()) == 12
+    assert len(commands()) == 14
     script = "\n".join(f"{command} || exit $((64 + {index}))" for index, command in enumerate(commands()))
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", script],

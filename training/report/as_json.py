@@ -2,6 +2,8 @@
 
     system     model version source target decoding split copying precision device length_unit
     baseline   {model version decoding}                      only with a baseline
+               either is {translations: [file]} where they were made before; of how anything was translated
+               nothing is said then, unless the other one is a bundle
     tests      [{label test sentences, of the system, baseline: {of the baseline}, comparison}]
     of one     cut_at_length_limit bleu bleu_signature … seconds …_per_second by_length
 
@@ -21,12 +23,9 @@ def as_json(evaluation: Evaluation) -> str:
     tests = [_test(one) for one in evaluation.tests]
     content = {
         **_system(evaluation.system),
-        "source": evaluation.source,
-        "target": evaluation.target,
-        "split": evaluation.split,
-        "copying": evaluation.copying,
-        "precision": evaluation.precision,
-        "device": evaluation.device,
+        "source": evaluation.source or None,
+        "target": evaluation.target or None,
+        **(_translating(evaluation) if evaluation.is_translated else {}),
         "length_unit": evaluation.unit,
         **(tests[0] if len(tests) == 1 else {}),
     }
@@ -35,7 +34,14 @@ def as_json(evaluation: Evaluation) -> str:
     return json.dumps({**content, "tests": tests}, indent=2, ensure_ascii=False)
 
 
+def _translating(evaluation: Evaluation) -> dict[str, Any]:
+    names = ("split", "copying", "precision", "device")
+    return {name: getattr(evaluation, name) for name in names}
+
+
 def _system(system: System) -> dict[str, Any]:
+    if system.files:
+        return {"translations": list(system.files)}
     return {"model": system.name, "version": system.version, "decoding": dict(system.decoding)}
 
 
@@ -49,15 +55,19 @@ def _test(test: TestScores) -> dict[str, Any]:
 
 
 def _scores(system: SystemScores) -> dict[str, Any]:
-    content: dict[str, Any] = {"cut_at_length_limit": system.translations.cut_at_length_limit}
+    made, scores = system.translations, dict[str, Any]()
     for name, score in system.scores.items():
-        content |= {name: score.value, f"{name}_signature": score.signature}
+        scores |= {name: score.value, f"{name}_signature": score.signature}
+    by_length = [_bucket(one) for one in system.by_length]
+    if made.seconds is None:
+        return {**scores, "by_length": by_length}
     return {
-        **content,
-        "seconds": system.translations.seconds,
-        "sentences_per_second": system.translations.sentences_per_second,
-        "target_tokens_per_second": system.translations.target_tokens_per_second,
-        "by_length": [_bucket(one) for one in system.by_length],
+        "cut_at_length_limit": made.cut_at_length_limit,
+        **scores,
+        "seconds": made.seconds,
+        "sentences_per_second": made.sentences_per_second,
+        "target_tokens_per_second": made.target_tokens_per_second,
+        "by_length": by_length,
     }
 
 

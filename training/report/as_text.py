@@ -44,15 +44,14 @@ def print_tables(evaluation: Evaluation) -> None:
 def heading(evaluation: Evaluation, test: TestScores) -> str:
     """Who translated what, and how."""
     files = " + ".join(test.test_set.names)
-    text = (
-        f"{evaluation.system}, {evaluation.source}-{evaluation.target}, {files}, "
-        f"{len(test.test_set):,} sentences; {_decoding(evaluation.system)}, {evaluation.segments}"
-    )
+    pair = f"{evaluation.source}-{evaluation.target}" if evaluation.source else ""
+    what = _joined(", ", str(evaluation.system), pair, files, f"{len(test.test_set):,} sentences")
+    text = _joined("; ", what, _joined(", ", _decoding(evaluation.system), evaluation.segments))
     if evaluation.baseline is None:
         return text
-    same = evaluation.baseline.decoding == evaluation.system.decoding
+    same = evaluation.is_translated and evaluation.baseline.decoding == evaluation.system.decoding
     how = "decoded likewise" if same else _decoding(evaluation.baseline)
-    return f"{text}; against {evaluation.baseline}, {how}"
+    return f"{text}; against {_joined(', ', str(evaluation.baseline), how)}"
 
 
 def tables(evaluation: Evaluation, test: TestScores) -> Iterator[Rows]:
@@ -64,9 +63,10 @@ def tables(evaluation: Evaluation, test: TestScores) -> Iterator[Rows]:
 
 
 def speeds(evaluation: Evaluation, test: TestScores) -> Iterator[str]:
-    """How long each system took."""
-    yield _speed("translated", test.system.translations)
-    if evaluation.baseline is not None and test.baseline is not None:
+    """How long each system took, as far as anybody saw it."""
+    if test.system.translations.seconds is not None:
+        yield _speed("translated", test.system.translations)
+    if test.baseline is not None and test.baseline.translations.seconds is not None:
         yield _speed(f"{evaluation.baseline} translated", test.baseline.translations)
 
 
@@ -110,7 +110,12 @@ def _by_length(evaluation: Evaluation, test: TestScores) -> Rows:
     for place, one in enumerate(test.system.by_length):
         values = [f"{scores.by_length[place].scores[name]:.2f}" for name in names for _, scores in systems]
         body.append((one.bucket.label, f"{len(one.bucket.indices):,}", *values))
-    return Rows((evaluation.unit, "sentences", *columns), tuple(body))
+    counted = evaluation.unit if test.test_set.has_sources else f"{evaluation.unit} of the reference"
+    return Rows((counted, "sentences", *columns), tuple(body))
+
+
+def _joined(between: str, *parts: str) -> str:
+    return between.join(part for part in parts if part)
 
 
 def _decoding(system: System) -> str:

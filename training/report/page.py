@@ -37,7 +37,9 @@ class Extras:
 
 
 def page(evaluation: Evaluation, extras: Extras) -> str:
-    title = f"{evaluation.system}, {evaluation.source} to {evaluation.target}"
+    title = str(evaluation.system)
+    if evaluation.source:
+        title += f", {evaluation.source} to {evaluation.target}"
     if evaluation.baseline is not None:
         title += f", against {evaluation.baseline}"
     sections = "\n".join(_test(evaluation, number, extras) for number in range(len(evaluation.tests)))
@@ -51,7 +53,8 @@ def page(evaluation: Evaluation, extras: Extras) -> str:
 
 
 def _facts(evaluation: Evaluation) -> str:
-    facts = {"model": str(evaluation.system), "decoding": _decoding(evaluation.system.decoding)}
+    kind = "translations" if evaluation.system.files else "model"
+    facts = {kind: str(evaluation.system), "decoding": _decoding(evaluation.system.decoding)}
     if evaluation.baseline is not None:
         facts |= {"baseline": str(evaluation.baseline)}
         facts |= {"its decoding": _decoding(evaluation.baseline.decoding)}
@@ -60,7 +63,9 @@ def _facts(evaluation: Evaluation) -> str:
         facts[metric_label(name)] = score.signature
     if evaluation.baseline is not None:
         facts["comparison"] = next(iter(evaluation.tests[0].significance.values())).signature
-    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items())
+    listed = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value
+    )
     return f"<dl>{listed}</dl>"
 
 
@@ -122,9 +127,9 @@ def _examples(evaluation: Evaluation, test: TestScores, count: int) -> str:
 
 def _example(evaluation: Evaluation, test: TestScores, one: Example) -> str:
     references = [wanted[one.index] for wanted in test.test_set.all_references]
-    text = test.system.translations.texts[one.index]
+    source, text = test.test_set.sources[one.index], test.system.translations.texts[one.index]
     lines = [
-        ("source", escape(test.test_set.sources[one.index]), evaluation.source),
+        *([("source", escape(source), evaluation.source)] if test.test_set.has_sources else []),
         *(("reference", escape(wanted), evaluation.target) for wanted in references),
         (f"{evaluation.system}, chrF {one.chrf:.1f}", _marked(text, references), evaluation.target),
     ]
