@@ -13,7 +13,7 @@ from cli.line_feed import Line, LineFeed
 from cli.line_files import LineFileError
 from cli.line_window import LineWindow, WindowSize
 from cli.stopping import CommandFailed
-from service.answer_schemas import TranslationAnswer
+from service.answer_schemas import HypothesisAnswer, TranslationAnswer
 from service.errors import FieldFault, ServiceError
 
 T = TypeVar("T")
@@ -44,6 +44,16 @@ def one_line(answer: TranslationAnswer) -> str:
 def json_line(answer: TranslationAnswer) -> str:
     """The object that stands in `translations` of the server's answer."""
     return answer.model_dump_json()
+
+
+def n_best_lines(number: int, answer: TranslationAnswer) -> str:
+    """A line for each hypothesis, best first, as Moses and Marian write them; `number` is the text's, from 0.
+
+    What nothing was decided about, as a blank line, has the score of certainty.
+    """
+    found: Sequence[HypothesisAnswer | TranslationAnswer] = answer.hypotheses or [answer]
+    lines = [f"{number} ||| {one.text} ||| {one.score or 0.0:.4f}" for one in found]
+    return "\n".join(line.replace("\n", " ") for line in lines)
 
 
 def tally(ready: Ready) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 Knows how the service is put together; must not know files, lines or what is printed.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -38,8 +38,8 @@ _NO_DEADLINE_SECONDS = 1e9
 class OfflineTranslator:
     """Translates one text after the other, or many at once, in one direction and with the same options.
 
-    `options` are those that were named; the model's defaults fill the rest. No translation has a phrase of
-    `banned`. Raises OptionError at once.
+    `options` are those that were named; the model's defaults fill the rest. `wording` is what a job has of
+    `prefix`, `banned` and `required`. Raises OptionError at once.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class OfflineTranslator:
         route: Route,
         options: Mapping[str, Any],
         split: SplitMode,
-        banned: Sequence[str] = (),
+        wording: Mapping[str, Any] | None = None,
     ) -> None:
         self.options = DecodingOptions.with_defaults(options, route.model.defaults)
         self.route = route
         self._translator = translator
-        self._named, self._split, self._banned = options, split, tuple(banned)
+        self._named, self._split, self._wording = options, split, dict(wording or {})
 
     @property
     def alignment_layer(self) -> int:
@@ -68,9 +68,9 @@ class OfflineTranslator:
             source=self.route.source,
             target=self.route.target,
             options=self._named,
-            banned=self._banned,
             split=self._split,
             want_attention=with_attention,
+            **(self._wording if text.strip() else {}),  # a blank line stays one
         )
         with await self._translator.start(job) as running:
             result = await running.result()
@@ -85,14 +85,14 @@ def offline_translator(
     options: Mapping[str, Any],
     split: SplitMode,
     settings: Settings,
-    banned: Sequence[str] = (),
+    wording: Mapping[str, Any] | None = None,
 ) -> Iterator[OfflineTranslator]:
     """The bundle in memory, its engine running until the block is left. Raises BundleError, OptionError."""
     model = _load(choice.folder, settings)
     try:
         registry = ModelRegistry([model])
         route = Route(model, choice.source, choice.target)
-        yield OfflineTranslator(assemble(registry), route, options, split, banned)
+        yield OfflineTranslator(assemble(registry), route, options, split, wording)
     finally:
         model.engine.close()
 

@@ -5,6 +5,7 @@ service/settings.py; tests hold the names equal. An option that was not given is
 bundle's or the settings' own default counts.
 """
 
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +15,7 @@ import typer
 if TYPE_CHECKING:
     from service.settings import Settings
 
+WORDING = ("prefix", "banned", "required")
 RUNNING = ("models_dir", "device", "precision", "kernels", "num_threads", "max_rows", "copying")
 
 
@@ -32,7 +34,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only faults on stand
 Strategy = Annotated[str | None, _decoding("beam, greedy or sample.")]
 BeamSize = Annotated[int | None, _decoding("Hypotheses kept at each step, 1 to 32 (beam).")]
 NumHypotheses = Annotated[
-    int | None, _decoding("Translations of each line, best first; needs --json (beam).")
+    int | None,
+    _decoding("Translations of each line, best first: `i ||| text ||| score`, i from 0, or --json (beam)."),
 ]
 LengthPenalty = Annotated[
     float | None, _decoding("Alpha of Wu et al. 2016, 0 to 5; above 0 favours longer translations (beam).")
@@ -73,6 +76,11 @@ Banned = Annotated[
     list[str] | None,
     typer.Option("--banned", help="Word or phrase that no translation has; may be repeated."),
 ]
+Required = Annotated[
+    list[str] | None,
+    typer.Option("--required", help="Phrase that every translation has; may be repeated (beam)."),
+]
+Prefix = Annotated[str | None, typer.Option(help="What the translation of every line begins with.")]
 Split = Annotated[
     Literal["sentences", "lines", "none"],
     typer.Option(
@@ -102,6 +110,35 @@ def decoding_options(given: Mapping[str, Any]) -> dict[str, Any]:
     from service.schemas import OPTION_FIELDS
 
     return {name: given[name] for name in OPTION_FIELDS if given.get(name) is not None}
+
+
+def wording(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What translations must say and must not, if anything, as a job has it. Raises BadParameter for what
+    would be refused in any request."""
+    named = {name: given[name] for name in WORDING if given.get(name)}
+    if not named:
+        return {}
+    if "banned" in named and "required" in named:
+        raise typer.BadParameter("cannot stand beside --required", param_hint="--banned")
+    for name in set(named) - {"prefix"}:
+        if empty := [phrase for phrase in named[name] if not phrase.strip()]:
+            fault = f"must be more than white space, got {empty[0]!r}"
+            raise typer.BadParameter(fault, param_hint=f"--{name}")
+    _check_bounds(named)
+    return {name: value if isinstance(value, str) else tuple(value) for name, value in named.items()}
+
+
+def _check_bounds(named: Mapping[str, Any]) -> None:
+    from service.body import validate
+    from service.errors import InvalidRequest
+    from service.schemas import TranslateRequest
+
+    try:
+        validate(TranslateRequest, {"text": "", **named})
+    except InvalidRequest as error:
+        fault = error.faults[0]
+        said = f"must be {fault.bound}, got {reprlib.repr(fault.value)}"
+        raise typer.BadParameter(said, param_hint=f"--{fault.field.partition('[')[0]}") from None
 
 
 def settings(given: Mapping[str, Any]) -> "Settings":

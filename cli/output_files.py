@@ -132,8 +132,12 @@ class OutputSeries:
         return None in self._places
 
     def write(self, input_index: int, line: str) -> None:
-        self._advance(min(input_index, len(self._places) - 1))
+        self._advance(self.place_of(input_index))
         self._current.write(line)
+
+    def place_of(self, input_index: int) -> int:
+        """The output, from 0, that lines of this input go to."""
+        return min(input_index, len(self._places) - 1)
 
     def flush(self) -> None:
         self._current.flush()

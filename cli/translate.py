@@ -4,6 +4,7 @@ Knows options and how files, window and translator are put together; what each d
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,8 @@ from cli.stopping import orderly_end
 if TYPE_CHECKING:
     from cli.line_translation import Ready
     from service.answer_schemas import TranslationAnswer
+
+    Form = Callable[[int, TranslationAnswer], str]
 
 
 def run(
@@ -62,7 +65,9 @@ def run(
     min_length: shared.MinLength = None,
     max_length: shared.MaxLength = None,
     max_length_ratio: shared.MaxLengthRatio = None,
+    prefix: shared.Prefix = None,
     banned: shared.Banned = None,
+    required: shared.Required = None,
     models_dir: shared.ModelsDir = None,
     device: shared.Device = None,
     precision: shared.Precision = None,
@@ -83,7 +88,9 @@ def run(
       verto translate --source en --target de < in.txt > out.txt
       verto translate -s en -t de in.txt.gz --output out.txt.gz
       verto translate -s en -t de chapters/*.txt --output-dir german
+      verto translate -s en -t de --num-hypotheses 3 < in.txt > n-best.txt
       echo "Good morning!" | verto translate -s en -t de --num-hypotheses 3 --json
+      echo "The train is late." | verto translate -s en -t de --prefix "Der Zug" --required Verspätung
       verto translate -s en -t de --strategy sample --top-p 0.9 --seed 7 < in.txt
 
     \b
@@ -91,10 +98,7 @@ def run(
     130 Ctrl-C, 141 nobody reads the output any more.
     """
     given = dict(locals())
-    if (num_hypotheses or 1) > 1 and not as_json:
-        raise typer.BadParameter("above 1 needs --json", param_hint="--num-hypotheses")
-    if empty := [phrase for phrase in banned or () if not phrase.strip()]:
-        raise typer.BadParameter(f"must be more than white space, got {empty[0]!r}", param_hint="--banned")
+    given["wording"] = shared.wording(given)
     with orderly_end():
         inputs = [LineFile.named(name) for name in files or ["-"]]
         places = choose_places(inputs, output, output_dir)
@@ -112,7 +116,7 @@ def _translate(
     given: dict[str, Any], inputs: Sequence[LineFile], total: int | None, outputs: OutputSeries
 ) -> LineProgress:
     """Every line of the inputs to the outputs."""
-    from cli.line_translation import json_line, one_line, translate_lines
+    from cli.line_translation import translate_lines
     from cli.model_choice import choose
     from cli.offline import offline_translator, window_size
 
@@ -120,10 +124,10 @@ def _translate(
     choice = choose(settings.models_dir, given["model"], given["source"], given["target"])
     options = shared.decoding_options(given)
     with (
-        offline_translator(choice, options, given["split"], settings, given["banned"] or ()) as translator,
+        offline_translator(choice, options, given["split"], settings, given["wording"]) as translator,
         LineProgress(total, bar=not given["quiet"] and _has_room_for_bar(inputs, outputs)) as progress,
     ):
-        take = _writer(outputs, progress, json_line if given["as_json"] else one_line)
+        take = _writer(outputs, progress, _form(given))
         translate_lines(_lines(inputs), [one.name for one in inputs], translator, take, window_size(settings))
     return progress
 
@@ -134,14 +138,25 @@ def _lines(inputs: Sequence[LineFile]) -> Iterator[Line]:
             yield Line(index, number, text)
 
 
-def _writer(
-    outputs: OutputSeries, progress: LineProgress, written: Callable[["TranslationAnswer"], str]
-) -> Callable[["Ready"], None]:
+def _form(given: dict[str, Any]) -> "Form":
+    """What is written of an answer, the number of whose text counts from 0 in each output."""
+    from cli.line_translation import json_line, n_best_lines, one_line
+
+    if given["as_json"]:
+        return lambda _, answer: json_line(answer)
+    return n_best_lines if (given["num_hypotheses"] or 1) > 1 else lambda _, answer: one_line(answer)
+
+
+def _writer(outputs: OutputSeries, progress: LineProgress, form: "Form") -> Callable[["Ready"], None]:
     from cli.line_translation import tally
+
+    written = Counter[int]()  # texts, by output
 
     def take(ready: "Ready") -> None:
         for line, translated in ready:
-            outputs.write(line.input_index, written(translated.answer))
+            place = outputs.place_of(line.input_index)
+            outputs.write(line.input_index, form(written[place], translated.answer))
+            written[place] += 1
         outputs.flush()
         progress.advance(*tally(ready))
 

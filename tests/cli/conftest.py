@@ -74,10 +74,10 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
     @contextmanager
     def fake_translator(
-        choice: Choice, options: Any, split: Any, settings: Any, banned: Any = ()
+        choice: Choice, options: Any, split: Any, settings: Any, wording: Any = None
     ) -> Iterator[OfflineTranslator]:
         route = Route(model, choice.source, choice.target)
-        yield OfflineTranslator(assemble(ModelRegistry([model])), route, options, split, banned)
+        yield OfflineTranslator(assemble(ModelRegistry([model])), route, options, split, wording)
 
     def fake_choice(models_dir: Path, model: str | None, source: str | None, target: str | None) -> Choice:
         return Choice(models_dir / (model or "en-de"), model or "en-de", "1", source or "en", target or "de")

@@ -43,7 +43,7 @@ def prepare(folder: Path) -> dict[str, str]:
 
 def test_every_command_of_the_page_works(tmp_path: Path) -> None:
     environment = prepare(tmp_path)
-    assert len(commands()) == 14
+    assert len(commands()) == 16
     script = "\n".join(f"{command} || exit $((64 + {index}))" for index, command in enumerate(commands()))
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", script],

@@ -18,7 +18,7 @@ from service.schemas import OPTION_FIELDS
 from service.segment_options import seed_of_segment
 from service.settings import Settings
 from tests.cli.conftest import Ended, Verto
-from tests.fakes import FakeEngine
+from tests.fakes import CharacterTokenizer, FakeEngine
 
 # Sentences, layout, marks, ends of line that are none here; among them what a segmenter stumbles over.
 PIECE = st.sampled_from(
@@ -182,6 +182,39 @@ def test_a_banned_word_that_cannot_be_avoided_is_told_with_its_line(verto: Verto
     assert "line 2: The model found no translation without the banned phrases." in ended.err
 
 
+def test_prefix_and_required_phrases_are_those_of_a_request_and_blank_lines_stay(
+    verto: Verto, engine: FakeEngine
+) -> None:
+    engine.translate = lambda text: " the way" if text == "one" else " a way"  # behind the prefix
+    ended = translate(verto, "--prefix", "on", "--required", "way", stdin=b"one\n \ntwo\n")
+    assert (ended.code, ended.text) == (0, "on the way\n \non a way\n")
+    encode = CharacterTokenizer().encode_target
+    asked = [request.options for request in engine.requests]
+    assert {one.required_ids for one in asked if one.prefix_ids} == {(tuple(encode("way")[:-1]),)}
+    assert {one.prefix_ids for one in asked if one.required_ids} == {tuple(encode("on")[:-1])}
+    ended = translate(verto, "--required", "way", stdin=b"one\ntwo. Three.\n")
+    assert (ended.code, ended.text) == (2, "the way\n")
+    assert "line 2: required must be left out unless each text is one segment" in ended.err
+
+
+def test_several_hypotheses_are_lines_with_number_and_score(
+    verto: Verto, engine: FakeEngine, tmp_path: Path
+) -> None:
+    (tmp_path / "a").write_text("one\n\n  two\n")
+    (tmp_path / "b").write_text("three\n")
+    names, asked = (tmp_path / "a", tmp_path / "b"), ("--num-hypotheses", 2, "--quiet")
+    first = ["0 ||| one ||| -0.2500", "0 ||| one1 ||| -0.5000", "1 |||  ||| 0.0000"]
+    first += ["2 |||   two ||| -0.2500", "2 |||   two1 ||| -0.5000"]
+    assert translate(verto, *names, *asked).text.splitlines() == [
+        *first,
+        "3 ||| three ||| -0.2500",
+        "3 ||| three1 ||| -0.5000",
+    ]
+    assert translate(verto, *names, *asked, "--output-dir", tmp_path / "out").code == 0
+    assert (tmp_path / "out" / "a").read_text().splitlines() == first
+    assert (tmp_path / "out" / "b").read_text().splitlines()[0] == "0 ||| three ||| -0.2500"
+
+
 def test_what_runs_the_model_are_settings_of_the_server() -> None:
     assert set(offline_options.RUNNING) <= set(Settings.model_fields)
 
@@ -189,7 +222,6 @@ def test_what_runs_the_model_are_settings_of_the_server() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--num-hypotheses", "2"], "above 1 needs --json"),
         (["--beam-size", "0"], "beam_size must be in 1..32, got 0"),
         (["--strategy", "best"], "strategy must be one of beam, greedy, sample, got 'best'"),
         (["--temperature", "0.5"], "temperature must be left out with strategy 'beam'"),
@@ -203,6 +235,12 @@ def test_what_runs_the_model_are_settings_of_the_server() -> None:
             "Invalid value for '--beam-size': Input should be a valid integer, got 'four'",
         ),
         (["--banned", " "], "Invalid value for --banned: must be more than white space, got ' '"),
+        (["--required", ""], "Invalid value for --required: must be more than white space, got ''"),
+        (["--required", "x", "--banned", "y"], "Invalid value for --banned: cannot stand beside --required"),
+        (["--required", "x" * 201], "Invalid value for --required: must be at most 200 characters"),
+        (["--required", "x"] * 9, "Invalid value for --required: must be at most 8 "),
+        (["--prefix", "x" * 10_001], "Invalid value for --prefix: must be at most 10000 characters"),
+        (["--required", "x", "--strategy", "greedy"], "required must be left out with strategy 'greedy'"),
         (["-", "-"], "standard input can be read only once"),
         (["none.txt"], "none.txt: No such file or directory"),
         (["--output", "none/out.txt"], "none/out.txt: its folder does not exist"),
