@@ -100,6 +100,7 @@ def _directions(folder: ForeignFolder, said: tuple[str, str], wanted: Wanted) ->
     for option, codes in (("--source", wanted.sources), ("--target", wanted.targets)):
         if len(codes) > 1:
             raise BundleError(folder.config.path, f"langs names one pair; {option} must be one language")
+    wanted.check_sides(folder.config.path, "langs", said[:1], said[1:])
     source, target = (*wanted.sources, said[0])[0], (*wanted.targets, said[1])[0]
     return Directions([(source, target)])
 

@@ -5,8 +5,9 @@ Knows: our network's names and shapes. Must not know: files, which model family 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import Tensor
 
@@ -36,6 +37,21 @@ class Wanted:
         """Raises ConfigError where nothing would be translated."""
         if len(self.sources) == 1 and self.sources == self.targets:
             raise ConfigError("target", "another language than the source", self.targets[0])
+
+    def check_sides(self, path: Path, key: str, sources: Collection[str], targets: Collection[str]) -> None:
+        """Raises BundleError where a language is wanted on one side that `key` of the file has on the other
+        alone: the bundle would be called the reverse of what it is. Other names are the user's own choice."""
+        sides = (("--source", self.sources, sources, targets), ("--target", self.targets, targets, sources))
+        for option, wanted, own, other in sides:
+            for code in wanted:
+                if _language(code) in set(map(_language, other)) - set(map(_language, own)):
+                    bound = f"{', '.join(own)} ({key}), and not of the other side"
+                    raise BundleError(path, f"{option} must be {bound}, got {code!r}")
+
+
+def _language(code: str) -> str:
+    """Without region and script: `de` of `de-AT`, `de_DE`."""
+    return code.replace("_", "-").partition("-")[0].lower()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

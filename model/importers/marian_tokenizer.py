@@ -71,6 +71,7 @@ def read_languages(
     exported = folder.config.part("verto").values.get("directions")
     if exported is not None and not (wanted.sources or wanted.targets):
         return _as_exported(Directions.from_json(exported), token_ids)
+    _check_sides(folder, wanted, exported, has_tags=bool(token_ids))
     sources = wanted.sources or (_said(folder, "source_lang", "--source"),)
     if not token_ids:
         targets = wanted.targets or (_said(folder, "target_lang", "--target"),)
@@ -85,6 +86,17 @@ def read_languages(
             raise BundleError(folder.path / VOCAB, f"has no tag >>{target}<<, only {_listed(token_ids)}")
     chosen = {code: token_ids[code] for code in wanted.targets or token_ids}
     return _directions(sources, tuple(chosen)), LanguageSignals(target="source_tag", token_ids=chosen)
+
+
+def _check_sides(folder: ForeignFolder, wanted: Wanted, exported: Any, *, has_tags: bool) -> None:
+    """Raises BundleError where the user says the reverse of what the folder says."""
+    if exported is not None:
+        said = Directions.from_json(exported)
+        return wanted.check_sides(folder.config.path, "verto.directions", said.sources, said.targets)
+    settings = folder.settings(TOKENIZER_CONFIG)
+    source, target = settings.text("source_lang", ""), settings.text("target_lang", "")
+    if source and target and not has_tags:  # with tags they name groups, which may share languages
+        wanted.check_sides(settings.path, "source_lang, target_lang", [source], [target])
 
 
 def _as_exported(directions: Directions, token_ids: Mapping[str, int]) -> tuple[Directions, LanguageSignals]:

@@ -103,6 +103,8 @@ def test_an_fsmt_pair_may_be_called_otherwise(tmp_path: Path) -> None:
     assert list(renamed.info.languages) == [("rus", "en-GB")]
     assert json.loads(renamed.tokenizer.files()["moses.json"])["source_language"] == "ru"
     assert "--target must be one language" in fault_of_wanted(tmp_path, targets=("en", "de"))
+    reverse = fault_of_wanted(tmp_path, sources=("en",), targets=("ru",))
+    assert "config.json: --source must be ru (langs), and not of the other side, got 'en'" in reverse
 
 
 @pytest.mark.parametrize("write", [write_m2m, write_nllb, write_mbart, write_fsmt])

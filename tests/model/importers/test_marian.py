@@ -180,6 +180,26 @@ def test_a_folder_that_names_no_language_needs_the_user(tmp_path: Path) -> None:
         imported(tmp_path / "hf", sources=("en",), targets=("de", "nl"))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "fault"),
+    [
+        (
+            {"sources": ("de",), "targets": ("en",)},
+            r"--source must be en \(source_lang, target_lang\), and .*, got 'de'",
+        ),
+        ({"targets": ("en-GB",)}, "--target must be de .*, and not of the other side, got 'en-GB'"),
+    ],
+    ids=["both", "one"],
+)
+def test_the_reverse_of_what_the_folder_says_is_refused(
+    tmp_path: Path, wanted: dict[str, Any], fault: str
+) -> None:
+    write_marian(tmp_path / "hf")
+    with pytest.raises(BundleError, match=rf"tokenizer_config\.json: {fault}"):
+        imported(tmp_path / "hf", **wanted)
+    assert list(imported(tmp_path / "hf", sources=("eng", "sv"), targets=("de",)).info.directions)
+
+
 @pytest.mark.parametrize("shape", [(80, 16), (80,), ()])
 def test_positions_of_another_shape_are_refused_by_name(tmp_path: Path, shape: tuple[int, ...]) -> None:
     write_marian(tmp_path / "hf")

@@ -85,6 +85,10 @@ def test_what_is_told_by_tags_keeps_its_languages_too(tmp_path: Path, wanted: di
     assert list(again.languages) == list(bundle.info.languages)
     assert again.signals == bundle.info.signals
     assert list(load_bundle(bring(tmp_path / "hf", sources=("nl",))).info.languages.sources) == ["nl"]
+    with pytest.raises(
+        BundleError, match=r"--source must be en.* \(verto.directions\), and not of the other"
+    ):
+        bring(tmp_path / "hf", sources=("oci",))
 
 
 def test_the_card_says_origin_licence_and_how(tmp_path: Path) -> None:
