@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.bundle_config import CONFIG_FILE, parse_config
-from model.bundle_head import list_bundles
+from model.bundle_head import list_bundles, why_no_bundle
 from model.manifest import BundleError, read_bytes
 from service.language_codes import match
 
@@ -68,7 +68,7 @@ def _offered(models_dir: Path, model: str | None) -> tuple[Path, list[Choice]]:
         if model in (None, fault.path.parent.name):
             raise fault
     if not offered:
-        raise BundleError(models_dir, "no bundle found in this folder; name another with --models-dir")
+        raise BundleError(models_dir, f"{why_no_bundle(models_dir)}; name another with --models-dir")
     raise BundleError(models_dir, f"no model is called {model!r}; there is {_listed(offered)}")
 
 

@@ -53,13 +53,13 @@ def run(
 
 def _list(models_dir: Path | None) -> None:
     from cli.tables import print_table
-    from model.bundle_head import list_bundles
+    from model.bundle_head import list_bundles, why_no_bundle
     from service.settings import resolve_settings
 
     root = resolve_settings({"models_dir": models_dir}).settings.models_dir
     bundles = list_bundles(root)
     if not bundles:
-        typer.echo(f"verto: {root}: no bundle found in this folder; train one with `verto train`", err=True)
+        typer.echo(f"verto: {root}: {why_no_bundle(root)}; train one with `verto train`", err=True)
         raise typer.Exit(2)
     table, faults = _table(bundles)
     print_table(table)

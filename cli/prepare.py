@@ -144,13 +144,13 @@ def _line_of(built: "BuiltLibrary", runs_here: bool) -> str:
 def _folders(models_dir: Path, bundles: "Sequence[str]") -> list[Path]:
     """Never none. Raises BadParameter, BundleError."""
     from cli.model_choice import bundle_folder
-    from model.bundle_head import list_bundles
+    from model.bundle_head import list_bundles, why_no_bundle
 
     if bundles:
         return [bundle_folder(models_dir, bundle) for bundle in bundles]
     found = list_bundles(models_dir)
     if not found:
-        fault = f"{models_dir}: no bundle found in this folder; --kernels-only builds the kernels alone"
+        fault = f"{models_dir}: {why_no_bundle(models_dir)}; --kernels-only builds the kernels alone"
         raise typer.BadParameter(fault, param_hint="--models-dir")
     return found
 

@@ -72,6 +72,13 @@ def list_bundles(root: Path) -> list[Path]:
     return sorted(path for path in root.iterdir() if path.name[0] != "." and looks_like_bundle(path))
 
 
+def why_no_bundle(root: Path) -> str:
+    """What is wrong with a folder in which `list_bundles` finds none."""
+    if root.is_dir():
+        return "no bundle found in this folder"
+    return "is a file; a folder of bundles is needed" if root.exists() else "no such folder"
+
+
 def looks_like_bundle(folder: Path) -> bool:
     """Whether it has any of what only bundles have."""
     return any((folder / name).exists() for name in (MANIFEST_FILE, CONFIG_FILE))

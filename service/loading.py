@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.bundle_head import list_bundles
+from model.bundle_head import list_bundles, why_no_bundle
 from model.manifest import BundleError
 from service.engine.network_plan import PlanError
 from service.hosting.budget import Budget
@@ -67,7 +67,7 @@ def require_bundles(root: Path) -> list[Path]:
     bundles = list_bundles(root)
     if not bundles:
         raise BundleError(
-            root, "no bundle found in this folder; train one with `verto train`, or name another --models-dir"
+            root, f"{why_no_bundle(root)}; train one with `verto train`, or name another --models-dir"
         )
     return bundles
 

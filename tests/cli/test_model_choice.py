@@ -81,6 +81,8 @@ def test_what_fits_nothing_or_too_much_lists_what_there_is(
 def test_an_empty_folder_says_how_to_name_another(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no bundle found in this folder; name another with --models-dir"):
         choose(tmp_path, None, "en", "de")
+    with pytest.raises(BundleError, match="missing: no such folder; name another with --models-dir"):
+        choose(tmp_path / "missing", "small", "en", "de")
 
 
 def test_a_broken_bundle_hinders_only_who_needs_it(models: Path) -> None:

@@ -57,3 +57,10 @@ def test_an_empty_folder_is_said_with_the_way_out(
 ) -> None:
     assert list_models(monkeypatch, tmp_path) == 2
     assert f"{tmp_path}: no bundle found" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    for name, fault in {
+        "missing": "no such folder",
+        "file": "is a file; a folder of bundles is needed",
+    }.items():
+        assert list_models(monkeypatch, tmp_path / name) == 2
+        assert f"{tmp_path / name}: {fault}; train one" in capsys.readouterr().err

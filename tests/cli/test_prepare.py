@@ -90,12 +90,16 @@ def test_nothing_is_accepted_and_ignored_beside_kernels_only(
     assert f"Invalid value for {option}: is for trying bundles" in ended.err
 
 
-@pytest.mark.parametrize("name", ["missing", "empty"])
-def test_no_bundle_to_try_is_told_before_anything_is_built(verto: Verto, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "fault"), [("missing", "no such folder"), ("empty", "no bundle found in this folder")]
+)
+def test_no_bundle_to_try_is_told_before_anything_is_built(
+    verto: Verto, tmp_path: Path, name: str, fault: str
+) -> None:
     (tmp_path / "empty").mkdir()
     ended = verto("prepare", "--models-dir", tmp_path / name, "--cache-dir", tmp_path / "cache")
     assert (ended.code, ended.text) == (2, "")
-    assert f"{tmp_path / name}: no bundle found in this folder" in ended.err
+    assert f"{tmp_path / name}: {fault}" in ended.err
     assert not (tmp_path / "cache").exists()
 
 

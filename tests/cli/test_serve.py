@@ -123,7 +123,7 @@ def test_a_port_in_use_is_one_line_with_the_way_out(models_dir: Path) -> None:
 
 def test_a_folder_without_a_bundle_is_one_line_with_the_way_out(tmp_path: Path) -> None:
     line = refused("--models-dir", str(tmp_path / "empty"))
-    assert line.startswith(f"verto: {tmp_path / 'empty'}: no bundle found in this folder; ")
+    assert line.startswith(f"verto: {tmp_path / 'empty'}: no such folder; ")
     assert "verto train" in line
     assert "--models-dir" in line
 
