@@ -9,6 +9,7 @@ import contextlib
 import errno
 import gzip
 import os
+import secrets
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import BinaryIO, Protocol, Self
 
 # As the gzip program's: half the time of Python's default of 9, and files that are hardly larger.
 _GZIP_LEVEL = 6
+_KEPT_OF_NAME = 40  # characters, of up to four bytes each
 
 
 class LineOutput(Protocol):
@@ -218,7 +220,8 @@ def _descriptor(path: Path) -> int | None:
 
 
 def _temporary_name(place: Path) -> Path:
-    return place.with_name(f".{place.name}.{os.getpid()}.tmp")
+    """Of the name only the beginning: a longer one than the file's own would not always be allowed."""
+    return place.with_name(f".{place.name[:_KEPT_OF_NAME]}.{secrets.token_hex(4)}.tmp")
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_KEPT_OF_NAME = 40  # characters, of up to four bytes each
+
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
@@ -25,7 +27,8 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     """
     folder = folder.resolve()  # a link keeps pointing to the name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unique = f".{folder.name}.{secrets.token_hex(4)}"
+    # Of the name only the beginning: a longer one than the folder's own would not always be allowed.
+    unique = f".{folder.name[:_KEPT_OF_NAME]}.{secrets.token_hex(4)}"
     partial = folder.with_name(f"{unique}.partial")
     partial.mkdir()
     try:

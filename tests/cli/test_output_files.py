@@ -37,6 +37,12 @@ def test_a_file_appears_whole_and_only_at_the_end(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["out.txt"]
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "ä" * 127, "a" * 252 + ".gz"], ids=["latin", "umlauts", "gzip"])
+def test_a_name_may_be_as_long_as_a_file_s_can_be(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, "one")
+    assert os.listdir(tmp_path) == [name]
+
+
 def test_a_fault_leaves_the_file_of_before_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("before")
