@@ -35,6 +35,9 @@ def run(
     """
     if check not in CHECKS:
         raise typer.BadParameter(f"--check must be one of {', '.join(CHECKS)}, got {check!r}")
+    if url is not None and not url.lower().startswith(("http://", "https://")):
+        typer.echo(f"verto: --url must be an address such as http://localhost:8000, got {url!r}", err=True)
+        raise typer.Exit(1)
     address = f"{(url or _own_url()).rstrip('/')}/health/{check}"
     fault = _ask(address, timeout_seconds)
     if fault:

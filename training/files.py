@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from training.errors import ResumeError
 
@@ -48,15 +49,39 @@ def naming(place: Path) -> Iterator[None]:
 def held(folder: Path) -> Iterator[None]:
     """Make `folder` and hold it for this process alone. The lock ends with the process, however that ends.
 
-    Raises `ResumeError` when another process holds it.
+    A block that fails before it has made anything leaves nothing that was not there before. Raises
+    `ResumeError` when another process holds the folder.
     """
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    before = set() if new else set(os.listdir(folder))
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / _LOCK).open("w") as lock:
+        _hold(lock, folder)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ResumeError(f"{folder}: another process works in this folder") from error
-        yield
+            yield
+        except BaseException:
+            if _LOCK not in before and set(os.listdir(folder)) - {_LOCK} <= before:
+                _remove(folder / _LOCK, new)
+            raise
+
+
+def _hold(lock: TextIO, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever held it may have removed it, between our opening it and here: then it holds nobody off.
+        is_held = os.path.samestat(os.fstat(lock.fileno()), (folder / _LOCK).stat())
+    except (BlockingIOError, FileNotFoundError):
+        is_held = False
+    if not is_held:
+        raise ResumeError(f"{folder}: another process works in this folder")
+
+
+def _remove(lock: Path, folders: Sequence[Path]) -> None:
+    """`folders` from the innermost outwards, as far as they are empty."""
+    with suppress(OSError):
+        lock.unlink()
+        for folder in folders:
+            folder.rmdir()
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -82,29 +83,37 @@ def run_and_report(
     """
     if plan.users or plan.rates is None or plan.bursts is None:
         check_locust()
-    name = _ready(results, name, "load")
     facts = machine_facts() | ({"options of the server": serve_options} if serve_options else {})
-    with target(url, headers, _words(url, serve_options)) as address:
-        allow_many_open_files()  # an open loop needs a connection for whatever waits
-        on = bench(address, plan.asking)
-        with progress_bar("windows", plan.rounds * _num_levels(plan)) as done:
-            finished = run(on, plan, facts, lambda level: done())
-    publish_run(finished, results, name)
+    with _named(results, name, "load") as name:
+        with target(url, headers, _words(url, serve_options)) as address:
+            allow_many_open_files()  # an open loop needs a connection for whatever waits
+            on = bench(address, plan.asking)
+            with progress_bar("windows", plan.rounds * _num_levels(plan)) as done:
+                finished = run(on, plan, facts, lambda level: done())
+        publish_run(finished, results, name)
     return not finished.stopped
 
 
-def _ready(results: Path, name: str | None, kind: str) -> str:
+@contextmanager
+def _named(results: Path, name: str | None, kind: str) -> Iterator[str]:
     """The name of the report's files, which can be written: told now, not after minutes of load.
 
-    Raises LoadTestError, `OSError`.
+    After a fault, folders that were made for them go again. Raises LoadTestError, `OSError`.
     """
     if name is None:
         name = datetime.now().strftime(f"{kind}-%Y%m%d-%H%M%S")
     if Path(name).name != name:
         raise LoadTestError(f"--name: {name!r} is no name of a file; the folder is --results")
+    new = [one for one in (results, *results.parents) if not one.exists()]
     results.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=results):
-        return name
+    try:
+        tempfile.TemporaryFile(dir=results).close()
+        yield name
+    except BaseException:
+        with suppress(OSError):  # not empty: then there is something to keep
+            for folder in new:
+                folder.rmdir()
+        raise
 
 
 def _words(url: str | None, serve_options: str) -> list[str]:
@@ -159,15 +168,15 @@ def saturate_and_report(
     name: str | None,
 ) -> bool:
     """Search, write the report, print the finding; whether any rate held. Raises as `run_and_report` does."""
-    name = _ready(results, name, "saturation")
     facts = machine_facts() | ({"options of the server": serve_options} if serve_options else {})
-    with target(url, headers, _words(url, serve_options)) as address:
-        allow_many_open_files()
-        on = bench(address, search.asking)
-        with progress_bar("windows, at most", MOST_WINDOWS) as done:
-            seen = saturate(on, search, done)
+    with _named(results, name, "saturation") as name:
+        with target(url, headers, _words(url, serve_options)) as address:
+            allow_many_open_files()
+            on = bench(address, search.asking)
+            with progress_bar("windows, at most", MOST_WINDOWS) as done:
+                seen = saturate(on, search, done)
         facts |= {"server": on.served.told, "workload": on.workload, "traffic": search.asking.traffic}
-    publish(report(search, seen, facts, name), results)
+        publish(report(search, seen, facts, name), results)
     for line in [sentence(search, seen), *doubts(seen)]:
         terminal().print(line, highlight=False, markup=False)
     return seen.rate > 0

@@ -54,15 +54,20 @@ def test_what_is_not_so_ends_with_1(verto: Verto, port: int, check: str) -> None
     ("url", "fault"),
     [
         ("http://127.0.0.1:1", "no answer ([Errno 111] Connection refused)"),
-        ("127.0.0.1:8000", "no answer (unknown url type: 127.0.0.1)"),
         ("http://[::1", "no answer (Invalid IPv6 URL)"),
-        ("nonsense", "no answer (unknown url type: 'nonsense/health/startup')"),
     ],
 )
 def test_no_answer_ends_with_1_and_the_reason(verto: Verto, url: str, fault: str) -> None:
     ended = verto("health", "--url", url)
     assert ended.code == 1
     assert ended.err == f"verto: {url}/health/startup: {fault}\n"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "127.0.0.1:8000", "file:///etc/passwd", ""])
+def test_what_is_no_address_is_told_as_such(verto: Verto, url: str) -> None:
+    ended = verto("health", "--url", url)
+    fault = f"verto: --url must be an address such as http://localhost:8000, got {url!r}\n"
+    assert (ended.code, ended.err) == (1, fault)
 
 
 def test_ipv6_is_asked_at_the_machine_itself(verto: Verto, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,6 +190,13 @@ def test_a_fault_is_one_clear_line_and_leaves_nothing_half_done(
     assert files_of(here) == {}
 
 
+def test_wrong_data_leaves_no_folder_of_the_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_recipe(data=FAULTS["missing text"][0]["data"])
+    before = sorted(here.iterdir())
+    assert verto(["train", "my.yaml", "--data", "nowhere"], monkeypatch) == 2
+    assert sorted(here.iterdir()) == before
+
+
 def broken_at_second_call() -> Any:
     calls: list[int] = []
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -72,6 +73,38 @@ def test_a_folder_has_one_user_at_a_time(tmp_path: Path) -> None:
     with only_user(tmp_path):
         assert "another process works in this folder" in other_process().stderr
     assert other_process().returncode == 0
+
+
+def write_work(folder: Path) -> str:
+    (folder / "work").touch()
+    return "work"
+
+
+@pytest.mark.parametrize("before", [None, "mine.txt"], ids=["absent", "there"])
+def test_a_fault_before_any_work_leaves_nothing_that_was_not_there(
+    tmp_path: Path, before: str | None
+) -> None:
+    folder = tmp_path / "runs" / "new"
+    if before is not None:
+        folder.mkdir(parents=True)
+        (folder / before).touch()
+    with pytest.raises(KeyError), only_user(folder):
+        raise KeyError
+    assert [path.name for path in tmp_path.rglob("*")] == ([] if before is None else ["runs", "new", before])
+    with pytest.raises(FileNotFoundError), only_user(folder):
+        (folder / "nowhere").rename(folder / write_work(folder))
+    assert (folder / ".lock").exists()
+
+
+def test_a_lock_that_its_holder_removes_holds_nobody_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removed_in_between(lock: IO[str], how: int) -> None:
+        (tmp_path / ".lock").unlink()
+
+    monkeypatch.setattr("training.files.fcntl.flock", removed_in_between)
+    with pytest.raises(ResumeError, match="another process works in this folder"), only_user(tmp_path):
+        pass
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:

@@ -50,6 +50,16 @@ def test_a_run_can_be_repeated_like_another(verto: Verto, server: FakeServer, tm
     assert sorted(texts) == sorted(json.dumps(body["text"]) for body in server.bodies)
 
 
+@pytest.mark.parametrize("command", ["run", "saturate"])
+def test_a_server_that_is_not_there_leaves_no_folder(verto: Verto, tmp_path: Path, command: str) -> None:
+    asked = ("loadtest", command, "--url", "http://127.0.0.1:9", "--results")
+    assert verto(*asked, tmp_path / "runs" / "loadtest").code == 2
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    assert verto(*asked, tmp_path / "mine").code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
