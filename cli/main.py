@@ -22,13 +22,13 @@ import importlib
 import importlib.metadata
 import importlib.util
 import io
-import os
 import sys
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from cli.standard_error import speak_anyhow
 from cli.stopping import end_with_sigterm
 
 COMMANDS: dict[str, str] = {
@@ -197,17 +197,11 @@ def _print_anything() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _speak_anyhow() -> None:
-    """Where standard error was closed, as with `2>&-`, what is said of the work is no reason to fail."""
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as the command runs
-
-
 def main() -> None:
     """Run the command line; the console entry point."""
     end_with_sigterm()
     _print_anything()
-    _speak_anyhow()
+    speak_anyhow()
     try:
         build_app()(prog_name="verto")
     except Exception as error:

@@ -48,6 +48,20 @@ def test_a_closed_standard_error_is_no_reason_to_fail(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (0, b"A LINE OF TEXT\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("name", "code"), [("in.txt", 0), ("none.txt", 2)])
+def test_a_full_standard_error_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int, unbuffered: str
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    (tmp_path / "in.txt").write_text("a line of text\n")
+    with Path("/dev/full").open("wb") as full:
+        command = [*COMMAND, str(tmp_path / name)]
+        ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=full, timeout=PATIENCE)
+    assert (ended.returncode, ended.stdout) == (code, b"" if code else b"A LINE OF TEXT\n")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_no_part_of_the_output(tmp_path: Path, number: signal.Signals, code: int) -> None:
     (tmp_path / "in.txt").write_text("one\ntwo\nwait\nfour\n")
