@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.import_rules import ONLY_WITH_TRITON
 from tests.deploy.image.conftest import ROOT, TAG
 from tests.deploy.image.containers import Containers
 
@@ -17,16 +18,16 @@ pytestmark = [pytest.mark.image, pytest.mark.slow]
 MAX_SIZE = 930
 NOT_INSIDE = ("gcc", "cc", "c++", "clang", "ld", "make", "pip", "pip3", "curl", "wget")
 # Imports all that serves; then tells what of the packages is there that nobody may find.
-_PROGRAM = """
+_PROGRAM = f"""
 import importlib, importlib.util, json, pathlib
 root = pathlib.Path("/app")
 files = [path for name in ("model", "service", "cli") for path in (root / name).rglob("*.py")]
-names = {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in files}
-for name in sorted(names - {"model.cuda.kernels"}):
+names = {{".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in files}}
+for name in sorted(names - {ONLY_WITH_TRITON}):
     importlib.import_module(name)
 unwanted = "training pip setuptools pytest sacrebleu tensorboard matplotlib yaml locust transformers"
 found = [name for name in unwanted.split() if importlib.util.find_spec(name)]
-print(json.dumps({"imported": len(names), "unwanted": found}))
+print(json.dumps({{"imported": len(names), "unwanted": found}}))
 """
 
 
