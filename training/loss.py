@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from model.cuda.choose import chosen
+from model.cuda.proven import chosen
 
 # Logits that are looked at together: on a processor what its cache holds, elsewhere what takes few launches.
 CHUNK_ON_CPU = 1 << 18
@@ -38,7 +38,7 @@ def smoothed_cross_entropy(logits: Tensor, target_ids: Tensor, pad_id: int, smoo
     real = wanted != pad_id
     weights = real / real.sum()
     flat = logits.flatten(0, -2)
-    loss: Tensor = way_to_lose(flat.device, flat.dtype).apply(flat, wanted, weights, smoothing)  # type: ignore[no-untyped-call]
+    loss: Tensor = chosen_loss(flat.device, flat.dtype).apply(flat, wanted, weights, smoothing)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -63,7 +63,7 @@ def disagreement(logits: Tensor, counts: Tensor) -> Tensor:
 
 
 @functools.cache
-def way_to_lose(device: torch.device, dtype: torch.dtype) -> type[torch.autograd.Function]:
+def chosen_loss(device: torch.device, dtype: torch.dtype) -> type[torch.autograd.Function]:
     """`WeightedLoss`, or on a GPU the same in kernels."""
     if device.type != "cuda" or dtype == torch.float64:
         return WeightedLoss

@@ -20,7 +20,7 @@ from model.transformer import Transformer
 from training.batching import Batch
 from training.config import TrainingConfig, check_recipe
 from training.distributed import World
-from training.loss import way_to_lose
+from training.loss import chosen_loss
 from training.stream import Place, Share
 from training.update import Learner
 
@@ -79,7 +79,7 @@ def _timed(config: ModelConfig, setting: Setting, compiled: bool) -> dict[str, A
         learner.update(step, share)
     seconds = min(setting.seconds(lambda: learner.update(1, share), steps) for _ in range(repeats))
     return {
-        "loss": way_to_lose(next(learner.network.parameters()).device, torch.bfloat16).__name__,
+        "loss": chosen_loss(next(learner.network.parameters()).device, torch.bfloat16).__name__,
         "step_seconds": seconds,
         "tokens_per_second": sentences * LENGTH / seconds,
         "operations_per_second": training_operations(config, sentences, LENGTH, LENGTH) / seconds,

@@ -6,10 +6,7 @@ or answers otherwise there, is not taken, and that is logged: there is another w
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +15,11 @@ from model.config import ModelConfig
 from model.cuda.attend import Attend
 from model.cuda.between import Between
 from model.cuda.finish import Finish
+from model.cuda.proven import chosen
 from model.cuda.shapes import StepShape, at_least
 from model.cuda.state import Pools, StateView, StepState
 from model.cuda.ways import Ways, plain_ways
 from model.embeddings import Embedding
-
-logger = logging.getLogger(__name__)
-W = TypeVar("W")
 
 ROWS, SEGMENTS, WIDTH = 6, 3, 2
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
@@ -58,22 +53,6 @@ def choose_ways(config: ModelConfig, device: torch.device, dtype: torch.dtype) -
         chosen("what stands between products", plain.between, between, trial.between, TOLERANCE[dtype]),
         chosen("the end of a step", plain.finish, finish, trial.finish, FINISH_TOLERANCE),
     )
-
-
-def chosen(
-    name: str, plain: W, make: Callable[[], W], deviation: Callable[[W, W], float], tolerance: float
-) -> W:
-    """What `make` makes, if it lies no further from the plain way than `tolerance`."""
-    try:
-        fused = make()
-        error = deviation(fused, plain)
-    except Exception as fault:  # whatever a compiler or driver makes of it
-        logger.warning("%s without its own kernels: %s: %s", name, type(fault).__name__, fault)
-        return plain
-    if error <= tolerance:
-        return fused
-    logger.warning("%s without its own kernels, which deviate by %.2g", name, error)
-    return plain
 
 
 @dataclass(frozen=True, slots=True)

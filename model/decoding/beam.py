@@ -54,7 +54,7 @@ class BeamStrategy:
     """All live beam segments; see `Strategy`."""
 
     def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
-        self._vocabulary, self._device = vocabulary, device
+        self._vocabulary = vocabulary
         self._segments: list[BeamSegment] = []
         self._rows = BeamRows(device)
         self._required: dict[tuple[int, int], RequiredBeam] = {}
@@ -91,7 +91,7 @@ class BeamStrategy:
 
     def select(self, scores: StepScores) -> Selection:
         if self._plan is None:
-            self._plan = BeamPlan(self._vocabulary, self._segments, self._rows, self._required, self._device)
+            self._plan = BeamPlan(self._vocabulary, self._segments, self._rows, self._required)
         self._attend(scores.attention)
         picks = self._plan.pick(scores.log_probs())
         best_live, failed = self._look(picks, self._plan)

@@ -45,12 +45,10 @@ class BeamPlan:
         segments: Sequence[BeamSegment],
         rows: BeamRows,
         required: BeamsByGroup,
-        device: torch.device,
     ) -> None:
-        """`device`: where log-probabilities lie."""
         self._eos_id, self._rows = vocabulary.eos_id, rows
         by_row = [segment for segment in segments for _ in range(segment.options.rows)]
-        self._constraints = Constraints(vocabulary, [segment.options for segment in by_row], device)
+        self._constraints = Constraints(vocabulary, [segment.options for segment in by_row])
         self.source_lengths = torch.tensor([segment.source_length for segment in by_row])
         self._diverse = _diverse(segments, rows)
         self._required = _required(segments, rows, required, vocabulary.eos_id)

@@ -72,11 +72,9 @@ class Scores:
 class Constraints:
     """The rules of a batch of rows, derived anew when rows come or go."""
 
-    def __init__(
-        self, vocabulary: TargetVocabulary, asked: Sequence[DecodingOptions], device: torch.device
-    ) -> None:
+    def __init__(self, vocabulary: TargetVocabulary, asked: Sequence[DecodingOptions]) -> None:
         """`asked` [R]: the options of each row."""
-        self._vocabulary, self._asked, self._device = vocabulary, asked, device
+        self._vocabulary, self._asked = vocabulary, asked
         penalties = [options.repetition_penalty for options in asked]
         self._penalises = any(penalty != 1.0 for penalty in penalties)
         self._penalties = torch.tensor(penalties, dtype=torch.float64)
@@ -124,7 +122,8 @@ class Constraints:
         most = [banned + held * (o.no_repeat_ngram_size > 0) for o, banned, held in pairs]
         rows = [row for row, barred in enumerate(most) if barred + always >= scores.own.shape[1] and barred]
         if rows:
-            places, eos_id = to_device(torch.tensor(rows), self._device), self._vocabulary.eos_id
+            places = to_device(torch.tensor(rows), scores.own.device)
+            eos_id = self._vocabulary.eos_id
             counted, own = scores.counted[places], scores.own[places, eos_id]
             is_stuck = (counted == NEVER).all(dim=1)
             scores.counted[places, eos_id] = torch.where(is_stuck, own, counted[:, eos_id])
@@ -135,6 +134,6 @@ class Constraints:
         asked = enumerate(zip(self._asked, num_held, strict=True))
         forced = [(row, o.prefix_ids[held]) for row, (o, held) in asked if held < len(o.prefix_ids)]
         if forced:
-            rows, token_ids = to_device(torch.tensor(forced).T, self._device)
+            rows, token_ids = to_device(torch.tensor(forced).T, scores.own.device)
             scores.counted[rows] = NEVER
             scores.counted[rows, token_ids] = scores.own[rows, token_ids]

@@ -52,8 +52,8 @@ class PrefixStrategy:
 
     wants_attention = False
 
-    def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
-        self._eos_id, self._device = vocabulary.eos_id, device
+    def __init__(self, vocabulary: TargetVocabulary) -> None:
+        self._eos_id = vocabulary.eos_id
         self._segments: dict[int, Begun] = {}
 
     @property
@@ -86,8 +86,8 @@ class PrefixStrategy:
         tokens = torch.tensor(forced)
         # The rows of a beam are equal as long as all are forced: the first speaks for them.
         first_rows = torch.tensor([0, *accumulate(widths[:-1])])
-        columns = to_device(tokens[:, None], self._device)
-        values = scores.of_rows(first_rows).log_probs().gather(1, columns)[:, 0]
+        log_probs = scores.of_rows(first_rows).log_probs()
+        values = log_probs.gather(1, to_device(tokens[:, None], log_probs.device))[:, 0]
         failed = self._record(values)
         self.remove(failed)
         stable = {key: (one.token_ids[-1],) for key, one in self._segments.items() if one.num_sent}

@@ -121,7 +121,7 @@ class RuledRowStrategy(SingleRowStrategy):
         segments = list(self._segments.values())
         if self._constraints is None:
             asked = [segment.options for segment in segments]
-            self._constraints = Constraints(self._vocabulary, asked, self._device)
+            self._constraints = Constraints(self._vocabulary, asked)
         rows = [segment.token_ids for segment in segments]
         held = [len(row) for row in rows]
         ruled = self._constraints.apply(scores.log_probs(), held, lambda: History.of(rows))

@@ -55,7 +55,7 @@ class StrategySet:
 
     def __init__(self, vocabulary: TargetVocabulary, device: torch.device) -> None:
         self._vocabulary, self._device = vocabulary, device
-        self._prefixes = PrefixStrategy(vocabulary, device)
+        self._prefixes = PrefixStrategy(vocabulary)
         # What is plain needs no tensors of all tokens, and so nothing on the device.
         self._plain: dict[Kind, PlainBeamStrategy | PlainGreedyStrategy] = {
             "plain beam": PlainBeamStrategy(vocabulary, HOST),

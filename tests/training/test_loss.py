@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.loss import LossTrial, WeightedLoss, r_drop_loss, smoothed_cross_entropy, way_to_lose
+from training.loss import LossTrial, WeightedLoss, chosen_loss, r_drop_loss, smoothed_cross_entropy
 
 PAD = 0
 
@@ -218,5 +218,5 @@ def test_kernels_that_answer_otherwise_would_show_and_without_any_the_plain_way_
     assert trial(_Wrong, WeightedLoss) == pytest.approx(0.01, abs=1e-5)
     monkeypatch.setitem(sys.modules, "triton", None)
     monkeypatch.delitem(sys.modules, "training.loss_kernels", raising=False)
-    assert way_to_lose.__wrapped__(torch.device("cuda"), torch.bfloat16) is WeightedLoss
+    assert chosen_loss.__wrapped__(torch.device("cuda"), torch.bfloat16) is WeightedLoss
     assert "the loss without its own kernels: ModuleNotFoundError" in caplog.text

@@ -12,7 +12,7 @@ from model.cuda.network import CudaNetwork
 from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment, Search
 from tests.model.cuda.scenarios import MAX_ROWS, Scenario, assert_same, eager, random_model, run
-from training.loss import way_to_lose
+from training.loss import chosen_loss
 
 pytestmark = pytest.mark.gpu
 
@@ -68,4 +68,4 @@ def test_the_kernels_end_steps_as_the_plain_way_does() -> None:
 def test_the_kernels_are_taken() -> None:
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
         assert network(dtype).ways == "FusedAttend, FusedBetween, FusedFinish"
-        assert way_to_lose(torch.device("cuda"), dtype).__name__ == "FusedLoss"
+        assert chosen_loss(torch.device("cuda"), dtype).__name__ == "FusedLoss"

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.cuda import choose
+from model.cuda import choose, proven
 from model.cuda.attend import GatheredAttend
 from model.cuda.between import PlainBetween
 from model.cuda.choose import Trial, choose_ways
@@ -72,6 +72,13 @@ def test_the_kernels_are_handed_what_they_compile_with(tmp_path: Path) -> None:
         "attend_kernel", "embed_kernel", "add_and_norm_kernel", "block_kernel", "top_kernel", "select_kernel",
         "go_on_kernel", "loss_kernel", "gradient_kernel",
     }  # fmt: skip
+
+
+@needs_triton
+def test_a_step_is_as_few_operations_as_the_page_says() -> None:
+    plain, fused = program("-m", "tests.model.cuda.counted").split()
+    page = (Path(choose.__file__).parents[2] / "docs" / "performance.md").read_text()
+    assert f"which is {plain} operations of PyTorch the plain way, is {fused} " in " ".join(page.split())
 
 
 @pytest.mark.parametrize("file", [*KERNELS, TRAINING])
@@ -149,9 +156,9 @@ def test_a_way_that_answers_otherwise_is_not_taken(caplog: pytest.LogCaptureFixt
     config = tiny_config()
     trial, plain = Trial(config, CPU, torch.float32), PlainFinish(config, CPU)
     wrong = _WrongFinish(config, CPU)
-    assert choose.chosen("the end", plain, lambda: wrong, trial.finish, 1e-4) is plain
+    assert proven.chosen("the end", plain, lambda: wrong, trial.finish, 1e-4) is plain
     assert "the end without its own kernels, which deviate by 0.01" in caplog.text
-    assert choose.chosen("the end", plain, lambda: wrong, trial.finish, 0.1) is wrong
+    assert proven.chosen("the end", plain, lambda: wrong, trial.finish, 0.1) is wrong
 
 
 def test_without_triton_the_plain_ways_are_taken_and_that_is_said(

@@ -220,9 +220,7 @@ def test_under_rules_too_a_beam_as_wide_as_all_hypotheses_finds_the_true_optimum
 
 def test_rules_that_nobody_asks_for_look_at_no_history_and_copy_nothing() -> None:
     log_probs = torch.zeros(2, 5)
-    constraints = Constraints(
-        TargetVocabulary(0, (4,)), [DecodingOptions(), DecodingOptions(min_length=2)], CPU
-    )
+    constraints = Constraints(TargetVocabulary(0, (4,)), [DecodingOptions(), DecodingOptions(min_length=2)])
 
     def history() -> History:
         raise AssertionError("nobody asked")
