@@ -6,6 +6,7 @@ Must not import torch or the project: contract tests start without either.
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesStayTogether | None:
     """How `-n` deals the tests out, unless `--dist` asks for something else."""
     return FilesStayTogether(config, log) if config.getoption("dist") == "load" else None
+
+
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """Torch starts every process with a seed of its own: a tensor that a test draws is the same in each run."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
