@@ -16,7 +16,9 @@ from torch import Tensor
 from model.cuda.shapes import StepShape
 from model.cuda.state import StateView
 
-BLOCK = 16  # positions read together
+# Positions read together: most sentences are one turn, whose reads are under way at once. Of 64, two warps
+# would need 80 registers a thread and four a barrier more: a third to half as many rows would be there at once.
+BLOCK, NUM_WARPS = 32, 2
 
 
 ANY_PLACE = ("table", "lengths", "own")  # compiled once wherever a row's numbers lie: shapes are many
@@ -130,6 +132,6 @@ def _run(
         PADDED_WIDTH=triton.next_power_of_2(head_width),
         BLOCK_SIZE=BLOCK,
         BY_ROW=by_row,
-        num_warps=2,
+        num_warps=NUM_WARPS,
     )
     return out

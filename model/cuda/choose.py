@@ -19,6 +19,7 @@ from model.cuda.proven import chosen
 from model.cuda.shapes import StepShape, at_least
 from model.cuda.state import Pools, StateView, StepState
 from model.cuda.ways import Ways, plain_ways
+from model.cuda.weights import LINE
 from model.embeddings import Embedding
 
 ROWS, SEGMENTS, WIDTH = 6, 3, 2
@@ -102,13 +103,14 @@ class Trial:
     def finish(self, one: Finish, other: Finish) -> float:
         """Beams that end, rows that hold too little to end, one that no beam is on."""
         generator, config, view = _chance(), self.config, self._view(_chance())
-        logits = 3 * self._random(generator, len(view.token), config.target_vocab_size)
+        line = config.target_vocab_size + -config.target_vocab_size % LINE
+        logits = 3 * self._random(generator, len(view.token), line)[:, : config.target_vocab_size]
         logits[::2, config.eos_id] = logits[::2].amax(1)
         view.total[1] = float("-inf")
         found = []
         for way in (one, other):
             own = _copied(view)
-            way(logits.clone(), own, WIDTH)
+            way(logits, own, WIDTH)
             left = [own.token, own.total, own.length, own.ancestors, *own.record[0]]
             found.append([*(field[:ROWS] for field in left), own.counter])
         return _distance(*found)

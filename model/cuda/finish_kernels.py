@@ -12,6 +12,8 @@ A token's log-probability is its logit less the logarithm of the sum; the order 
 That the C best tokens stand in the C best blocks is said in `model.top_tokens`, what a step decides in
 `model.beam_step`. Of equals the first counts, everywhere.
 Triton reads annotations too: what a kernel names must be its own or `tl`'s, or it does not compile.
+The logits of two rows lie `stride` apart (see `weights.output_of`), and are read up to there: a mask that ends
+anywhere would have them read one by one.
 Shapes: R rows, V vocabulary, B blocks, P parts of 16 blocks, W rows of the widest segment, C = 2 W.
 """
 
@@ -46,6 +48,7 @@ def block_kernel(
     eos_id: tl.tensor,
     never: tl.tensor,
     nor: tl.tensor,
+    stride: tl.tensor,
     num_tokens: tl.tensor,
     num_blocks: tl.tensor,
     num_parts: tl.tensor,
@@ -57,8 +60,8 @@ def block_kernel(
     row, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
     blocks = part * PART + tl.arange(0, PART)
     ids = blocks[:, None] * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)[None, :]
-    there = ids < num_tokens
-    x = tl.load(logits + row * num_tokens + ids, mask=there, other=float("-inf")).to(tl.float32)
+    x = tl.load(logits + row * stride + ids, mask=ids < stride, other=float("-inf")).to(tl.float32)
+    x = tl.where(ids < num_tokens, x, float("-inf"))
     high = tl.max(tl.max(x, axis=1), axis=0)
     shift = tl.where(high == float("-inf"), 0.0, high)
     tl.store(highest + row * num_parts + part, high)
@@ -82,6 +85,7 @@ def top_kernel(
     eos_id: tl.tensor,
     never: tl.tensor,
     nor: tl.tensor,
+    stride: tl.tensor,
     num_tokens: tl.tensor,
     num_blocks: tl.tensor,
     num_parts: tl.tensor,
@@ -112,8 +116,8 @@ def top_kernel(
         left = tl.where(blocks == block, float("-inf"), left)
         turn += 1
     ids = chosen[:, None] * BLOCK_SIZE + tl.arange(0, BLOCK_SIZE)[None, :]
-    there = ids < num_tokens
-    x = tl.load(logits + row * num_tokens + ids, mask=there, other=float("-inf")).to(tl.float32)
+    x = tl.load(logits + row * stride + ids, mask=ids < stride, other=float("-inf")).to(tl.float32)
+    x = tl.where(ids < num_tokens, x, float("-inf"))
     too_short = tl.load(lengths + row) < tl.load(least + row)
     barred = (ids == never) | (ids == nor) | ((ids == eos_id) & too_short)
     x = tl.where(barred, float("-inf"), x)
@@ -252,7 +256,7 @@ class FusedFinish:
         highest = logits.new_empty((num_rows, num_parts), dtype=torch.float32)
         sums = torch.empty_like(highest)
         bars = (state.length, state.least, self._eos_id, *self._never)
-        sizes = (num_tokens, num_blocks, num_parts)
+        sizes = (logits.stride(0), num_tokens, num_blocks, num_parts)
         block_kernel[(num_rows, num_parts)](
             logits, best, highest, sums, *bars, *sizes, BLOCK_SIZE=BLOCK, PART=BLOCKS_OF_PART, num_warps=4
         )

@@ -19,7 +19,7 @@ from model.cuda.finish import log_probs_of
 from model.cuda.shapes import StepShape
 from model.cuda.state import Pools, StateView, StepState
 from model.cuda.ways import Ways
-from model.cuda.weights import FusedWeights
+from model.cuda.weights import FusedWeights, output_of
 from model.layers import DecoderLayer, Residual
 from model.transformer import Transformer
 
@@ -37,6 +37,7 @@ class StepWork:
 
     def __init__(self, model: Transformer, pools: Pools, state: StepState, ways: Ways) -> None:
         self.model, self.weights, self.ways = model, FusedWeights(model), ways
+        self._output = output_of(model)
         self._pools, self._state = pools, state
         self._layers = list(cast(Iterable[DecoderLayer], model.decoder))
         # Of whichever shape was asked for last: kept for each, these would be the most of all memory.
@@ -77,7 +78,7 @@ class StepWork:
         aligning = self.model.config.alignment_layer % len(self._layers)
         for index in range(len(self._layers)):
             carried = self._layer(index, carried, state, shape, watched if index == aligning else None)
-        return cast(Tensor, self.model.output(self._normed(carried)))
+        return cast(Tensor, self._output(self._normed(carried)))
 
     def _normed(self, carried: _Carried) -> Tensor:
         """What comes out of the last layer, through the norm that is behind it, if any."""

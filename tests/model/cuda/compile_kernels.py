@@ -17,7 +17,7 @@ import triton  # type: ignore[import-not-found]
 from triton.backends.compiler import GPUTarget  # type: ignore[import-not-found]
 from triton.compiler import ASTSource  # type: ignore[import-not-found]
 
-from model.cuda.attend_kernels import BLOCK, attend_kernel
+from model.cuda.attend_kernels import BLOCK, NUM_WARPS, attend_kernel
 from model.cuda.between_kernels import add_and_norm_kernel, embed_kernel
 from model.cuda.finish_kernels import BLOCK as TOKENS
 from model.cuda.finish_kernels import (
@@ -52,7 +52,7 @@ def variants() -> Iterator[Variant]:
         types |= dict.fromkeys(("lengths", "own"), "*i64") | {"scale": "fp32", "values_offset": "i64"}
         sizes = {"HEAD_WIDTH": width, "PADDED_WIDTH": triton.next_power_of_2(width)}
         constants = {**sizes, "BLOCK_SIZE": BLOCK, "BY_ROW": by_row}
-        yield Variant(attend_kernel, types | {"table": "*i32" if by_row else "*i64"}, constants, 2)
+        yield Variant(attend_kernel, types | {"table": "*i32" if by_row else "*i64"}, constants, NUM_WARPS)
     for number, width in product(NUMBERS, (48, 512)):
         sizes = {"WIDTH": width, "PADDED_WIDTH": triton.next_power_of_2(width)}
         types = dict.fromkeys(("tokens", "positions", "out"), f"*{number}") | {"scale": "fp32"}
@@ -98,7 +98,8 @@ def size_of(variant: Variant) -> int:
         variant.constants, "constexpr"
     )
     places = {(names.index(name),): value for name, value in variant.constants.items()}
-    source = ASTSource(fn=variant.kernel, signature=types, constexprs=places)
+    even = {(names.index(name),): [["tt.divisibility", 16]] for name in _even(variant.kernel, types)}
+    source = ASTSource(fn=variant.kernel, signature=types, constexprs=places, attrs=even)
     made = triton.compile(source, target=TARGET, options={"num_warps": variant.num_warps})
     with NamedTemporaryFile(suffix=".cubin") as file:
         file.write(made.asm["cubin"])
@@ -107,6 +108,14 @@ def size_of(variant: Variant) -> int:
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert " STACK:0 " in told, f"{variant}: {told}"
     return len(made.asm["cubin"])
+
+
+def _even(kernel: Any, types: Mapping[str, str]) -> Iterator[str]:
+    """What is a multiple of 16 wherever a kernel is started: tensors begin there, and so do their lines."""
+    for one in kernel.params:
+        begins = types[one.name].startswith("*") and not one.do_not_specialize_on_alignment
+        if begins or one.name.endswith(("stride", "offset")):
+            yield one.name
 
 
 if __name__ == "__main__":
