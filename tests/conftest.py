@@ -50,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FilesSt
 
 @pytest.fixture(autouse=True)
 def _same_draws() -> None:
-    """Torch starts every process with a seed of its own: a tensor that a test draws is the same in each run."""
+    """Torch starts every process with another seed: what a test draws is the same in each run."""
     if torch := sys.modules.get("torch"):
         torch.manual_seed(0)
 

@@ -1,4 +1,4 @@
-"""What a step makes small: label-smoothed cross-entropy over target tokens, and R-Drop's disagreement.
+"""What a step makes small: label-smoothed cross-entropy over target tokens.
 
 Knows: logits, wanted ids, padding. Must not know: where they came from. On a GPU cross-entropy has kernels of
 its own (loss_kernels.py), where these are found to answer as the plain way does.
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -40,26 +39,6 @@ def smoothed_cross_entropy(logits: Tensor, target_ids: Tensor, pad_id: int, smoo
     flat = logits.flatten(0, -2)
     loss: Tensor = chosen_loss(flat.device, flat.dtype).apply(flat, wanted, weights, smoothing)  # type: ignore[no-untyped-call]
     return loss
-
-
-def r_drop_loss(
-    logits: Tensor, target_ids: Tensor, pad_id: int, smoothing: float, alpha: float
-) -> tuple[Tensor, Tensor]:
-    """The loss of two passes of one batch with other dropout, and the part of it that is cross-entropy.
-
-    `logits` [2B, T, V]: the first B rows are one pass, the others the second; `target_ids` [B, T]. This is
-    half of equation 4 of Liang et al. 2021 (R-Drop), so that without disagreement it is the cross-entropy:
-    (L1 + L2) / 2 + alpha / 4 (KL(p1, p2) + KL(p2, p1)), each a mean over real target tokens, in nats.
-    """
-    entropy = smoothed_cross_entropy(logits, target_ids.repeat(2, 1), pad_id, smoothing)
-    return entropy + alpha / 4 * disagreement(logits, target_ids != pad_id), entropy
-
-
-def disagreement(logits: Tensor, counts: Tensor) -> Tensor:
-    """KL(p1, p2) + KL(p2, p1), mean over the positions that `counts` [B, T]; `logits` [2B, T, V] as above."""
-    first, second = F.log_softmax(logits.float(), dim=-1).chunk(2)
-    both = ((first.exp() - second.exp()) * (first - second)).sum(-1)  # [B, T]: the two sums, added
-    return torch.where(counts, both, 0.0).sum() / counts.sum()
 
 
 @functools.cache
@@ -118,7 +97,7 @@ class WeightedLoss(torch.autograd.Function):
         learning = ctx.needs_input_grad[0]
         gradient = torch.empty_like(logits) if learning else None
         losses = []
-        for rows in _chunks(logits):
+        for rows in chunks(logits):
             # In float32 the gradient is made where it is kept, of other types a chunk is rounded into place.
             place = gradient[rows] if gradient is not None and gradient.dtype == torch.float32 else None
             loss, difference = _losses(logits[rows], wanted[rows, None], smoothing, place)
@@ -143,7 +122,7 @@ class WeightedLoss(torch.autograd.Function):
         return gradient.mul_(factor), None, None, None
 
 
-def _chunks(logits: Tensor) -> list[slice]:
+def chunks(logits: Tensor) -> list[slice]:
     """Runs of positions [N] that are worked on together."""
     numbers = CHUNK_ON_CPU if logits.device.type == "cpu" else CHUNK_ELSEWHERE
     size = max(1, numbers // logits.shape[-1])

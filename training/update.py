@@ -21,8 +21,9 @@ from training.batching import Batch
 from training.config import TrainingConfig
 from training.distributed import World, gathering
 from training.errors import TrainingDiverged
-from training.loss import r_drop_loss, smoothed_cross_entropy
+from training.loss import smoothed_cross_entropy
 from training.packed_pass import PackedPass, packs
+from training.r_drop import r_drop_loss
 from training.run_config import OptimizerConfig
 from training.schedule import learning_rate
 from training.stream import Place, Share

@@ -16,8 +16,8 @@ from torch import Tensor
 from model.cuda.shapes import StepShape
 from model.cuda.state import StateView
 
-# Positions read together: most sentences are one turn, whose reads are under way at once. Of 64, two warps
-# would need 80 registers a thread and four a barrier more: a third to half as many rows would be there at once.
+# Positions read together: most sentences are one turn, whose reads are under way at once. For 64, two warps
+# would need 80 registers a thread, and four hold twice as many threads: fewer rows would be there at once.
 BLOCK, NUM_WARPS = 32, 2
 
 

@@ -12,8 +12,8 @@ A token's log-probability is its logit less the logarithm of the sum; the order 
 That the C best tokens stand in the C best blocks is said in `model.top_tokens`, what a step decides in
 `model.beam_step`. Of equals the first counts, everywhere.
 Triton reads annotations too: what a kernel names must be its own or `tl`'s, or it does not compile.
-The logits of two rows lie `stride` apart (see `weights.output_of`), and are read up to there: a mask that ends
-anywhere would have them read one by one.
+The logits of two rows lie `stride` apart (see `weights.output_of`), and are read up to there: behind a mask
+that ends anywhere they would be read one by one.
 Shapes: R rows, V vocabulary, B blocks, P parts of 16 blocks, W rows of the widest segment, C = 2 W.
 """
 

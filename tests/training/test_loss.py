@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.loss import LossTrial, WeightedLoss, chosen_loss, r_drop_loss, smoothed_cross_entropy
+from training.loss import LossTrial, WeightedLoss, chosen_loss, smoothed_cross_entropy
 
 PAD = 0
 
@@ -140,53 +140,6 @@ def test_very_certain_logits_give_a_finite_loss() -> None:
     logits, targets = example()
     found = float(smoothed_cross_entropy(logits * 1e4, targets, PAD, 0.1))
     assert found == pytest.approx(by_hand(logits * 1e4, targets, 0.1), rel=1e-5)
-
-
-# R-Drop
-
-
-def two_passes(seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Logits of one batch with two dropouts, one below the other, and the batch's targets."""
-    first, targets = example(seed)
-    return torch.cat((first, first + torch.randn(first.shape) * 0.5)), targets
-
-
-def disagreement_by_hand(logits: Tensor, targets: Tensor) -> float:
-    """KL(p1, p2) + KL(p2, p1) at every real position, in float64; then their mean."""
-    first, second = logits.double().log_softmax(-1).chunk(2)
-    sums = []
-    for row, position in np.ndindex(*targets.shape):
-        if targets[row, position] != PAD:
-            p, q = first[row, position], second[row, position]
-            sums.append(float((p.exp() * (p - q)).sum() + (q.exp() * (q - p)).sum()))
-    return float(np.mean(sums))
-
-
-@given(seed=st.integers(0, 1000), alpha=st.sampled_from([0.5, 5.0]))
-def test_r_drop_is_half_its_papers_formula(seed: int, alpha: float) -> None:
-    logits, targets = two_passes(seed)
-    first, second = (by_hand(part, targets, 0.1) for part in logits.chunk(2))
-    loss, entropy = r_drop_loss(logits, targets, PAD, 0.1, alpha)
-    assert float(entropy) == pytest.approx((first + second) / 2, rel=1e-5)
-    paper = first + second + alpha / 2 * disagreement_by_hand(logits, targets)  # equation 4
-    assert float(loss) == pytest.approx(paper / 2, rel=1e-4)
-
-
-def test_passes_that_agree_cost_nothing_beside_the_cross_entropy() -> None:
-    logits, targets = example()
-    loss, entropy = r_drop_loss(logits.repeat(2, 1, 1), targets, PAD, 0.1, 5.0)
-    torch.testing.assert_close(loss, smoothed_cross_entropy(logits, targets, PAD, 0.1))
-    torch.testing.assert_close(entropy, loss)
-
-
-def test_r_drop_pulls_the_passes_together_and_leaves_padding_alone() -> None:
-    logits, targets = two_passes()
-    leaf = logits.clone().requires_grad_()
-    torch.autograd.backward(r_drop_loss(leaf, targets, PAD, 0.0, 100.0)[0])
-    assert leaf.grad is not None
-    closer = logits - 0.1 * leaf.grad
-    assert disagreement_by_hand(closer, targets) < disagreement_by_hand(logits, targets)
-    assert leaf.grad.view(2, *logits.chunk(2)[0].shape)[:, 1, 2:].abs().max() == 0
 
 
 def test_a_loss_is_not_rounded_where_the_network_computes_in_16_bits() -> None:

@@ -53,7 +53,10 @@ SHAPES: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "mbart-25": (write_mbart, {"languages": 25, "start": "ro_RO", "scale_embedding": False}),
     "fsmt": (write_fsmt, {}),
     "fsmt-tied": (write_fsmt, {"tie_word_embeddings": True, "seed": 6, **DEEP}),
-    "fsmt-two-dictionaries": (write_fsmt, {"separate": True, "activation_function": "gelu", "seed": 7, **ODD}),
+    "fsmt-two-dictionaries": (
+        write_fsmt,
+        {"separate": True, "activation_function": "gelu", "seed": 7, **ODD},
+    ),
 }
 NUM_SOURCES, LONGEST = 200, 12
 
