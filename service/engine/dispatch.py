@@ -7,7 +7,6 @@ both touch, and is never held while anybody waits.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -25,13 +24,11 @@ from service.engine.errors import (
 from service.engine.event_stream import Mailbox, post
 from service.engine.ledger import Ledger
 from service.engine.model_limits import checked_max_length
-from service.engine.observer import EngineObserver
+from service.engine.observer import EngineObserver, GuardedObserver
 from service.engine.outbox import Outbox
 from service.engine.request import Emission, FailedEvent, FinishedEvent, Segment, SegmentRequest
 from service.engine.speed import Speedometer
-from service.engine.wire import Cancel, Observed, Ready, Stepped, Submit
-
-logger = logging.getLogger(__name__)
+from service.engine.wire import Cancel, Ready, Stepped, Submit
 
 LOADING_SECONDS = 5.0  # to try again in, before anything is known
 
@@ -40,7 +37,7 @@ class Dispatch:
     """An `Owner` of a supervisor. `ready` holds the first child's answer, or why it did not start."""
 
     def __init__(self, config: EngineConfig, observer: EngineObserver) -> None:
-        self._config, self._observer = config, observer
+        self._config, self._observer = config, GuardedObserver(observer)
         self._lock = threading.Lock()
         self.ready: Future[Ready] = Future()
         self._ledger = Ledger(config, 1)  # until it is known what a position takes
@@ -163,7 +160,7 @@ class Dispatch:
 
     def heard(self, report: Stepped) -> bool:
         for fact in report.facts:
-            self._observe(fact)
+            getattr(self._observer, fact.name)(*fact.arguments)
         with self._lock:
             self._last_heard = time.monotonic()
             self._tokens_per_second = report.tokens_per_second
@@ -215,9 +212,9 @@ class Dispatch:
         for emission in emissions:
             assert isinstance(emission.event, FailedEvent)
             if isinstance(emission.event.error, SegmentCancelled):
-                self._observe(Observed("cancelled", ("queued",)))
+                self._observer.cancelled("queued")
             else:
-                self._observe(Observed("failed", (emission.event.error.reason,)))
+                self._observer.failed(emission.event.error.reason)
         self._deliver(emissions)
 
     def _forget_broken(self, emissions: Sequence[Emission]) -> None:
@@ -225,7 +222,7 @@ class Dispatch:
         for emission in emissions:
             event = emission.event
             if isinstance(event, FailedEvent) and isinstance(event.error, StreamBroken):
-                self._observe(Observed("failed", (event.error.reason,)))
+                self._observer.failed(event.error.reason)
                 if self._outbox is not None:
                     self._outbox.put(Cancel(emission.segment.key))
 
@@ -242,13 +239,6 @@ class Dispatch:
         for one in drained:
             if one.set_running_or_notify_cancel():
                 one.set_result(None)
-
-    def _observe(self, fact: Observed) -> None:
-        try:
-            getattr(self._observer, fact.name)(*fact.arguments)
-        except Exception:
-            # It must not, but readers wait behind it.
-            logger.exception("an observer raised")
 
 
 def _submission(segment: Segment) -> Submit:

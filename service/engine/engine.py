@@ -25,7 +25,7 @@ from service.engine.errors import (
     StepFailed,
     is_about_memory,
 )
-from service.engine.observer import EngineObserver, Phase, SilentObserver
+from service.engine.observer import EngineObserver, GuardedObserver, Phase, SilentObserver
 from service.engine.request import (
     DraftEvent,
     Emission,
@@ -54,7 +54,7 @@ class Engine:
     ) -> None:
         self._runner: Runner | TwoRunners = runner
         self._clock = clock
-        self._observer: EngineObserver = observer or SilentObserver()
+        self._observer = GuardedObserver(observer or SilentObserver())
         self._scheduler = Scheduler(config, runner.bytes_per_position)
         self._speed = Speedometer()
         self._lock = threading.Lock()

@@ -2,17 +2,22 @@
 
 Knows: which facts are told. Must not know: metric names. `rejected` is called on the thread of whoever
 submits; `cancelled`, for what was not handed to a child process yet, on the thread of whoever cancels; all
-others on the engine's thread (the supervisor's of a child process). Keep them short, and let them not raise.
+others on the engine's thread (the supervisor's of a child process). Keep them short. What they raise is
+logged, and harms nobody: readers wait behind them.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+import logging
+from collections.abc import Callable
+from typing import Literal, ParamSpec, Protocol
 
 from model.decoding import FinishReason
 from service.engine.request import SegmentTimings, Stage
 
 Phase = Literal["schedule", "encode", "decode"]
+P = ParamSpec("P")
+logger = logging.getLogger(__name__)
 
 
 class EngineObserver(Protocol):
@@ -60,3 +65,37 @@ class SilentObserver:
     def failed(self, reason: str) -> None: ...
 
     def restarted(self) -> None: ...
+
+
+class GuardedObserver:
+    """Tells another observer, whatever it makes of it."""
+
+    def __init__(self, observer: EngineObserver) -> None:
+        self._observer = observer
+
+    def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
+        _tell(self._observer.step, phase, duration_seconds, rows, padding_tokens)
+
+    def finished(
+        self, finish_reason: FinishReason, source_tokens: int, target_tokens: int, timings: SegmentTimings
+    ) -> None:
+        _tell(self._observer.finished, finish_reason, source_tokens, target_tokens, timings)
+
+    def rejected(self, reason: str) -> None:
+        _tell(self._observer.rejected, reason)
+
+    def cancelled(self, stage: Stage) -> None:
+        _tell(self._observer.cancelled, stage)
+
+    def failed(self, reason: str) -> None:
+        _tell(self._observer.failed, reason)
+
+    def restarted(self) -> None:
+        _tell(self._observer.restarted)
+
+
+def _tell(what: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    try:
+        what(*args, **kwargs)
+    except Exception:
+        logger.exception("an observer raised")

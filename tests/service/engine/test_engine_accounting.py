@@ -215,17 +215,15 @@ def test_failing_all_ends_everything_once() -> None:
     assert one.step() == []
 
 
-def test_a_step_that_breaks_off_by_a_defect_takes_no_end_with_it() -> None:
+def test_a_step_that_breaks_off_by_a_defect_takes_no_end_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it had ended by then is told, and who was about to leave fails with the others."""
 
-    class Broken(Ear):
-        def step(self, phase: Phase, duration_seconds: float, rows: int, padding_tokens: int) -> None:
-            assert phase != "schedule"
+    def broken(*_: object) -> None:
+        raise AssertionError("a defect")
 
-        def cancelled(self, stage: str) -> None:
-            raise AssertionError
-
-    one = engine(ear=Broken())
+    one = engine()
+    monkeypatch.setattr(one, "_measure", broken)
+    monkeypatch.setattr(one, "_leave", broken)
     one.submit(request(segment_id="short", options=DecodingOptions(strategy="greedy", max_length=1)))
     with pytest.raises(AssertionError):
         one.step()

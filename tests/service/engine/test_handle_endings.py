@@ -18,6 +18,7 @@ from service.engine import (
     EngineHandle,
     FailedEvent,
     FinishedEvent,
+    SegmentCancelled,
     SegmentEvents,
     StepFailed,
 )
@@ -143,16 +144,13 @@ def test_a_failed_step_fails_its_own_segments_and_the_loop_lives_on(door: Door) 
     run(scenario())
 
 
-def test_a_defect_in_the_loop_fails_who_waits_instead_of_hanging() -> None:
-    class Broken:
-        def step(self, *_: object) -> None:
-            raise AssertionError("an observer must not raise")
-
-        def __getattr__(self, _: str) -> Callable[..., None]:
-            return lambda *_: None
+def test_a_defect_in_the_loop_fails_who_waits_instead_of_hanging(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise AssertionError("a defect")
 
     async def scenario() -> None:
-        engine = ThreadEngine(EagerNetwork(tiny_model(1)), EngineConfig(), Broken())
+        engine = ThreadEngine(EagerNetwork(tiny_model(1)), EngineConfig())
+        monkeypatch.setattr(engine._engine, "_measure", broken)
         try:
             assert isinstance(failure_of(await collect(engine.submit(request()))), StepFailed)
             assert isinstance(failure_of(await collect(engine.submit(request()))), StepFailed)
@@ -160,6 +158,30 @@ def test_a_defect_in_the_loop_fails_who_waits_instead_of_hanging() -> None:
             engine.close()
 
     run(scenario())
+
+
+def test_an_observer_that_raises_keeps_nobody_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def __getattr__(self, _: str) -> Callable[..., None]:
+            def broken(*_: object) -> None:
+                raise AssertionError("an observer must not raise")
+
+            return broken
+
+    async def scenario() -> None:
+        engine = ThreadEngine(EagerNetwork(tiny_model(1)), EngineConfig(), Broken())
+        try:
+            assert isinstance((await collect(engine.submit(request(options=SHORT))))[-1], FinishedEvent)
+            late = request(options=SHORT, deadline=time.monotonic() - 1)
+            assert isinstance(failure_of(await collect(engine.submit(late))), DeadlineExceeded)
+            stream = engine.submit(request(options=ENDLESS, segment_id="gone"))
+            engine.cancel("gone")
+            assert isinstance(failure_of(await collect(stream)), SegmentCancelled)
+        finally:
+            engine.close()
+
+    run(scenario())
+    assert "an observer raised" in caplog.text
 
 
 def test_an_idle_engine_sleeps() -> None:
