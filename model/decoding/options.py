@@ -215,7 +215,8 @@ class DecodingOptions:
         """The options named in `data`, all others as in `defaults`.
 
         A default that the asked-for strategy does not have is dropped; one that `data` itself names is
-        refused, since an option is never accepted and ignored. Raises `OptionError`, also for unknown names.
+        refused, since an option is never accepted and ignored. Raises `OptionError`, also for unknown names;
+        of a default that does not fit with what is named it says that it is one.
         """
         known = _defaults()
         for name, value in data.items():
@@ -226,7 +227,12 @@ class DecodingOptions:
             foreign = NOT_OF[values["strategy"]]
             _refuse_foreign(data, values["strategy"])
             values = {name: value for name, value in values.items() if name in data or name not in foreign}
-        return cls(**values)
+        try:
+            return cls(**values)
+        except OptionError as error:
+            if error.field in data:
+                raise
+            raise OptionError(error.field, f"{error.bound}, which its default is not", error.value) from error
 
 
 _NAMES = tuple(field.name for field in fields(DecodingOptions))
