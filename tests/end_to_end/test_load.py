@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -66,9 +67,12 @@ def test_a_run_that_is_stopped_leaves_no_server_behind(tmp_path: Path) -> None:
 
 
 def commands_of(processes: list[int]) -> list[str]:
-    """All their words."""
-    lines = [(PROC / str(process) / "cmdline").read_text() for process in processes]
-    return [word for line in lines for word in line.split("\0")]
+    """All their words; none of those that have just ended."""
+    words = list[str]()
+    for process in processes:
+        with suppress(OSError):
+            words += (PROC / str(process) / "cmdline").read_text().split("\0")
+    return words
 
 
 def eventually(is_so: Callable[[], bool]) -> bool:

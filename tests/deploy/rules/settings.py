@@ -5,6 +5,7 @@ Knows the server's settings, and asks them themselves what is valid.
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 from pydantic import ValidationError
 
@@ -24,9 +25,10 @@ def resolved(objects: list[Manifest], container: dict[str, Any]) -> Settings:
         for name, value in environment(objects, container).items()
         if name.startswith(PREFIX) and value
     }
-    # A processor of the pod, not of this machine, decides the number of threads.
-    threads = {"num_threads": int(amount(container["resources"]["limits"]["cpu"]))}
-    return Settings(**(threads | given))  # type: ignore[arg-type]
+    # Processors of the pod, not of this machine, decide the number of threads, and how many there may be.
+    processors = int(amount(container["resources"]["limits"]["cpu"]))
+    with patch("service.settings.usable_processors", return_value=max(1, processors)):
+        return Settings(**({"num_threads": processors} | given))  # type: ignore[arg-type]
 
 
 def settings_are_valid(objects: list[Manifest]) -> Iterator[str]:
