@@ -25,12 +25,15 @@ from typing import BinaryIO, NamedTuple, cast
 from training.errors import SourceError
 from training.sources.config import file_of, members_of
 
-_OPENERS: dict[str, Callable[..., object]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_Opener = Callable[..., object]
+_OPENERS: dict[str, _Opener] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # RuntimeError: of an encrypted member of a zip, and of a compression that zipfile does not know.
 _PACKED = (zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 _BROKEN = (EOFError, OSError, ValueError, RuntimeError, *_PACKED)
+_MAGICS: dict[bytes, _Opener] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 _AR_MAGIC = b"!<arch>\n"
 _AR_HEADER = 60
+_READ_BYTES = 1 << 20
 
 
 class Member(NamedTuple):
@@ -106,10 +109,36 @@ def _of_zip(path: Path, pattern: str) -> Iterator[Member]:
 def _of_tar(path: Path, raw: BinaryIO, pattern: str) -> Iterator[Member]:
     """A compressed archive is read once, from its beginning to its end: members come in the order of names,
     so that the pairs of a corpus do not depend on how the archive was packed."""
-    with raw, tarfile.open(fileobj=raw, mode="r|*") as archive:
-        found = [(entry.name, _content(archive, entry)) for entry in archive if _is_wanted(entry, pattern)]
+    with raw, _unpacked(raw) as stream:
+        with tarfile.open(fileobj=stream, mode="r|*", tarinfo=_Entry) as archive:
+            wanted = (entry for entry in archive if _is_wanted(entry, pattern))
+            found = [(entry.name, _content(archive, entry)) for entry in wanted]
+        while stream.read(_READ_BYTES):
+            pass  # behind the last member stands the checksum
     for name, content in sorted(found):
         yield Member(f"{path.name}/{name}", content)
+
+
+def _unpacked(raw: BinaryIO) -> BinaryIO:
+    """Not by tarfile, which looks at no checksum of gzip and takes what was cut short for the whole."""
+    beginning = raw.read(max(map(len, _MAGICS)))
+    raw.seek(0)
+    opener = next((opener for magic, opener in _MAGICS.items() if beginning.startswith(magic)), None)
+    return raw if opener is None else cast(BinaryIO, opener(raw))
+
+
+class _Entry(tarfile.TarInfo):
+    """Only a block of zeros ends an archive. tarfile also ends at a header that is damaged or not there, as
+    if nothing stood behind it: pairs would be lost, and nobody told."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Entry:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if len(buf) == tarfile.BLOCKSIZE and not any(buf):
+                raise
+            raise tarfile.ReadError(f"{error}: the archive is damaged or was cut short") from error
 
 
 def _is_wanted(entry: tarfile.TarInfo, pattern: str) -> bool:
@@ -127,6 +156,8 @@ def _of_package(path: Path, pattern: str) -> Iterator[Member]:
             raise ValueError("not a Debian package")
         while len(header := package.read(_AR_HEADER)) == _AR_HEADER:
             name, size = header[:16].decode("ascii").strip().rstrip("/"), int(header[48:58])
+            if size < 0:  # would lead back, without end
+                raise ValueError(f"a member of {size} bytes")
             if name.startswith("data.tar"):
                 yield from _of_tar(path, io.BytesIO(package.read(size)), pattern)
                 return

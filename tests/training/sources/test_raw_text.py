@@ -81,6 +81,35 @@ def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
         read_text(text, tmp_path)
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
+def test_an_archive_that_was_cut_short_is_never_taken_for_a_whole_one(tmp_path: Path, mode: str) -> None:
+    """Also where what is left ends with a member, or within the header of the next one."""
+    whole = tar_of({f"po/{number}.po": str(number) * 600 for number in range(6)}, mode)
+    length = len(whole.rstrip(b"\0"))
+    for end in range(1, length, 1 + length // 80):
+        put(tmp_path, {"a.tar": whole[:end]})
+        with pytest.raises(SourceError, match=r"a\.tar: cannot be read"):
+            list(open_text("a.tar/po/*.po", tmp_path))
+
+
+@pytest.mark.parametrize("place", [1536, 3072])  # a header in the middle, and the text behind it
+def test_an_archive_with_a_byte_that_is_another_is_never_read(tmp_path: Path, place: int) -> None:
+    whole = bytearray(tar_of({f"po/{number}.po": str(number) * 600 for number in range(6)}, "w"))
+    packed = gzip.compress(whole)
+    whole[place] ^= 1
+    changed = gzip.compress(whole)[:-8] + packed[-8:]  # the checksum is the one of before
+    put(tmp_path, {"a.tar.gz": changed})
+    with pytest.raises(SourceError, match=r"a\.tar\.gz: cannot be read"):
+        list(open_text("a.tar.gz/po/*.po", tmp_path))
+
+
+@pytest.mark.timeout(10)
+def test_a_package_whose_sizes_lead_back_ends(tmp_path: Path) -> None:
+    put(tmp_path, {"a.deb": b"!<arch>\n" + b"control.tar".ljust(48) + b"-60".ljust(10) + b"`\n"})
+    with pytest.raises(SourceError, match=r"a\.deb: cannot be read"):
+        read_text("a.deb/x", tmp_path)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"a\.txt: is not there"):
         read_text("a.txt", tmp_path)
