@@ -134,9 +134,9 @@ class _Partial:
         return {"Range": f"bytes={self.size}-", **({"If-Range": tag} if tag else {})}
 
     def mark(self, response: httpx.Response) -> None:
-        """Remember the version; a weak tag ("W/…") promises no equal bytes."""
+        """Remember the version; a weak tag ("W/…") promises no equal bytes, and a request is all ASCII."""
         tag = response.headers.get("ETag", "")
-        if tag and not tag.startswith("W/"):
+        if tag and tag.isascii() and not tag.startswith("W/"):
             write_atomically(self._tag, tag.encode())
         else:
             self._tag.unlink(missing_ok=True)
@@ -218,8 +218,12 @@ def _wish(response: httpx.Response) -> float | None:
 
 
 def _total(start: int, response: httpx.Response, wanted: Wanted) -> int | None:
-    length = response.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdecimal() else None
+    """Of the whole file. The answer may end before that does: a server need not send all of a range."""
+    length, whole = response.headers.get("Content-Length", ""), ""
+    if response.status_code == HTTPStatus.PARTIAL_CONTENT:
+        whole = response.headers["Content-Range"].partition("/")[2].strip()
+    told = int(whole) if whole.isdecimal() else None
+    total = start + int(length) if told is None and length.isdecimal() else told
     if wanted.size is not None and total not in (None, wanted.size):
         fault = f"must have {wanted.size:,} bytes, the server has {total:,}"
         raise SourceError(f"{wanted.url}: {fault}: not the file that the recipe was written for")

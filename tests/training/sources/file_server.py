@@ -25,6 +25,7 @@ class FileServer(ThreadingHTTPServer):
         self.faults: list[int | str] = []
         self.tag: str | None = '"one"'
         self.ranges = True
+        self.most_bytes: int | None = None  # of an answer to a range
         self.lengths = True  # whether it says how much comes
         self.requests: list[dict[str, str]] = []
 
@@ -59,9 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(416, {"Content-Range": f"bytes */{len(content)}"}, b"")
             return
         headers = {"ETag": self.server.tag} if self.server.tag else {}
+        rest = content[start:][: self.server.most_bytes if start else None]
         if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        rest = content[start:]
+            headers["Content-Range"] = f"bytes {start}-{start + len(rest) - 1}/{len(content)}"
         self._answer(206 if start else 200, headers, rest, sent=len(rest) // 2 if cut else len(rest))
 
     def _start(self) -> int:

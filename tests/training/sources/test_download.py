@@ -122,6 +122,26 @@ def test_a_server_without_ranges_sends_the_whole_again(fetch: Fetching) -> None:
     assert fetch() == SHA256
 
 
+@pytest.mark.parametrize("size", [None, len(CONTENT)])
+def test_a_server_that_sends_less_than_was_asked_for_is_asked_for_the_rest(
+    fetch: Fetching, size: int | None
+) -> None:
+    """RFC 9110, section 15.3.7: an answer may hold a part of the range, and says of how much it is one."""
+    fetch.server.most_bytes = 300_000
+    fetch.left_over(CONTENT[:1000])
+    assert fetch(sha256=None, size=size) == SHA256
+    asked = [request["Range"] for request in fetch.server.requests]
+    assert asked == ["bytes=1000-", "bytes=301000-", "bytes=601000-", "bytes=901000-"]
+    assert fetch.seen[-1] == (len(CONTENT), len(CONTENT))
+
+
+def test_a_tag_that_no_request_can_hold_is_none(fetch: Fetching) -> None:
+    fetch.server.tag = '"\xe9"'
+    fetch.server.faults = ["cut"]
+    assert fetch(sha256=None) == SHA256
+    assert not any("Range" in request for request in fetch.server.requests)
+
+
 def test_a_wrong_checksum_is_told_with_both_and_leaves_nothing(fetch: Fetching) -> None:
     fetch.server.files["file"] = b"something else"
     with pytest.raises(SourceError, match=f"SHA-256 must be {SHA256}, got {sha256_hex(b'something else')}"):
