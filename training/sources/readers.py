@@ -7,6 +7,7 @@ where the pairs go.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -31,6 +32,8 @@ from training.sources.markup import reading
 from training.sources.normal_form import num_tokens, num_words
 from training.sources.raw_text import open_text, read_text
 from training.sources.sentences import sentence_pairs
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def read_part(part: Part, folder: Path) -> Iterator[Pair]:
@@ -103,14 +106,14 @@ def _dialogues(part: Dialogues, folder: Path) -> Iterator[Pair]:
         for left, right in zip(first, second, strict=True):
             for said, translated in zip(left["dialogue"], right["dialogue"], strict=True):
                 if said["transcript"].strip() != translated["transcript"].strip():
-                    yield Pair(said["transcript"], translated["transcript"])
+                    yield _texts(said["transcript"], translated["transcript"])
 
 
 def _chat(part: Chat, folder: Path) -> Iterator[Pair]:
     with _shaped(part.text):
         for turns in _parsed(part.text, folder).values():
             for turn in turns:
-                pair = Pair(turn["source"], turn["target"])
+                pair = _texts(turn["source"], turn["target"])
                 yield Pair(pair.target, pair.source) if turn["speaker"] == part.foreign_speaker else pair
 
 
@@ -118,9 +121,9 @@ def _questions(part: Questions, folder: Path) -> Iterator[Pair]:
     first, second = (_parsed(text, folder) for text in part.texts)
     with _shaped(part.texts[1]):
         for left, right in zip(_paragraphs(first), _paragraphs(second), strict=True):
-            yield from sentence_pairs(Pair(left["context"], right["context"]))
+            yield from sentence_pairs(_texts(left["context"], right["context"]))
             asked = {one["id"]: one["question"] for one in right["qas"]}
-            yield from (Pair(one["question"], asked[one["id"]]) for one in left["qas"])
+            yield from (_texts(one["question"], asked[one["id"]]) for one in left["qas"])
 
 
 def _paragraphs(data: Any) -> Iterator[Any]:
@@ -139,10 +142,21 @@ def _lines(text: str) -> Iterator[str]:
     return (line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines))
 
 
+def _texts(source: Any, target: Any) -> Pair:
+    """Of what JSON holds: values of any kind, and halves of characters, which no file can take."""
+    for side in (source, target):
+        if not isinstance(side, str):
+            raise TypeError(f"{side!r:.60} is no text")
+        if half := _HALF.search(side):
+            raise ValueError(f"U+{ord(half[0]):04X} is half a character: {side[:60]!r}")
+    return Pair(source, target)
+
+
 def _parsed(text: str, folder: Path) -> Any:
+    content = read_text(text, folder)
     try:
-        return json.loads(read_text(text, folder))
-    except json.JSONDecodeError as error:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:  # ValueError: also of a number of thousands of digits
         raise SourceError(f"{text}: not JSON ({error})") from error
 
 

@@ -44,6 +44,11 @@ FILES = {
     "ding.txt": "# head\nKatze {f} [zool.] | Die Katze schläft. :: cat; puss | The cat sleeps.\n"
     "Hund {m} | Hunde {pl} :: dog\nA/B {f} :: to go/run\n",
     "broken.json": "{",
+    "deep.json": "[" * 100_000,
+    "number.json": f"[{'1' * 5000}]",
+    "half.json": json.dumps(WOZ_DE).replace("Hallo", "Hallo \\ud83d"),
+    "null.json": json.dumps({"1": [{"speaker": "agent", "source": "Hi", "target": None}]}),
+    "asked.json": json.dumps(squad("One thing. Another.", "What is it?")).replace('"What is it?"', "5"),
 }
 
 
@@ -110,6 +115,11 @@ def test_a_format_gives_its_pairs(tmp_path: Path, part: dict[str, Any], pairs: l
         ({"format": "bcontrast", "text": "woz_en.json"}, "woz_en.json: not in the form that its format has"),
         ({"format": "woz", "texts": ("woz_en.json", "chat.json")}, "chat.json: not in the form"),
         ({"format": "squad", "texts": ("squad_en.json", "chat.json")}, "chat.json: not in the form"),
+        ({"format": "bcontrast", "text": "deep.json"}, "deep.json: not JSON"),
+        ({"format": "bcontrast", "text": "number.json"}, "number.json: not JSON"),
+        ({"format": "woz", "texts": ("woz_en.json", "half.json")}, r"half.json: not in the form.*U\+D83D"),
+        ({"format": "bcontrast", "text": "null.json"}, "null.json: not in the form.*None is no text"),
+        ({"format": "squad", "texts": ("squad_en.json", "asked.json")}, "asked.json: not in the form.*5"),
     ],
 )
 def test_another_form_is_told_with_the_file(tmp_path: Path, part: dict[str, Any], fault: str) -> None:
