@@ -32,6 +32,17 @@ class _Loader(yaml.SafeLoader):
             advice = f"{problem}; put text in quotes"
             raise yaml.constructor.ConstructorError(None, None, advice, node.start_mark) from error
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """JSON, which is YAML too, has two halves for a character such as an emoji; PyYAML leaves them so,
+        and no file can hold one, as the bundle's would have to hours later."""
+        text = super().construct_scalar(node)
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError as error:
+            half = next(one for one in text if "\ud800" <= one < "\ue000")
+            problem = f"U+{ord(half):04X} is half a character"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from error
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set[str]()
         for key, _ in node.value:

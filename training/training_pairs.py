@@ -17,8 +17,8 @@ from model.tokenizer import Tokenizer
 from training.batching import EncodedCorpus
 from training.config import TrainingConfig
 from training.encoding import StoredPairs, encode_into, report_fitting, text_name
-from training.errors import CorpusError, ResumeError
-from training.fingerprints import fingerprint
+from training.errors import CorpusError, RecipeError, ResumeError
+from training.fingerprints import Fingerprint, fingerprint
 from training.language_tags import language_signals, language_tags
 from training.mixing import Mixture
 from training.monitor import Monitor
@@ -173,7 +173,7 @@ def _prepare(
     Not earlier: until the pairs are complete, those of before are the run's, and so is their tokenizer.
     """
     has_begun = (run_folder / STATE_FILE).exists()
-    files = {n: fingerprint(path) for n, path in _files(config, data_folder, has_begun).items()}
+    files = _fingerprints(config, data_folder, has_begun)
     texts = folder / "texts"
     texts.mkdir()
     written = write_training_text(config, data_folder, texts, monitor)
@@ -194,6 +194,17 @@ def _prepare(
     if not keeps:
         keep_tokenizer(tokenizer, run_folder)
     return index
+
+
+def _fingerprints(config: TrainingConfig, data_folder: Path, has_begun: bool) -> dict[str, Fingerprint]:
+    """Raises `RecipeError` where no bundle is to start from: it is no text, which --data would find."""
+    files = _files(config, data_folder, has_begun)
+    try:
+        beginning = {n: fingerprint(files.pop(n)) for n in ["start_from"] if n in files}
+    except CorpusError as error:
+        bound = "start_from must be the folder of a bundle"
+        raise RecipeError(f"{bound}, got {config.start_from} ({error})") from error
+    return {n: fingerprint(path) for n, path in files.items()} | beginning
 
 
 def _encode(

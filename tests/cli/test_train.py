@@ -153,6 +153,11 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str], str]] = {
         [],
         "no.tsv: No such file or directory; --data names",
     ),
+    "missing bundle to start from": (
+        {"start_from": "gone"},
+        [],
+        "start_from must be the folder of a bundle, got gone (gone/manifest.json: No such file or directory)",
+    ),
     "unreadable gzip": ({"data": {"train": [{"tsv": "bad.gz"}]}}, [], "bad.gz: Not a gzipped file"),
     "cut gzip": ({"data": {"train": [{"tsv": "cut.gz"}]}}, [], "cut.gz: Compressed file ended before"),
     "unequal sides": (

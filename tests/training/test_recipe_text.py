@@ -1,5 +1,6 @@
 """Recipe files as plain values, overrides, and the wording of faults."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,16 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path) -> None:
     assert read_recipe(path) == {"a": 0.001, "b": 700.0, "c": 1.5e-4, "d": 12, "e": -200_000.0, "f": "1e-3x"}
 
 
+def test_halves_of_characters_as_json_writes_them_are_whole_again(tmp_path: Path) -> None:
+    """A recipe that a program wrote as JSON is YAML too."""
+    settings = {"summary": "\U0001f600 in front", "\U0001d538": "\ufeffmarked"}
+    assert read_recipe(recipe_file(tmp_path, json.dumps(settings))) == settings
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
+        ('a: "b\\ud83d"\n', "U+D83D is half a character"),
         ("a: 1\nb: 2\na: 3\n", "a stands twice in one section"),
         ("a: {x: 1, x: 2}\n", "x stands twice in one section"),
         ("a: [1, 2\n", "not a YAML file"),
