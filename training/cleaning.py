@@ -23,6 +23,8 @@ from training.seen_keys import Keys, SeenKeys
 # Two short sides may differ by any factor ("OK" and "Einverstanden"); a longer one needs its counterpart.
 RATIO_EXEMPT_CHARACTERS = 20
 IDENTICAL_EXEMPT_WORDS = 3
+# Spaces, and what our vocabularies leave nothing of (tokenizer_training.py): no side is made of these alone.
+_BLANK = " \u00ad\u200b\ufeff" + "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 
 Rule = Callable[[Pair], bool]
 
@@ -95,7 +97,7 @@ def pair_keys(pairs: Iterable[Pair]) -> Keys:
 
 def _cheap_rules(config: DataConfig, languages: tuple[str, str]) -> dict[str, Rule]:
     rules: dict[str, Rule] = {
-        "empty": lambda pair: not pair.source or not pair.target,
+        "empty": lambda pair: not (pair.source.strip(_BLANK) and pair.target.strip(_BLANK)),
         "too long": lambda pair: max(map(len, pair)) > config.max_characters,
         "length ratio": lambda pair: _is_unequal(pair, config.max_length_ratio),
     }

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import tiny_tokenizer
 from training.cleaning import Cleaner, pair_keys
 from training.cleaning_report import CleaningReport
 from training.corpus import Pair
@@ -33,6 +34,14 @@ def test_pairs_are_tidied() -> None:
 def test_a_pair_with_an_empty_side_is_dropped(pair: tuple[str, str]) -> None:
     kept, report = cleaned(pair)
     assert (kept, dict(report.dropped)) == ([], {"empty": 1})
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\ufeff \u00ad", "\x01\x7f", "\x9c \u200b"])
+def test_a_side_of_which_a_vocabulary_leaves_nothing_is_empty(blank: str) -> None:
+    """It would be learned from as a pair that has `</s>` alone there."""
+    assert tiny_tokenizer().encode_sources([blank]) == [[tiny_tokenizer().eos_id]]
+    kept, report = cleaned((blank, "ja"), ("yes", blank), (f"{blank}yes", "ja"))
+    assert (len(kept), dict(report.dropped)) == (1, {"empty": 2})
 
 
 @pytest.mark.parametrize("pair", [("x" * 11, "y" * 10), ("x" * 10, "y" * 11)])
