@@ -7,6 +7,7 @@ Knows: where a raw file may come from, its checksum and its size. Must not know:
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -136,12 +137,21 @@ def _checked(
 def _copied(origin: Path, place: Path, raw: RawFile) -> str:
     temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
     try:
-        shutil.copyfile(origin, temporary)
+        _copy(origin, temporary, place)
         found = _checked(temporary, raw.sha256, raw.size, _ANOTHER)
         temporary.replace(place)
     finally:
         temporary.unlink(missing_ok=True)
     return found
+
+
+def _copy(origin: Path, temporary: Path, place: Path) -> None:
+    try:
+        shutil.copyfile(origin, temporary)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(error.errno, error.strerror, str(place)) from error  # Python names the original
 
 
 def _noted(raw_folder: Path) -> dict[str, str]:

@@ -1,8 +1,10 @@
 """From raw files to corpora: made once, made again when something changed, never half made."""
 
+import errno
 import gzip
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -183,6 +185,20 @@ def test_a_local_file_that_is_missing_is_named(kitchen: Kitchen) -> None:
         SourceError, match=r"recipe/local\.txt: is not there; the recipe names it for test.txt"
     ):
         kitchen.cook()
+
+
+def test_a_disk_without_room_for_a_copy_is_told_with_the_copy(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python names the original, whose disk may have all the room of the world."""
+
+    def full(origin: Path, copy: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(origin), None, str(copy))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        kitchen.cook()
+    assert caught.value.filename == str(kitchen.places.raw / "test.txt")
 
 
 def test_a_local_file_that_was_edited_is_copied_again(kitchen: Kitchen) -> None:
