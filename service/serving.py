@@ -62,6 +62,9 @@ def bind(host: str, port: int) -> socket.socket:
             listener.bind(address)
             listener.listen(BACKLOG)
             on_failure.pop_all()
+    except UnicodeError:  # raised before anybody is asked
+        fault = f"cannot listen on {host!r}, port {port}: no name of a host; choose another --host"
+        raise ServeError(fault) from None
     except OSError as error:
         raise ServeError(_bind_fault(host, port, error)) from None
     return listener

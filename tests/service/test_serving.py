@@ -285,6 +285,12 @@ def test_an_unknown_host_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatc
         bind("nowhere.invalid", 1)
 
 
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", "\udcff"])
+def test_what_cannot_be_the_name_of_a_host_is_said_too(host: str) -> None:
+    with pytest.raises(ServeError, match=r"^cannot listen on '.*', port 1: no name of a host; choose"):
+        bind(host, 1)
+
+
 def test_the_address_of_a_socket_is_a_url() -> None:
     with bind("127.0.0.1", 0) as listener:
         assert address_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
