@@ -9,7 +9,7 @@ import asyncio
 import uuid
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from service.errors import FieldFault, RequestTimeout
 from service.request_parser import RequestParser
@@ -36,6 +36,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _is_in_head = False
     _is_in_body = False
     _patience: asyncio.TimerHandle | None = None
+    _running: RequestResponseCycle | None = None
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -47,8 +48,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._wait_anew()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """It is gone. The class above tells the request that came last, which may still be waiting its turn:
+        the one before it would be worked on to its end, and answered into a closed connection."""
         self._stop_waiting()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -85,6 +90,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._is_in_head or self._is_in_body:
             self._mind_client(has_moved_on=True)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle  # one at a time, in the order in which they came
+        super()._start_asgi_task(cycle, app)
 
     @property
     def _is_answered(self) -> bool:

@@ -1,12 +1,14 @@
 """Heads of requests over real sockets: read whole, in pieces, one behind the other, and not without end."""
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from fastapi import FastAPI, Request
+from starlette.types import Receive
 
 from service.http_protocol import MAX_HEAD_BYTES
 from tests.end_to_end.live_server import live_server
@@ -14,10 +16,31 @@ from tests.end_to_end.live_server import live_server
 PATIENCE = 30.0
 
 
+class Waiting:
+    """What a request to `/wait` hears: that it has begun, and that its client is gone."""
+
+    def __init__(self) -> None:
+        self.begun, self.gone = threading.Event(), threading.Event()
+
+    async def hear(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            self.begun.set()
+        self.gone.set()
+
+
 @pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+def waiting() -> Waiting:
+    return Waiting()
+
+
+@pytest.fixture(scope="module")
+def port(waiting: Waiting) -> Iterator[int]:
     """Of a server that answers with the size of what it was sent."""
     app = FastAPI()
+
+    @app.get("/wait")
+    async def wait(request: Request) -> None:
+        await waiting.hear(request.receive)
 
     @app.post("/size")
     async def size(request: Request) -> dict[str, int]:
@@ -103,3 +126,12 @@ def test_what_is_not_http_is_refused(port: int) -> None:
     with connected(port) as connection:
         connection.sendall(b"what is this\r\n\r\n")
         assert everything(connection).startswith(b"HTTP/1.1 400 ")
+
+
+def test_of_a_client_that_goes_the_request_that_runs_hears_whatever_stands_behind_it(
+    port: int, waiting: Waiting
+) -> None:
+    with connected(port) as connection:
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\n" + head(closing=False) * 2)
+        assert waiting.begun.wait(PATIENCE)
+    assert waiting.gone.wait(PATIENCE)
