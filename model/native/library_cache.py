@@ -127,16 +127,21 @@ class Entry:
 def _read_record(path: Path) -> Record:
     try:
         _check_owner(path)
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
+        record = Record(**json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise _unusable(path, error) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CacheError(f"{path}: not a record of a library ({error})") from error
+    if type(record.size) is not int:  # a wrong digest is found out, and the compiler's name is only shown
+        raise CacheError(f"{path}: not a record of a library (its size is {record.size!r})")
+    return record
 
 
 def _check_owner(path: Path) -> None:
     """A library is a program: whoever could have put it there could run anything as this user."""
     found = path.stat()
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):  # of a pipe the end never comes
+        raise CacheError(f"{path}: not a file")
     if found.st_uid not in (0, os.geteuid()):
         raise CacheError(f"{path}: belongs to user {found.st_uid}, not to this one ({os.geteuid()})")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

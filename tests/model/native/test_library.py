@@ -195,6 +195,20 @@ def spoil_record(path: Path) -> None:
     path.with_suffix(".json").write_text('{"sha256": "0"}')
 
 
+def nest_record(path: Path) -> None:
+    path.with_suffix(".json").write_text("[" * 100_000)
+
+
+def write_size_in_words(path: Path) -> None:
+    record = path.with_suffix(".json")
+    record.write_text(json.dumps({**json.loads(record.read_text()), "size": "large"}))
+
+
+def put_a_pipe_there(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def remove_library(path: Path) -> None:
     path.unlink()
 
@@ -208,6 +222,9 @@ def let_others_write(path: Path) -> None:
     [
         (spoil_content, "its SHA-256 is not the one in"),
         (spoil_record, "not a record of a library"),
+        (nest_record, "not a record of a library"),
+        (write_size_in_words, r"not a record of a library \(its size is 'large'\)"),
+        (put_a_pipe_there, r"\.so: not a file"),
         (remove_library, "missing"),
         (let_others_write, r"may be written by others \(mode 777\)"),
     ],
