@@ -16,6 +16,7 @@ from model.checkpoint import Bundle, load_bundle
 from model.cuda.network import CudaNetwork
 from model.devices import choose_device, set_up
 from model.int8 import int8_copy
+from model.manifest import BundleError
 from model.native.binding import Library, NativeError
 from model.native.library import BuildSettings, NativeUnavailable, open_library
 from model.native.network import NativeNetwork
@@ -180,7 +181,11 @@ def _with_prospects(
     def make() -> Network:
         build_in_background(plan.cache_dir, plan.compiler)
         # Another process may be putting one of its own there in this moment: then it is waited for.
-        faster = _native(folder, plan, num_threads, _open(plan, niceness=NICENESS))
+        library = _open(plan, niceness=NICENESS)
+        try:
+            faster = _native(folder, plan, num_threads, library)
+        except BundleError as error:  # is being replaced, or gone; what runs needs it no more
+            raise NativeUnavailable(str(error)) from error
         if faster.manifest_digest != started.manifest_digest:
             raise NativeUnavailable(f"{folder}: was changed after it had been loaded")
         return faster.network

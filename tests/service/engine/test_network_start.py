@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -342,3 +343,16 @@ def test_elsewhere_than_on_a_processor_steps_are_computed_ahead(folder: Path, pr
 def test_half_precision_without_a_gpu_is_refused(folder: Path) -> None:
     with pytest.raises(PlanError, match="on cpu, got 'float16'; float16 is for --device cuda"):
         start(folder, precision="float16")
+
+
+def test_a_bundle_that_is_gone_meanwhile_is_no_defect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_bundle(tmp_path / "tiny")
+    started = start(tmp_path / "tiny", kernels="auto", cache_dir=tmp_path)
+    shutil.rmtree(tmp_path / "tiny")
+    monkeypatch.setattr(network_start, "build_in_background", lambda *_: None)
+    monkeypatch.setattr(network_start, "_open", lambda *_, **__: None)  # it is not asked for anything
+    assert started.make_faster is not None
+    with pytest.raises(NativeUnavailable, match=r"^.*tiny: .*"):
+        started.make_faster()
