@@ -5,13 +5,14 @@ Knows Linux's control groups (both versions) and CPU affinity; must not know set
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
+from service.engine.control_groups import CGROUP_ROOT, group_folders
 
 
 def usable_processors(cgroup_root: Path = CGROUP_ROOT) -> int:
-    """Processors that this process may use, at least 1: the smaller of affinity and control group quota.
+    """Processors that this process may use, at least 1: the smaller of affinity and control groups' quotas.
 
     A quota of part of a processor counts as a whole one, since a thread cannot be smaller.
     """
@@ -27,12 +28,18 @@ def _affinity() -> int:
 
 
 def _quota(root: Path) -> float | None:
-    """Processors' worth of time in each period; None without a limit. Reads version 2, then version 1."""
-    unified = _read(root / "cpu.max").split()
-    if len(unified) == 2:
-        return _ratio(unified[0], unified[1])
-    folder = root / "cpu"
-    return _ratio(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
+    """Processors' worth of time in each period; None without a limit."""
+    known = [quota for quota in _quotas(root) if quota is not None]
+    return min(known) if known else None
+
+
+def _quotas(root: Path) -> Iterator[float | None]:
+    """Of every group that this process is in; of version 2, then of version 1."""
+    for folder in group_folders(root, ""):
+        quota, _, period = _read(folder / "cpu.max").partition(" ")
+        yield _ratio(quota, period)
+    for folder in group_folders(root, "cpu"):
+        yield _ratio(_read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us"))
 
 
 def _ratio(quota: str, period: str) -> float | None:
