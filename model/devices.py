@@ -13,13 +13,14 @@ def choose_device(wanted: str) -> torch.device:
     """`auto` (the first GPU where there is one), `cpu`, `cuda` or `cuda:N`. Raises `DeviceError`."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(wanted)
+    kind, _, number = wanted.partition(":")
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device.type == "cuda" and (device.index or 0) >= num_gpus:
+    # Looked at before PyTorch makes a device of it, which takes 256 for 0, and for some has no name.
+    if kind == "cuda" and int(number or 0) >= num_gpus:
         raise DeviceError(
             f"device must be one that is there: cpu and {num_gpus} GPUs, got {wanted!r}{_why()}"
         )
-    return device
+    return torch.device(kind, int(number)) if number else torch.device(kind)
 
 
 def set_up(device: torch.device) -> None:
