@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -191,6 +192,17 @@ class Settings(BaseSettings):
         bound = usable_processors() * MAX_THREADS_A_PROCESSOR
         if value > bound:
             raise ValueError(f"must be at most {bound}, {MAX_THREADS_A_PROCESSOR} for each usable processor")
+        return value
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        """What only taking it to pieces shows; whoever sends there would find out too late to say so."""
+        try:
+            if urlsplit(value).port == 0:
+                raise ValueError("Port out of range 1-65535")
+        except ValueError as error:
+            raise ValueError(f"must be an address such as http://collector:4318: {error}") from None
         return value
 
     @field_validator("admin_key")

@@ -35,6 +35,8 @@ def test_the_command_line_comes_before_the_environment_and_that_before_the_defau
         ("max_rows", "8", "greater than or equal to 32"),
         ("device", "tpu", "must be auto, cpu, cuda or cuda:N; auto takes a GPU where there is one, got"),
         ("traces_endpoint", "collector", "must be OTLP/HTTP address of a collector"),
+        ("traces_endpoint", "http://[::1:4318", "must be an address such as http://collector:4318: Invalid"),
+        ("traces_endpoint", "http://collector:431800", "http://collector:4318: Port"),
         ("engine", "fork", "'process' or 'thread'"),
         ("engine_stuck_seconds", "0", "greater than 0"),
         ("precision", "int4", "'float32', 'bfloat16'"),
