@@ -1,4 +1,5 @@
-"""How HTTP is read from a connection: by httptools, a head in bounds and in time, never upgraded.
+"""How HTTP is read from a connection: by httptools, a head in bounds and in time, never upgraded; and for how
+long an answer waits for a client that does not read it.
 
 Knows the web server's protocol class; must not know what is asked or answered.
 """
@@ -6,7 +7,11 @@ Knows the web server's protocol class; must not know what is asked or answered.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
+import termios
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -37,6 +42,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _is_in_body = False
     _patience: asyncio.TimerHandle | None = None
     _running: RequestResponseCycle | None = None
+    _reading: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -51,6 +57,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """It is gone. The class above tells the request that came last, which may still be waiting its turn:
         the one before it would be worked on to its end, and answered into a closed connection."""
         self._stop_waiting()
+        self._stop_minding_reader()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
@@ -90,6 +97,32 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._is_in_head or self._is_in_body:
             self._mind_client(has_moved_on=True)
+
+    def pause_writing(self) -> None:
+        """More is written than the client has taken. One that takes nothing at all would keep its request,
+        whose deadline it does not hear of, and with it the end of the server."""
+        super().pause_writing()
+        self._mind_reader()
+
+    def resume_writing(self) -> None:
+        """It has taken enough of it."""
+        self._stop_minding_reader()
+        super().resume_writing()
+
+    def _mind_reader(self) -> None:
+        left = _unread_bytes(self.transport)
+        self._reading = self.loop.call_later(self.read_timeout_seconds, self._look_at_reader, left)
+
+    def _look_at_reader(self, left_before: int) -> None:
+        if _unread_bytes(self.transport) == left_before:
+            self.transport.abort()  # closed in order, it would wait for the rest to be read
+        else:
+            self._mind_reader()
+
+    def _stop_minding_reader(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle  # one at a time, in the order in which they came
@@ -135,3 +168,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         lines = [*self.server_state.default_headers, *answer.raw_headers]
         head = STATUS_LINE[answer.status_code] + b"".join(b"%s: %s\r\n" % line for line in lines)
         self.transport.write(head + b"\r\n" + bytes(answer.body))
+
+
+def _unread_bytes(transport: asyncio.Transport) -> int:
+    """Of what was written, what the other side has not confirmed; a slow client's megabyte lies in the kernel
+    for minutes. Where the system does not tell that, only what has not been handed to it."""
+    unread = transport.get_write_buffer_size()
+    with suppress(OSError):
+        connection = transport.get_extra_info("socket").fileno()
+        unread += int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return unread

@@ -140,7 +140,8 @@ class Settings(BaseSettings):
         30.0,
         gt=0,
         le=3600,
-        description="Seconds for a request's head, and of silence within its body; more is status 408.",
+        description="Seconds for a request's head, and of silence within its body (more is status 408) or in "
+        "the reading of its answer.",
     )
     max_text_characters: int = Field(
         100_000, ge=1, description="Characters of all texts of one request together; more is status 413."

@@ -1,4 +1,4 @@
-"""Over real sockets: clients that stop in the midst of what they send are not waited for without end."""
+"""Over real sockets: clients that stop while they send or read are not waited for without end."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tests.service.test_serving import PATIENCE, running
 
 LIMIT = 1.0
 SLOW_SECONDS = 3 * LIMIT
+LONG_CHUNKS, LONG_CHUNK_BYTES = 200, 100_000  # more than any socket's buffers hold
 GET = b"GET /health/live HTTP/1.1\r\nHost: here\r\n"
 POST = b"POST /v1/translate HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n"
 
@@ -37,6 +38,14 @@ def app() -> FastAPI:
         async def chunks() -> AsyncIterator[bytes]:
             await asyncio.sleep(SLOW_SECONDS)
             yield b"<slow>"
+
+        return StreamingResponse(chunks())
+
+    @made.get("/long")
+    async def long() -> StreamingResponse:
+        async def chunks() -> AsyncIterator[bytes]:
+            for _ in range(LONG_CHUNKS):
+                yield bytes(LONG_CHUNK_BYTES)
 
         return StreamingResponse(chunks())
 
@@ -152,6 +161,29 @@ def test_a_connection_kept_open_between_requests_has_longer(server: LiveServer) 
         time.sleep(2 * LIMIT)
         (kept,) = client._transport._pool.connections  # type: ignore[attr-defined]
         assert not kept.has_expired()
+
+
+def long_answer(server: LiveServer) -> socket.socket:
+    """A connection on which one has been asked for; nothing of it has been read."""
+    host, port = httpx.URL(server.url).netloc.decode().split(":")
+    connection = socket.create_connection((host, port), PATIENCE)
+    connection.sendall(GET.replace(b"/health/live", b"/long") + b"Connection: close\r\n\r\n")
+    return connection
+
+
+def test_an_answer_that_nobody_reads_is_not_kept_for_ever(server: LiveServer) -> None:
+    with long_answer(server):
+        wait_until(lambda: value(server, "verto_running_requests") == 2)  # the other one asks for this
+        wait_until(lambda: value(server, "verto_running_requests") == 1)
+
+
+def test_whoever_reads_slowly_has_all_the_time(server: LiveServer) -> None:
+    with long_answer(server) as connection:
+        until, size = time.monotonic() + SLOW_SECONDS, 0
+        while time.monotonic() < until:
+            size += len(connection.recv(20_000))
+            time.sleep(LIMIT / 5)
+        assert size + len(everything(connection)) > LONG_CHUNKS * LONG_CHUNK_BYTES
 
 
 def test_a_drain_does_not_wait_for_bodies_that_are_still_to_come() -> None:
