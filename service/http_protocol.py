@@ -20,6 +20,7 @@ from service.errors import FieldFault, RequestTimeout
 from service.request_parser import RequestParser
 
 MAX_HEAD_BYTES = 64 * 1024  # of lines and headers before a body; proxies allow less
+MAX_READ_AHEAD = 8  # requests that a client may have sent before the one before them is answered
 
 
 def bounded_protocol(read_timeout_seconds: float) -> type[BoundedHttpProtocol]:
@@ -85,6 +86,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self.parser.offers_upgrade():
             self._is_in_body = True
             super().on_headers_complete()
+            # The class above reads no further while another request runs: nor would it see its client go.
+            if 0 < len(self.pipeline) <= MAX_READ_AHEAD:
+                self.flow.resume_reading()
 
     def on_message_complete(self) -> None:
         """The parser has seen the end of a request."""

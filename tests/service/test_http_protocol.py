@@ -128,10 +128,27 @@ def test_what_is_not_http_is_refused(port: int) -> None:
         assert everything(connection).startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize("is_behind", [False, True], ids=["at once", "while the first runs"])
 def test_of_a_client_that_goes_the_request_that_runs_hears_whatever_stands_behind_it(
-    port: int, waiting: Waiting
+    port: int, waiting: Waiting, is_behind: bool
 ) -> None:
+    waiting.begun.clear()
+    waiting.gone.clear()
+    first, more = b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\n", head(closing=False) * 2
     with connected(port) as connection:
-        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\n" + head(closing=False) * 2)
+        connection.sendall(first if is_behind else first + more)
         assert waiting.begun.wait(PATIENCE)
+        if is_behind:
+            connection.sendall(more)
+            time.sleep(0.2)
     assert waiting.gone.wait(PATIENCE)
+
+
+def test_of_requests_without_end_no_more_than_some_are_read_ahead(port: int, waiting: Waiting) -> None:
+    waiting.begun.clear()
+    with connected(port) as connection:
+        connection.sendall(b"GET /wait HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert waiting.begun.wait(PATIENCE)
+        connection.settimeout(1.0)
+        with pytest.raises(TimeoutError):
+            send_without_end(connection, head(filler=MAX_HEAD_BYTES // 2, closing=False))
