@@ -21,6 +21,15 @@ from model.native.library import (
     open_library,
 )
 from tests.model.native.small_library import pretended_compiler, settings_in
+from tests.model.native.spoilt_cache import (
+    let_others_write,
+    nest_record,
+    put_a_pipe_there,
+    remove_library,
+    spoil_content,
+    spoil_record,
+    write_size_in_words,
+)
 from tests.server_process import ROOT, wait_until_gone
 
 GENERIC = level_named("generic")
@@ -183,38 +192,6 @@ def test_changed_sources_are_another_library(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, answer=43)
     assert build_library(settings, GENERIC).path != old.path
     assert open_library(settings, "generic").functions.answer() == 43
-
-
-def spoil_content(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def spoil_record(path: Path) -> None:
-    path.with_suffix(".json").write_text('{"sha256": "0"}')
-
-
-def nest_record(path: Path) -> None:
-    path.with_suffix(".json").write_text("[" * 100_000)
-
-
-def write_size_in_words(path: Path) -> None:
-    record = path.with_suffix(".json")
-    record.write_text(json.dumps({**json.loads(record.read_text()), "size": "large"}))
-
-
-def put_a_pipe_there(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
-
-
-def remove_library(path: Path) -> None:
-    path.unlink()
-
-
-def let_others_write(path: Path) -> None:
-    path.chmod(0o777)
 
 
 @pytest.mark.parametrize(
