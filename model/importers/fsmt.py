@@ -139,7 +139,7 @@ def _merges(folder: ForeignFolder) -> tuple[tuple[str, str], ...]:
     merges = list[tuple[str, str]]()
     for number, line in enumerate(lines, 1):
         parts = line.split(" ")
-        if line and len(parts) < 2:
+        if line and (len(parts) < 2 or not all(parts[:2])):
             raise BundleError(path, f"line {number} must be two pieces, got {line[:40]!r}")
         if line:
             merges.append((parts[0], parts[1]))

@@ -252,6 +252,8 @@ def test_a_setting_that_is_not_understood_is_named(tmp_path: Path, name: str) ->
             "vocab-tgt.json: piece '<s>' must have an id of its own",
         ),
         (write_fsmt, "merges.txt", b"a b 1\nab\n", "merges.txt: line 2 must be two pieces, got 'ab'"),
+        (write_fsmt, "merges.txt", b"a b 1\nt  1\n", "merges.txt: line 2 must be two pieces, got 't  1'"),
+        (write_fsmt, "merges.txt", b" b 1\n", "merges.txt: line 1 must be two pieces, got ' b 1'"),
         (write_fsmt, "merges.txt", b"\xff\xfe", "merges.txt: not UTF-8"),
     ],
 )
