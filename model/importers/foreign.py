@@ -128,12 +128,15 @@ class ForeignFolder:
         return read_bytes(self.file(name))
 
     def sentencepiece(self, name: str) -> bytes:
-        """A SentencePiece model, which opens."""
+        """A SentencePiece model, which opens, and whose pieces are text."""
         model = self.read(name)
         try:
-            open_processor(model, name)
+            processor = open_processor(model, name)
+            processor.id_to_piece(list(range(processor.get_piece_size())))
         except TokenizerError as error:
             raise BundleError(self.path, str(error)) from error
+        except UnicodeDecodeError as error:
+            raise BundleError(self.path, f"{name}: a piece of the model is not UTF-8 ({error})") from error
         return model
 
     def json(self, name: str) -> dict[str, Any]:

@@ -294,6 +294,17 @@ def test_a_cut_tokenizer_file_is_named_as_the_folder_names_it(tmp_path: Path, na
         imported(tmp_path / "hf")
 
 
+@pytest.mark.parametrize("name", ["source.spm", "target.spm"])
+def test_a_piece_that_is_no_text_is_told_by_the_file(tmp_path: Path, name: str) -> None:
+    """One byte is another, and SentencePiece opens the model nevertheless."""
+    write_marian(tmp_path / "hf")
+    whole = (tmp_path / "hf" / name).read_bytes()
+    assert "▁".encode() in whole
+    (tmp_path / "hf" / name).write_bytes(whole.replace("▁".encode(), b"\xe2\x96\xff", 1))
+    with pytest.raises(BundleError, match=rf"hf: {name}: a piece of the model is not UTF-8"):
+        imported(tmp_path / "hf")
+
+
 def test_another_tokenizer_is_refused_by_its_class(tmp_path: Path) -> None:
     write_marian(tmp_path / "hf", settings={"tokenizer_class": "PegasusTokenizer"})
     with pytest.raises(BundleError, match="tokenizer_class must be one of MarianTokenizer"):
