@@ -17,6 +17,7 @@ from model.config import ConfigError
 from model.dictionary_vocabulary import Dictionary
 from model.directions import Directions
 from model.importers.foreign import ForeignFolder
+from model.importers.language_groups import is_group
 from model.importers.mapping import Wanted
 from model.language_signals import LanguageSignals
 from model.manifest import BundleError
@@ -128,6 +129,10 @@ def _said(folder: ForeignFolder, key: str, option: str) -> str:
     except ConfigError:
         fault = f"{key} names no language ({code!r}); say which with {option}"
         raise BundleError(settings.path, fault) from None
+    if is_group(code):
+        raise BundleError(
+            settings.path, f"{key} names a group of languages ({code!r}); say which with {option}"
+        )
     return code
 
 

@@ -294,6 +294,24 @@ def test_a_cut_tokenizer_file_is_named_as_the_folder_names_it(tmp_path: Path, na
         imported(tmp_path / "hf")
 
 
+@pytest.mark.parametrize("group", ["mul", "roa", "ROMANCE", "NORTH_EU"])
+@pytest.mark.parametrize("key", ["source_lang", "target_lang"])
+def test_a_group_of_languages_is_not_taken_for_one(tmp_path: Path, key: str, group: str) -> None:
+    """opus-mt-mul-en: as a language, `mul` would be one that no request ever names."""
+    write_marian(tmp_path / "hf", settings={key: group})
+    option = key.replace("_lang", "")
+    fault = (
+        rf"tokenizer_config\.json: {key} names a group of languages \('{group}'\); say which with --{option}"
+    )
+    with pytest.raises(BundleError, match=fault):
+        imported(tmp_path / "hf")
+    said = {f"{option}s": ("fr",)}
+    assert "fr" in [code for pair in imported(tmp_path / "hf", **said).info.languages for code in pair]
+    settings = tmp_path / "hf" / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), key: "ZH_HANS"}))
+    assert "ZH_HANS" in [code for pair in imported(tmp_path / "hf").info.languages for code in pair]
+
+
 @pytest.mark.parametrize("name", ["source.spm", "target.spm"])
 def test_a_piece_that_is_no_text_is_told_by_the_file(tmp_path: Path, name: str) -> None:
     """One byte is another, and SentencePiece opens the model nevertheless."""
