@@ -12,13 +12,14 @@ from model.importers.foreign import ForeignFolder
 from model.importers.foreign_weights import PICKLES, SAFETENSORS
 
 CARD_FILE = "README.md"
+_LICENCE = re.compile(r"^(license(?:_name)?):([^\n]*(?:\n[ \t]*-[ \t][^\n]*)*)", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(?:\n|\Z)", re.DOTALL)
 
 
 def imported_card(folder: ForeignFolder, name: str, num_parameters: int, languages: str, change: str) -> str:
     """Markdown. `change`: what became of the weights. A licence that the folder does not say is said to be
     unsaid."""
-    original = folder.read(CARD_FILE).decode("utf-8", errors="replace") if folder.has(CARD_FILE) else ""
+    original = _text(folder.read(CARD_FILE)) if folder.has(CARD_FILE) else ""
     matter = _FRONT_MATTER.match(original)
     licence = _licence(matter.group(1) if matter else "")
     head = [
@@ -38,13 +39,22 @@ def imported_card(folder: ForeignFolder, name: str, num_parameters: int, languag
     return "\n".join(head) + "\n"
 
 
+def _text(card: bytes) -> str:
+    """Without a mark at its beginning, and lines as they end here: cards are written on any system."""
+    return card.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+
+
 def _licence(matter: str) -> str | None:
     """The value of `license`, or of `license_name` where that says `other`."""
-    found = dict(
-        re.findall(r"^(license(?:_name)?):[ \t]*[\"']?([^\"'\n]+?)[\"']?[ \t]*$", matter, re.MULTILINE)
-    )
+    found = {key: _values(value) for key, value in _LICENCE.findall(matter)}
     licence = found.get("license")
-    return found.get("license_name", licence) if licence == "other" else licence
+    return (found.get("license_name", licence) if licence == "other" else licence) or None
+
+
+def _values(yaml: str) -> str:
+    """One, or those of a list in either of YAML's forms, without quotes and comments."""
+    values = re.split(r"\n[ \t]*-|[\[\],]", re.sub(r"(^|\s)#.*", "", yaml))
+    return ", ".join(filter(None, (value.strip(" \t\"'") for value in values)))
 
 
 def _deeper(markdown: str) -> str:

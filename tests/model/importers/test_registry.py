@@ -104,7 +104,27 @@ def test_the_card_says_origin_licence_and_how(tmp_path: Path) -> None:
     assert str(tmp_path) not in written
 
 
-@pytest.mark.parametrize("matter", ["", "---\nlanguage: en\n---\n", "license: mit\n"])
+@pytest.mark.parametrize(
+    ("matter", "licence"),
+    [
+        ("license:\n- mit\n- apache-2.0\nlanguage:\n- en\n", "mit, apache-2.0"),
+        ("language:\n  - en\nlicense:\n  - mit\n", "mit"),
+        ("license: [mit, 'gpl-3.0']\n", "mit, gpl-3.0"),
+        ("license: mit\r\ntags:\r\n- x\r\n", "mit"),
+        ("license: mit  # of the weights\n", "mit"),
+        ("license: other\nlicense_name: A Licence, 2.0\n", "A Licence, 2.0"),
+    ],
+)
+def test_a_licence_is_read_however_yaml_writes_it(tmp_path: Path, matter: str, licence: str) -> None:
+    write_marian(tmp_path / "hf")
+    card = f"---\n{matter}---\n# M\n".encode()
+    for content in (card, b"\xef\xbb\xbf" + card, card.replace(b"---\n", b"---\r\n")):
+        (tmp_path / "hf" / "README.md").write_bytes(content)
+        written = (bring(tmp_path / "hf") / "MODEL_CARD.md").read_bytes()
+        assert f"- Licence: {licence}\n".encode() in written
+
+
+@pytest.mark.parametrize("matter", ["", "---\nlanguage: en\n---\n", "---\nlicense:\n---\n", "license: mit\n"])
 def test_a_licence_that_nobody_states_is_said_to_be_unstated(tmp_path: Path, matter: str) -> None:
     write_marian(tmp_path / "hf")
     (tmp_path / "hf" / "README.md").write_text(f"{matter}# M\n")
