@@ -12,7 +12,7 @@ conventions. Must not know: weights.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -44,6 +44,7 @@ from model.vocabulary import open_processor
 SENTENCEPIECE = "sentencepiece.bpe.model"
 VOCAB = "vocab.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+MOST_LISTED = 20  # languages in a message
 T = TypeVar("T")
 _M2M_CLASSES = {"M2M100Tokenizer": True, "NllbTokenizer": False, "NllbTokenizerFast": False}
 _M2M_CODES = {"m2m100": M2M100, "wmt21": WMT21}
@@ -159,8 +160,15 @@ def _forced(folder: ForeignFolder, ids: Mapping[str, int]) -> tuple[str, ...]:
 def _chosen(folder: ForeignFolder, wanted: Sequence[str], ids: Mapping[str, int]) -> tuple[str, ...]:
     for code in wanted:
         if code not in ids:
-            raise BundleError(folder.path, f"the model has no language {code!r}; it has {', '.join(ids)}")
+            raise BundleError(folder.path, f"the model has no language {code!r}; it has {_listed(ids, code)}")
     return tuple(dict.fromkeys(wanted)) or tuple(ids)
+
+
+def _listed(codes: Iterable[str], wanted: str) -> str:
+    """Not all of 200; those first that begin like the one that is wanted, as `deu_Latn` does for `de`."""
+    found = sorted(codes, key=lambda code: not code.startswith(wanted[:2]))
+    more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
+    return ", ".join(found[:MOST_LISTED]) + more
 
 
 def _own_names(codes: Sequence[str]) -> dict[str, str]:

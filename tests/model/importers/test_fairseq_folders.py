@@ -56,6 +56,9 @@ def test_all_languages_go_into_all_others_unless_fewer_are_wanted(tmp_path: Path
     assert sorted(few.languages) == [("eng_Latn", "deu_Latn"), ("eng_Latn", "fra_Latn")]
     assert sorted(few.signals.token_ids) == ["deu_Latn", "eng_Latn", "fra_Latn"]
     assert "the model has no language 'tlh'; it has ace_Arab" in fault_of_wanted(tmp_path, targets=("tlh",))
+    nearest_first = fault_of_wanted(tmp_path, sources=("de",))
+    assert "the model has no language 'de'; it has deu_Latn, ace_Arab" in nearest_first
+    assert nearest_first.endswith(" and 182 more")
 
 
 def fault_of_wanted(tmp_path: Path, **wanted: Any) -> str:
