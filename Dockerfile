@@ -53,7 +53,14 @@ COPY model model
 COPY service service
 RUN python3 -m pip --python /opt/venv/bin/python install --no-deps --no-build-isolation --no-compile --no-cache-dir \
         --target /app . \
-    && python3 -m compileall -q --invalidation-mode unchecked-hash /app
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /app \
+    && chmod -R u=rwX,go=rX /app
+
+
+# As readable as the program, whatever the umask of whoever cloned the repository: the server is not root.
+FROM builder AS bundles
+COPY checkpoints /checkpoints
+RUN chmod -R u=rwX,go=rX /checkpoints
 
 
 FROM ${PYTHON_IMAGE}
@@ -72,7 +79,7 @@ RUN if [ "$VARIANT" = cuda ]; then \
 COPY --from=builder /usr/bin/tini /usr/bin/tini
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=kernels /var/cache/verto /var/cache/verto
-COPY checkpoints /app/checkpoints
+COPY --from=bundles /checkpoints /app/checkpoints
 COPY --from=app /app /app
 
 ENV PATH=/app/bin:/opt/venv/bin:$PATH \

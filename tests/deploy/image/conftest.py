@@ -5,6 +5,8 @@ its layers from one run to the next.
 """
 
 import os
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,10 @@ from tests.deploy.image.containers import Containers, missing
 
 ROOT = Path(__file__).resolve().parents[3]
 TAG = "localhost/verto:test"
+CONTEXT = (
+    "Dockerfile", ".dockerignore", "requirements.lock", "pyproject.toml", "README.md", "LICENSE",
+    "scripts", "model", "service", "cli", "checkpoints",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +53,23 @@ def mounts(containers: Containers) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def image(containers: Containers, base: str, mounts: list[str]) -> str:
+def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an image is built from, as someone has it whose umask lets nobody else read anything."""
+    folder = tmp_path_factory.mktemp("context")
+    for name in CONTEXT:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    subprocess.run(["chmod", "-R", "go=", str(folder)], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image(containers: Containers, context: Path, base: str, mounts: list[str]) -> str:
     """The tag of the image that the Dockerfile describes."""
     try:
-        containers.build(ROOT, TAG, {"PYTHON_IMAGE": base, "REVISION": "abc123"}, mounts)
+        containers.build(context, TAG, {"PYTHON_IMAGE": base, "REVISION": "abc123"}, mounts)
     except AssertionError as error:
         if "VARIANT=cpu, but torch" in str(error):
             pytest.skip("no image: the package source of this machine has no CPU build of torch")

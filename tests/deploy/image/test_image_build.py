@@ -105,19 +105,15 @@ def test_its_other_commands_are_there_but_for_those_that_train(containers: Conta
 
 
 def test_a_change_of_the_program_makes_one_layer_anew(
-    containers: Containers, image: str, base: str, mounts: list[str], about: dict[str, Any], tmp_path: Path
+    containers: Containers,
+    image: str,
+    context: Path,
+    base: str,
+    mounts: list[str],
+    about: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
-    for name in (
-        "Dockerfile",
-        ".dockerignore",
-        "requirements.lock",
-        "pyproject.toml",
-        "README.md",
-        "LICENSE",
-    ):
-        shutil.copy2(ROOT / name, tmp_path / name)
-    for name in ("scripts", "model", "service", "cli", "checkpoints"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(context, tmp_path, dirs_exist_ok=True)
     with (tmp_path / "service" / "app.py").open("a") as file:
         file.write("# changed\n")
     said = containers.build(tmp_path, f"{TAG}-changed", {"PYTHON_IMAGE": base, "REVISION": "def456"}, mounts)
@@ -128,7 +124,7 @@ def test_a_change_of_the_program_makes_one_layer_anew(
 
 
 def test_the_wrong_build_of_torch_ends_the_build_and_says_what_to_do(
-    containers: Containers, image: str, base: str, mounts: list[str]
+    containers: Containers, image: str, context: Path, base: str, mounts: list[str]
 ) -> None:
     with pytest.raises(AssertionError, match=r"VARIANT=cuda, but torch .* is a build without CUDA"):
-        containers.build(ROOT, f"{TAG}-cuda", {"PYTHON_IMAGE": base, "VARIANT": "cuda"}, mounts)
+        containers.build(context, f"{TAG}-cuda", {"PYTHON_IMAGE": base, "VARIANT": "cuda"}, mounts)
