@@ -59,11 +59,19 @@ class LanguageDetector:
 
     def detect(self, text: str) -> list[DetectedLanguage]:
         """Every considered language, best first; nothing for a text without letters."""
-        sample = text[:MAX_CHARACTERS]
+        sample = _sample(text)
         if not has_letter(sample):
             return []
         ranked = self._identifier.rank(sample)
         return [DetectedLanguage(language, round(float(share), 4)) for language, share in ranked]
+
+
+def _sample(text: str) -> str:
+    """Its beginning; where no letter stands there, as in a table, as much from the first letter on."""
+    if has_letter(text[:MAX_CHARACTERS]):
+        return text[:MAX_CHARACTERS]
+    first = next((place for place, character in enumerate(text) if character.isalpha()), 0)
+    return text[first : first + MAX_CHARACTERS]
 
 
 def considered_labels(identifier: Identifier, served: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from service.languages import DetectedLanguage, LanguageDetector, best_of, is_served
+from service.languages import MAX_CHARACTERS, DetectedLanguage, LanguageDetector, best_of, is_served
 
 
 @cache
@@ -30,6 +30,11 @@ def test_everyday_sentences_are_recognised(text: str, language: str) -> None:
 @pytest.mark.parametrize("text", ["", "   ", "42", "😀 !?"])
 def test_a_text_without_letters_has_no_language(text: str) -> None:
     assert detector().detect(text) == []
+
+
+def test_a_text_that_begins_with_a_long_table_has_the_language_of_its_words() -> None:
+    table = "1\t2\n" * (MAX_CHARACTERS // 4)
+    assert detector().detect(table + "Où est la gare la plus proche ?")[0].language == "fr"
 
 
 def test_confidences_are_shares_best_first() -> None:
