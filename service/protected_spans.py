@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 
 from service import hours
 from service.segmentation import Span
+from service.unicode_words import with_letters_for_marks
 
 # Where none of these stands, nothing can be found: most sentences are read no further.
 _SIGN = re.compile(
@@ -142,6 +143,7 @@ def protected_spans(text: str, language: str | None = None, target: str | None =
     """
     if _SIGN.search(text) is None:
         return []
+    text = with_letters_for_marks(text)
     changed = hours.written_anew(language, target)
     spans = _found(text, _ANY if changed is None else _ANY_WITH[changed])
     if language in _WITH_ORDINALS:

@@ -17,6 +17,7 @@ from service.jobs import AttentionMap, WordPair
 from service.masking import Mask
 from service.segmentation import Span
 from service.token_spans import tokens_within
+from service.unicode_words import with_letters_for_marks
 from service.unmasking import Unmasking, shown_pieces
 
 FloatArray = NDArray[np.float32]
@@ -28,7 +29,7 @@ _WORD = re.compile(r"\w+(?:['’.,\-\u00ad\u2010\u2011]\w+)*|[^\w\s]")
 
 def words_of(text: str) -> list[Span]:
     """Where the words and marks of the text stand, in order."""
-    return [match.span() for match in _WORD.finditer(text)]
+    return [match.span() for match in _WORD.finditer(with_letters_for_marks(text))]
 
 
 def word_pairs(

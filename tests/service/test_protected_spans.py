@@ -61,6 +61,13 @@ def test_what_must_not_change_is_found(text: str, spans: list[str] | None) -> No
 
 
 @pytest.mark.parametrize(
+    "text", ["Mu\u0308ller_24.pdf", "mu\u0308ller@x.de", "#Mu\u0308nchen", "ö_a\u0308", "n\u0303u\u0301()"]
+)
+def test_a_letter_of_two_characters_ends_no_span(text: str) -> None:
+    assert found(f"See {text}, 12e\u0301 or 1\ufe0f\u20e3.") == [text, "1\ufe0f\u20e3"]
+
+
+@pytest.mark.parametrize(
     ("language", "spans"), [("de", ["10", "1984", "18"]), ("en", ["20", "10", "1984", "18"])]
 )
 def test_a_stop_makes_an_ordinal_of_a_short_number_where_the_language_writes_them_so(

@@ -36,6 +36,11 @@ def test_words_keep_what_joins_them_and_marks_stand_alone() -> None:
     assert words_of(" \n") == []
 
 
+def test_a_mark_on_a_letter_is_part_of_its_word() -> None:
+    text = "A\u0308pfel, cafe\u0301s नमस्ते \u0301"
+    assert texts(text, words_of(text)) == ["A\u0308pfel", ",", "cafe\u0301s", "नमस्ते", "\u0301"]
+
+
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_words_are_in_order_and_leave_out_white_space_alone(text: str) -> None:
     words = words_of(text)
