@@ -60,7 +60,7 @@ def _best_cut(text: str, start: int, end: int, kept: Sequence[Span]) -> Span | N
         # A clause mark close to an edge would leave a stump, where a word gap near the middle would not.
         if cut is not None and min(cut[0] - start, end - cut[1]) * 8 >= end - start:
             return cut
-    place = _character_gap(text, start, end)
+    place = _character_gap(text, start, end, kept)
     return None if place is None else (place, place)
 
 
@@ -74,21 +74,31 @@ def _gaps(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator
             yield found.span()
 
 
-def _character_gap(text: str, start: int, end: int) -> int | None:
-    """The place nearest to the middle that cuts no character as people see it; None for one character."""
+def _character_gap(text: str, start: int, end: int, kept: Sequence[Span]) -> int | None:
+    """The place nearest to the middle that cuts no character as people see it and, if there is one, nothing
+    of what is kept; None for one character."""
     if end - start < 2:
         return None
+    within_kept: int | None = None
+    for place in _from_the_middle(start, end):
+        if not _joined(text[place - 1], text[place]):
+            if cut_by(place, kept) is None:
+                return place
+            within_kept = place if within_kept is None else within_kept
+    # Where there is nothing but combining marks: better cut than lost.
+    return (start + end) // 2 if within_kept is None else within_kept
+
+
+def _from_the_middle(start: int, end: int) -> Iterator[int]:
+    """The places between the two, the nearest to their middle first."""
     middle = (start + end) // 2
     for distance in range(end - start):
-        for place in (middle - distance, middle + distance):
-            if start < place < end and not _joined(text[place - 1], text[place]):
-                return place
-    return middle  # nothing but combining marks: better cut than lost
+        yield from (place for place in (middle - distance, middle + distance) if start < place < end)
 
 
 def _joined(before: str, after: str) -> bool:
     """Whether the two belong together: a combining mark behind its letter, the parts of one emoji."""
-    return bool(unicodedata.combining(after)) or after in _JOINERS or before == _JOINERS[0]
+    return unicodedata.category(after)[0] == "M" or after in _JOINERS or before == _JOINERS[0]
 
 
 def _nearest_to_middle(gaps: Iterator[Span], start: int, end: int) -> Span | None:

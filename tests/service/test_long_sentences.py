@@ -47,6 +47,18 @@ def test_a_combining_mark_stays_with_its_letter() -> None:
     assert parts("aaae\u0301aaa", 5) == ["aaa", "e\u0301aaa"]
 
 
+def test_a_vowel_sign_stays_with_its_letter() -> None:
+    assert parts("नी" * 3, 3) == ["नी", "नी", "नी"]
+
+
+def test_what_is_kept_is_cut_only_where_nothing_else_can_be() -> None:
+    def read(text: str, kept: list[tuple[int, int]]) -> list[str]:
+        return [text[slice(*span)] for span in divide(text, (0, len(text)), length, 8, kept)]
+
+    assert read("东西共12345678件货", [(3, 11)]) == ["东西共", "12345678", "件货"]
+    assert read("12345678901", [(0, 11)]) == ["12345", "678901"]
+
+
 def test_parts_of_one_emoji_stay_together() -> None:
     family = "👩\u200d👩\u200d👧"
     assert any(family in part for part in parts("aaaa" + family + "aaaa", 9))
