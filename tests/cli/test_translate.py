@@ -186,8 +186,10 @@ def test_prefix_and_required_phrases_are_those_of_a_request_and_blank_lines_stay
     verto: Verto, engine: FakeEngine
 ) -> None:
     engine.translate = lambda text: " the way" if text == "one" else " a way"  # behind the prefix
-    ended = translate(verto, "--prefix", "on", "--required", "way", stdin=b"one\n \ntwo\n")
-    assert (ended.code, ended.text) == (0, "on the way\n \non a way\n")
+    ended = translate(
+        verto, "--prefix", "on", "--required", "way", stdin="one\n \ntwo\n\ufeff\n* * *\n".encode()
+    )
+    assert (ended.code, ended.text) == (0, "on the way\n \non a way\n\ufeff\n* * *\n")
     encode = CharacterTokenizer().encode_target
     asked = [request.options for request in engine.requests]
     assert {one.required_ids for one in asked if one.prefix_ids} == {(tuple(encode("way")[:-1]),)}
