@@ -35,18 +35,32 @@ _URL = r"""
 _MAIL = r"(?<![\w.+%\-])[\w.+%\-]{1,64}@[\w\-]+(?:\.[\w\-]+)+"
 _HANDLE = r"(?<![\w@])@[a-z_]\w+ | (?<![\w\#&])\#[a-z_]\w+"
 
+# Of ICU messages all but the texts of their branches: "{n, plural, one {# file} other {# files}}".
+_NAMED = r"\{[ ]{0,3}\w{1,40}[ ]{0,3},[ ]{0,3}"
+_BRANCH = r"[ ]{0,3}\{(?:\#(?!\w))?"
+_CASE = r"(?:=\d{1,9}|zero|one|two|few|many|other|male|female|neutral|neuter|true|false)"
+_MESSAGE = rf"""
+    {_NAMED}(?:number|date|time|ordinal|spellout|duration)[ ]{{0,3}}(?:,[^{{}}\n\t]{{1,60}})?\}}
+  | {_NAMED}(?:plural|selectordinal|select)[ ]{{0,3}},[ ]{{0,3}}
+    (?:offset:\d{{1,9}}[ ])?(?:=\d{{1,9}}|\w{{1,40}}){_BRANCH}
+  | \}}[ ]{{0,3}}{_CASE}{_BRANCH}
+  | \}}[ ]{{0,3}}\}}
+"""
 _TEMPLATE = r"""
-    \{\{(?:(?!\}\}|\n|\t).){1,100}\}\}          # {{ x }}
+    \{\{\{(?:(?!\}\}|\n|\t).){1,100}\}\}\}        # {{{ x }}}
+  | \{\{(?:(?!\}\}|\n|\t).){1,100}\}\}          # {{ x }}
   | \{%(?:(?!%\}|\n|\t).){1,100}%\}             # {% x %}
   | [$%\#]\{[^{}\n\t]{1,100}\}                  # ${x}, %{x}, #{x}
   | \{[^\s{}]{0,60}\}                           # {name}, {0:.2f}, {}
   | %\(\w+\)[\-+0\#]*+\d*+(?:\.\d++)?[a-z]      # %(name)s
   | (?<![\d%])%[\-+0\#]*+\d*+(?:\.\d++)?(?:hh|h|ll|l|z)?[diouxefgcsp@](?![a-z0-9])
   | %\d+\$[\-+0\#]*+\d*+(?:\.\d++)?(?:hh|h|ll|l|z)?[diouxefgcsp@]
+  | \$t\([^()\s]{1,100}\)                       # $t(key)
   | \$[a-z_]\w+                                 # $HOME
 """
 _TAG = r"""
     </?[a-z][\w:.\-]*(?:\s+[\w:.\-]+\s*=\s*(?:"[^"<>\n]*"|'[^'<>\n]*'|[^\s"'<>]+))*\s*/?>
+  | </?\d{1,3}[ ]?/?>
   | <!--(?:(?!-->|\n).){0,300}-->
   | &(?:[a-z][a-z0-9]{1,10}|\#\d{1,7}|\#x[0-9a-f]{1,6});
 """
@@ -110,7 +124,7 @@ _EMOJI = rf"{_PICTURE}(?:\u200d?{_PICTURE})*"
 _FACE = r"(?<!\S)[:;=]['’]?-?[()\[\]dpo|/\\](?!\S) | (?<!\S)<3(?!\S)"
 
 _KINDS = (
-    _PRIVATE, _URL, _MAIL, _TEMPLATE, _TAG, _CODE, _COLOUR,
+    _PRIVATE, _URL, _MAIL, _MESSAGE, _TEMPLATE, _TAG, _CODE, _COLOUR,
     _EMOJI, _PATH, _HANDLE, _NAME, _TIME, _NUMBER, _FACE,
 )  # fmt: skip
 

@@ -24,6 +24,16 @@ def found(text: str) -> list[str]:
         ("Ask Ann <ann.b+c@mail.example.org>.", ["ann.b+c@mail.example.org"]),
         ("@ann likes #cats, not # Headings", ["@ann", "#cats"]),
         ("Hello {name}, {0:.2f} and {{ user.name }}!", ["{name}", "{0:.2f}", "{{ user.name }}"]),
+        (
+            "{{{x}}}, {{a}} {0, number} {d,date,short} {p, number, ::0.00}",
+            ["{{{x}}}", "{{a}}", "{0, number}", "{d,date,short}", "{p, number, ::0.00}"],
+        ),
+        (
+            "{n, plural, offset:1 =0 {None} one {# cat} other {# cats}} or {g,select,male{He}other{They}}.",
+            ["{n, plural, offset:1 =0 {", "} one {#", "} other {#", "}}", "{g,select,male{", "}other{", "}}"],
+        ),
+        ("<0>Here</0> <12/>, but x <4 and $t(a.b)", ["<0>", "</0>", "<12/>", "$t(a.b)"]),
+        ("{first name} and {last name}, {a, b}", []),
         ("${x} %{y} #{z} {% if a %}", ["${x}", "%{y}", "#{z}", "{% if a %}"]),
         ("%s of %d, %1$s and %(name)s: %5.2f", ["%s", "%d", "%1$s", "%(name)s", "%5.2f"]),
         ('<a href="x y">Here</a> <br/> &amp; &#39;', ['<a href="x y">', "</a>", "<br/>", "&amp;", "&#39;"]),
