@@ -22,8 +22,9 @@ if TYPE_CHECKING:  # annotations only: routes import this package before torch i
 MAX_REMEMBERED = 20_000  # characters of which is known whether the model has them
 MAX_REMEMBERED_LENGTH = 8  # of one of these, its marks included
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-# What tokenizers drop, and terminals and old files may mean something by; white space is none of it.
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+# What tokenizers drop, and terminals and old files may mean something by; white space is none of it. And the
+# mark of words in their pieces (U+2581), which they take for a space or an underscore.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u2581]")
 # Marks that a model is to write in its own language's way, whether or not it has seen these.
 _TYPOGRAPHY = frozenset("‐‑‒–—―‘’‚“”„…‹›«»·")
 

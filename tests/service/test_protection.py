@@ -46,6 +46,7 @@ def test_a_model_without_placeholders_has_no_protector() -> None:
             ["\x07", "\x1b[1m", "\x1b[0m", "\x01", "\x7f \x80"],
         ),
         ("Ba\tde\x1fgo\x85to\x0b", []),  # white space
+        ("Ba ▁ de▁go", ["▁", "▁"]),  # which marks words in pieces
         ("Ba Привет {x}мир", ["Привет", "{x}мир"]),
     ],
 )
