@@ -23,8 +23,9 @@ from service.unmasking import Unmasking, shown_pieces
 FloatArray = NDArray[np.float32]
 
 DIGITS = 4  # of an attention value
-# Letters and digits with apostrophes, hyphens, points and commas within; any other mark is its own word.
-_WORD = re.compile(r"\w+(?:['’.,\-\u00ad\u2010\u2011]\w+)*|[^\w\s]")
+# Letters and digits with apostrophes, hyphens, points and commas within; any other mark is its own word, but
+# for what tokenizers drop: it has the tokens of the word behind it, and would be taken for that.
+_WORD = re.compile(r"\w+(?:['’.,\-\u00ad\u2010\u2011]\w+)*|[^\w\s\u00ad\u200b\ufeff]")
 
 
 def words_of(text: str) -> list[Span]:

@@ -36,17 +36,27 @@ def test_words_keep_what_joins_them_and_marks_stand_alone() -> None:
     assert words_of(" \n") == []
 
 
+def seen(text: str) -> str:
+    return re.sub(r"[\s\u00ad\u200b\ufeff]", "", text)
+
+
+def test_what_is_not_seen_is_no_word() -> None:
+    text = "\ufeffSo \u200bwe\u00adnig \u00ad"
+    assert texts(text, words_of(text)) == ["So", "we\u00adnig"]
+
+
 def test_a_mark_on_a_letter_is_part_of_its_word() -> None:
     text = "A\u0308pfel, cafe\u0301s नमस्ते \u0301"
     assert texts(text, words_of(text)) == ["A\u0308pfel", ",", "cafe\u0301s", "नमस्ते", "\u0301"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
-def test_words_are_in_order_and_leave_out_white_space_alone(text: str) -> None:
+def test_words_are_in_order_and_leave_out_what_is_not_seen_alone(text: str) -> None:
     words = words_of(text)
     assert all(start < end for start, end in words)
     assert all(left[1] <= right[0] for left, right in itertools.pairwise(words))
-    assert "".join(texts(text, words)) == re.sub(r"\s", "", text)
+    assert seen("".join(texts(text, words))) == seen(text)
+    assert all(map(seen, texts(text, words)))
 
 
 def test_the_bytes_of_a_character_all_stand_where_it_does() -> None:
