@@ -5,6 +5,7 @@ Must not know: loads, statistics.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ class Served:
         found = [
             Direction(*pair)
             for model in self.models
-            for pair in model["directions"]
+            for pair in pairs_of(model)
             if (source in (None, pair[0])) and (target in (None, pair[1]))
         ]
         if not found:
@@ -110,8 +111,20 @@ class Served:
         return next((one for one in found if one.is_from_english), found[0])
 
     def _pairs(self) -> str:
-        pairs = [f"{pair[0]}-{pair[1]}" for model in self.models for pair in model["directions"]]
+        pairs = [f"{source}-{target}" for model in self.models for source, target in pairs_of(model)]
         return ", ".join(pairs[:10]) + (" ..." if len(pairs) > 10 else "") or "nothing"
+
+
+def pairs_of(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of a model in `GET /v1/models`; one from many languages into many tells two lists in their place.
+
+    Raises `ValueError`, `TypeError` or `KeyError` for anything else.
+    """
+    told = model["directions"]
+    if isinstance(told, Mapping):
+        each = itertools.product(told["sources"], told["targets"])
+        return [(source, target) for source, target in each if source != target]
+    return [(source, target) for source, target in told]
 
 
 def probe(address: Address) -> Served:
@@ -119,8 +132,9 @@ def probe(address: Address) -> Served:
     status, content = _asked(address, "/v1/models")
     try:
         models = json.loads(content)["data"]
-        directions = [pair for model in models for pair in model["directions"]]
-        is_verto = status == 200 and all(len(pair) == 2 for pair in directions)
+        for model in models:
+            pairs_of(model)
+        is_verto = status == 200
     except (ValueError, TypeError, KeyError):
         is_verto = False
     if status == 503:

@@ -10,6 +10,7 @@ import pytest
 from loadtests.traffic.address import Served, probe, read_address
 from loadtests.traffic.faults import LoadTestError
 from loadtests.traffic.requests import Direction
+from service.answer_schemas import LanguageProduct, ModelAnswer, ModelsAnswer
 from tests.loadtests.traffic.fake_server import MODELS, FakeServer, running
 
 
@@ -65,6 +66,8 @@ def test_nobody_there_is_told_with_what_would_be_there() -> None:
         ([], 200, "not as a Verto server does"),
         ({"object": "list", "data": [{"id": "gpt"}]}, 200, "not as a Verto server does"),
         ("hello", 200, "not as a Verto server does"),
+        ({"data": [{"id": "x", "directions": {"sources": ["en"]}}]}, 200, "not as a Verto server does"),
+        ({"data": [{"id": "x", "directions": ["en", "d"]}]}, 200, "not as a Verto server does"),
     ],
 )
 def test_another_server_is_told_apart(models: Any, status: int, words: str) -> None:
@@ -78,6 +81,19 @@ def test_a_server_says_what_it_serves_and_english_comes_first() -> None:
     assert served.told == "fake f"
     assert served.direction(None, None) == Direction("en", "de")
     assert served.direction("de", None) == served.direction(None, "en") == Direction("de", "en")
+
+
+def test_a_server_of_many_languages_into_many_is_one_too() -> None:
+    told = ModelAnswer(
+        id="many", created=0, version="1", dtype="float32", device="cpu", path="native",
+        directions=LanguageProduct(sources=["deu_Latn", "eng_Latn"], targets=["deu_Latn", "eng_Latn"]),
+    )  # fmt: skip
+    with running(FakeServer(models=ModelsAnswer(data=[told]).model_dump())) as server:
+        served = probe(read_address(server.url))
+    assert served.direction(None, None) == Direction("eng_Latn", "deu_Latn")
+    assert served.direction("deu_Latn", None) == Direction("deu_Latn", "eng_Latn")
+    with pytest.raises(LoadTestError, match="it has: deu_Latn-eng_Latn, eng_Latn-deu_Latn$"):
+        served.direction("deu_Latn", "deu_Latn")
 
 
 def test_a_direction_that_is_not_served_is_told_with_those_that_are() -> None:
