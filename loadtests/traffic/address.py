@@ -9,6 +9,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
@@ -52,13 +53,20 @@ class Address:
         return urlsplit(self.url).path
 
     def get(self, path: str, seconds: float = PROBE_SECONDS) -> tuple[int, bytes]:
-        """Status and content. Raises `OSError` where nobody answers."""
+        """Status and content. Raises `OSError` where nobody answers, or not to the end."""
         request = Request(self.url + path, headers=dict(self.headers))
         try:
-            with _DIRECT.open(request, timeout=seconds) as answer:
+            with _opened(request, seconds) as answer:
                 return int(answer.status), bytes(answer.read())
-        except HTTPError as error:
-            return error.code, error.read()
+        except HTTPException as error:  # half an answer, or none of HTTP
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
+
+
+def _opened(request: Request, seconds: float) -> Any:
+    try:
+        return _DIRECT.open(request, timeout=seconds)
+    except HTTPError as error:  # an answer like any other
+        return error
 
 
 def read_address(url: str, headers: Sequence[str] = ()) -> Address:

@@ -15,6 +15,8 @@ OK = 200
 # Events that were sent together are read one after the other: one arrival.
 TOGETHER_SECONDS = 0.001
 CUT, MALFORMED = "cut off", "malformed answer"
+# What reading anything but an answer may raise; the last two: nested too deeply, infinitely many tokens.
+_FAULTS = (ValueError, TypeError, KeyError, RecursionError, OverflowError)
 
 
 def judged(status: int, body: bytes, asked: Asked) -> Verdict:
@@ -24,7 +26,7 @@ def judged(status: int, body: bytes, asked: Asked) -> Verdict:
     try:
         answer = json.loads(body)
         count, tokens = len(answer["translations"]), int(answer["usage"]["target_tokens"])
-    except (ValueError, TypeError, KeyError):
+    except _FAULTS:
         return Verdict(FAILED, MALFORMED)
     if count != asked.num_texts:
         return Verdict(FAILED, f"{count} translations of {asked.num_texts} texts")
@@ -72,5 +74,5 @@ def _last_event(name: bytes, data: bytes) -> Verdict:
         if name == b"error":
             return Verdict(FAILED, f"error event: {content['code']}")
         return Verdict(DONE, target_tokens=int(content["usage"]["target_tokens"]))
-    except (ValueError, TypeError, KeyError):
+    except _FAULTS:
         return Verdict(FAILED, MALFORMED)

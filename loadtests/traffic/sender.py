@@ -47,7 +47,7 @@ class Sender:
                 return await self._connections.converse(request, answer.read)
         except TimeoutError:
             return Verdict(FAILED, TIMED_OUT)
-        except (OSError, asyncio.IncompleteReadError, ValueError, LookupError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, LookupError):
             if answer.stream.is_over:
                 return answer.stream.verdict
             return Verdict(FAILED, CUT if answer.status else NO_CONNECTION)

@@ -139,6 +139,14 @@ class _Answerer:
             await asyncio.sleep(3600)
         if body.get("stream"):
             return await self._stream(how)
+        if how == "endless head":
+            self.writer.write(b"HTTP/1.1 200 X\r\nx: " + bytes(200_000))
+            return False
+        if how == "no number":
+            numbers = b'{"translations": [{"text": "t"}], "usage": {"target_tokens": Infinity}}'
+            return await self._whole(200, numbers)
+        if how == "deep":
+            return await self._whole(200, b"[" * 100_000)
         if how == "cut":
             self.writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 100\r\n\r\n{")
             return False

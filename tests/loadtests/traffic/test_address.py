@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +15,7 @@ import pytest
 from loadtests.traffic.address import Served, probe, read_address
 from loadtests.traffic.faults import LoadTestError
 from loadtests.traffic.requests import Direction
+from loadtests.traffic.scrape import Scraper
 from service.answer_schemas import LanguageProduct, ModelAnswer, ModelsAnswer
 from tests.loadtests.traffic.fake_server import MODELS, FakeServer, running
 
@@ -18,6 +24,25 @@ def refusal(url: str, *headers: str) -> str:
     with pytest.raises(LoadTestError) as error:
         probe(read_address(url, headers))
     return str(error.value)
+
+
+@contextlib.contextmanager
+def server_that_says(content: bytes) -> Iterator[str]:
+    """To everybody, whatever is asked; then it hangs up."""
+
+    class Saying(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.rfile.readline()
+            self.wfile.write(content)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Saying) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.parametrize(
@@ -56,6 +81,15 @@ def test_nobody_there_is_told_with_what_would_be_there() -> None:
     assert "cannot be reached ([Errno 111] Connection refused); start a server" in refusal(
         f"http://127.0.0.1:{port}"
     )
+
+
+@pytest.mark.parametrize("content", [b"SSH-2.0-X\r\n", b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{"])
+def test_no_answer_of_http_and_half_a_one_are_told_in_one_line_too(content: bytes) -> None:
+    with server_that_says(content) as url:
+        assert "cannot be reached" in refusal(url)
+        with Scraper(read_address(url), 0.01) as scraper:
+            time.sleep(0.2)
+    assert scraper.fault.startswith("GET /metrics: ")
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ MISBEHAVIOUR = {
         "504": (FAILED, "status 504"),
         "cut": (FAILED, "cut off"),
         "malformed": (FAILED, "malformed answer"),
+        "no number": (FAILED, "malformed answer"),
+        "deep": (FAILED, "malformed answer"),
         "hang up": (FAILED, "no connection"),
         "stall": (FAILED, "timed out"),
         "well again": (DONE, ""),
@@ -99,6 +101,13 @@ def test_what_a_server_does_is_told_by_its_name(loop: Loop, kind: str, tmp_path:
         == (MISBEHAVIOUR[kind])
     )
     assert all(sample.kind == kind and sample.latency < 3 * PATIENCE_SECONDS for sample in samples)
+
+
+def test_a_head_without_an_end_is_one_failure_and_no_end_of_the_load(tmp_path: Path) -> None:
+    hows = ["endless head", "well"]
+    with running(FakeServer(lambda number, body: hows[number])) as server:
+        samples = by_open_loop(server, TRANSLATE, 2, tmp_path)
+    assert [one.outcome for one in samples] == [FAILED, DONE]
 
 
 def test_a_translation_too_few_is_a_failure(tmp_path: Path) -> None:
