@@ -13,9 +13,11 @@ import itertools
 import random
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from gevent import Timeout
 from locust import FastHttpUser, task
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 
@@ -86,10 +88,16 @@ class VertoUser(FastHttpUser):
         """Sent, read to its end, judged and booked."""
         reading, sent = StreamReading(), time.perf_counter()
         headers = {"Content-Type": "application/json", **self.session.headers}
-        with self.client.post(
-            PATH, name=asked.kind, data=asked.body.decode(), headers=headers, stream=True, catch_response=True
-        ) as response:
+        # Of the whole: the client's own bound is on each wait, and bytes that trickle in begin it anew.
+        with (
+            closing(Timeout.start_new(self.session.timeout_seconds, TimeoutError)) as limit,
+            self.client.post(
+                PATH, name=asked.kind, data=asked.body.decode(), headers=headers, stream=True,
+                catch_response=True,
+            ) as response,
+        ):  # fmt: skip
             verdict = _verdict(response, asked, reading, sent + self.session.timeout_seconds)
+            limit.close()
             ended = time.perf_counter()
             _book(response, verdict, ended - sent)
         self.pause_seconds = _pause(verdict, response.headers)
@@ -124,7 +132,7 @@ def _verdict(response: Any, asked: Asked, reading: StreamReading, deadline: floa
     except TimeoutError:
         return Verdict(FAILED, TIMED_OUT)
     except FAILURE_EXCEPTIONS:
-        return Verdict(FAILED, CUT)
+        return reading.verdict if reading.is_over else Verdict(FAILED, CUT)
 
 
 def _read_stream(stream: Any, reading: StreamReading, deadline: float) -> Verdict:

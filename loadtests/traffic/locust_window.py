@@ -25,6 +25,7 @@ from loadtests.traffic.windows import Level, Window
 
 LOCUSTFILE = Path(__file__).resolve().parents[1] / "locustfile.py"
 START_SECONDS = 60.0  # that locust may take beside its load
+STOP_SECONDS = 5.0  # that the last user who gives up may take to say so
 
 
 def check_locust() -> None:
@@ -72,7 +73,8 @@ def _command(address: Address, asking: Asking, users: int, run_seconds: int) -> 
         "--users": str(users),
         "--spawn-rate": str(users),
         "--run-time": f"{run_seconds}s",
-        "--stop-timeout": str(math.ceil(asking.timeout_seconds)),  # who waits may hear the answer
+        # Who waits may hear the answer, or that there is none: who is stopped before has no sample.
+        "--stop-timeout": str(math.ceil(asking.timeout_seconds + STOP_SECONDS)),
         "--loglevel": "WARNING",
         "--mix": asking.traffic,
         "--seed": str(asking.seed),

@@ -152,7 +152,17 @@ class _Answerer:
             return False
         count = len(texts) - (how == "lose one")
         answer: Any = {"translations": [{"text": "t"}] * count, "usage": {"target_tokens": TOKENS}}
-        return await self._whole(200, b"[]" if how == "malformed" else json.dumps(answer).encode())
+        content = b"[]" if how == "malformed" else json.dumps(answer).encode()
+        return await (self._drip(content) if how == "drip" else self._whole(200, content))
+
+    async def _drip(self, content: bytes) -> bool:
+        """Byte by byte: none is waited for longer than anybody waits, and the whole for several seconds."""
+        self.writer.write(f"HTTP/1.1 200 X\r\ncontent-length: {len(content)}\r\n\r\n".encode())
+        for number in range(len(content)):
+            self.writer.write(content[number : number + 1])
+            await self.writer.drain()
+            await asyncio.sleep(0.05)
+        return True
 
     async def _stream(self, how: str) -> bool:
         self.writer.write(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -167,6 +177,8 @@ class _Answerer:
             self._event("error", {"code": "deadline_passed", "status": 504})
         elif how != "end without done":
             self._event("done", {"usage": {"target_tokens": TOKENS}})
+        if how == "no last chunk":
+            return False
         self.writer.write(b"0\r\n\r\n")
         await self.writer.drain()
         return True

@@ -126,7 +126,7 @@ def test_a_server_of_many_languages_into_many_is_one_too() -> None:
         served = probe(read_address(server.url))
     assert served.direction(None, None) == Direction("eng_Latn", "deu_Latn")
     assert served.direction("deu_Latn", None) == Direction("deu_Latn", "eng_Latn")
-    with pytest.raises(LoadTestError, match="it has: deu_Latn-eng_Latn, eng_Latn-deu_Latn$"):
+    with pytest.raises(LoadTestError, match="it has: deu_Latn-eng_Latn, eng_Latn-deu_Latn"):
         served.direction("deu_Latn", "deu_Latn")
 
 

@@ -17,9 +17,12 @@ from loadtests.machine import ROOT
 from loadtests.traffic.address import read_address
 from loadtests.traffic.columns import decoded
 from loadtests.traffic.kinds import BATCH, STREAM, TRANSLATE, read_mix
+from loadtests.traffic.locust_window import locust_window
+from loadtests.traffic.plan import Asking
 from loadtests.traffic.requests import Direction, Traffic
 from loadtests.traffic.samples import DONE, FAILED, REFUSED, Sample
 from loadtests.traffic.sender import Sender
+from loadtests.traffic.windows import CLOSED, Level
 from loadtests.workload import made_up
 from tests.loadtests.traffic.fake_server import TOKENS, FakeServer, running
 
@@ -42,7 +45,7 @@ def by_open_loop(server: FakeServer, kind: str, count: int, tmp_path: Path) -> l
 
 def by_locust(server: FakeServer, kind: str, count: int, tmp_path: Path) -> list[Sample]:
     path = tmp_path / "samples.json"
-    done = locust(server, kind, "6s", "--samples", str(path), "--think-seconds", "0.001")
+    done = locust(server, kind, "10s", "--samples", str(path), "--think-seconds", "0.001")
     assert path.exists(), done.stderr
     return decoded(json.loads(path.read_text())["samples"])[:count]
 
@@ -73,6 +76,7 @@ MISBEHAVIOUR = {
         "deep": (FAILED, "malformed answer"),
         "hang up": (FAILED, "no connection"),
         "stall": (FAILED, "timed out"),
+        "drip": (FAILED, "timed out"),
         "well again": (DONE, ""),
     },
     STREAM: {
@@ -81,6 +85,7 @@ MISBEHAVIOUR = {
         "cut": (FAILED, "cut off"),
         "reset": (FAILED, "cut off"),
         "end without done": (FAILED, "cut off"),
+        "no last chunk": (DONE, ""),  # all that was to be said was said
         "error": (FAILED, "error event: deadline_passed"),
         "stall midway": (FAILED, "timed out"),
         "comments for ever": (FAILED, "timed out"),
@@ -101,6 +106,15 @@ def test_what_a_server_does_is_told_by_its_name(loop: Loop, kind: str, tmp_path:
         == (MISBEHAVIOUR[kind])
     )
     assert all(sample.kind == kind and sample.latency < 3 * PATIENCE_SECONDS for sample in samples)
+
+
+@pytest.mark.slow
+def test_every_request_of_users_has_a_sample_however_late_the_server_is() -> None:
+    asking = Asking(traffic="translate=1", timeout_seconds=PATIENCE_SECONDS)
+    with running(FakeServer(lambda number, body: "drip")) as server:
+        seen = locust_window(read_address(server.url), asking, Level(CLOSED, 3), 3.0, 0.0, 0)
+        assert len(seen.samples) == len(server.bodies) > 0
+    assert {one.verdict.fault for one in seen.samples} == {"timed out"}
 
 
 def test_a_head_without_an_end_is_one_failure_and_no_end_of_the_load(tmp_path: Path) -> None:
