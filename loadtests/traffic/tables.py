@@ -83,4 +83,6 @@ def faults(run: Run) -> Figures | None:
 
 def lateness(run: Run) -> float:
     """The 99th percentile, in milliseconds, of how far the load generator was behind at its worst level."""
-    return max(tally(run.at(level), run.plan.limits).lateness_p99_ms for level in run.levels)
+    late = [tally(run.at(level), run.plan.limits).lateness_p99_ms for level in run.levels]
+    # A level in whose windows nothing was due says nothing: beside its NaN no number is the largest.
+    return max((ms for ms in late if not math.isnan(ms)), default=0.0)

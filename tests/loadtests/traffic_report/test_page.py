@@ -76,6 +76,9 @@ def test_what_a_server_says_of_itself_is_text_and_no_markup() -> None:
 def test_a_late_load_generator_is_told() -> None:
     late = run_of([window([sample(n / 10, 0.5, sent=n / 10 + 0.3) for n in range(9)])])
     assert "itself was up to 300 ms late" in cautions(late)[0]
+    seldom = window([sample(-0.5)], level=Level(OPEN, 0.1, "poisson"))  # nothing was due in it
+    assert cautions(run_of([seldom, *late.windows])) == cautions(late)
+    assert cautions(run_of([seldom])) == []
     assert cautions(busy()) == []
 
 
