@@ -5,8 +5,9 @@ Knows: figures, windows, random numbers. Must not know: what two figures are com
 Requests that follow one another share a queue, so single ones say less than their number; and a machine is
 faster at one time than at another. Therefore whole rounds are drawn, with replacement, and in each of them
 whole slices of time (Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapters 3.8, 8.2).
-That counts noise within rounds a little too high and noise between two or three of them a little too low;
-how often the two together call equal servers unequal is tried in tests/loadtests/traffic/test_compare.py.
+That counts noise within rounds a little too high, and noise between two or three of them too low, for which
+compare.py makes up; how often equal servers are called unequal is tried in
+tests/loadtests/traffic/test_compare.py.
 
     round 0   | slice | slice | slice | slice | slice | slice |
     round 1   | slice | slice | slice | slice | slice | slice |      drawn: 1, 1, 0 and of each six slices

@@ -2,8 +2,9 @@
 
 Knows: runs of the same plan, figures, their spread. Must not know: files, how changes are shown.
 
-A ratio's interval is exp(log ratio ± z s), s the spread of the log ratio over resamples. z is such that in 95
-of 100 comparisons of equal servers no row of the whole table is called a change (Bonferroni).
+A ratio's interval is exp(log ratio ± t s), s the standard error of the log ratio: from resamples, and from
+how far rounds lie apart. t is such that in 95 of 100 comparisons of equal servers no row of the whole table
+is called a change (Bonferroni), and larger the more of s was told from so few values as there are rounds.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy
 
-from loadtests.traffic.bootstrap import Numbers, resampled, sliced
+from loadtests.traffic.bootstrap import SLICES, Numbers, resampled, sliced
 from loadtests.traffic.columns import SHORTEST_MS
 from loadtests.traffic.faults import LoadTestError
 from loadtests.traffic.figures import ALL, Figure, figures
@@ -23,7 +23,8 @@ from loadtests.traffic.kinds import STREAM, read_mix
 from loadtests.traffic.plan import differences
 from loadtests.traffic.result_file import kinds_of
 from loadtests.traffic.run import Run
-from loadtests.traffic.windows import CLOSED, Level
+from loadtests.traffic.student import errors_within
+from loadtests.traffic.windows import CLOSED, Level, Window
 
 CONFIDENCE = 0.95  # of the table as a whole
 SAME, UNSURE, BETTER, WORSE, TOO_FEW = "same", "unsure", "better", "worse", "too few"
@@ -77,8 +78,8 @@ def changes(before: Run, after: Run, every_kind: bool = False) -> list[Change]:
     rows = [row for level in before.levels if after.at(level) for row in _rows(before, level, every_kind)]
     if not rows:
         raise LoadTestError("these runs have no load in common; repeat the first one's with --like")
-    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / len(rows))
-    return [_change(row, before, after, z, number) for number, row in enumerate(rows)]
+    sure = 1 - (1 - CONFIDENCE) / len(rows)
+    return [_change(row, before, after, sure, number) for number, row in enumerate(rows)]
 
 
 def _rows(run: Run, level: Level, every_kind: bool) -> list[_Row]:
@@ -91,12 +92,12 @@ def _rows(run: Run, level: Level, every_kind: bool) -> list[_Row]:
     return rows
 
 
-def _change(row: _Row, before: Run, after: Run, z: float, seed: int) -> Change:
+def _change(row: _Row, before: Run, after: Run, sure: float, seed: int) -> Change:
     """Both runs' figure, how they differ, and what to make of it."""
     one, other = (_Seen(row, run, seed) for run in (before, after))
-    spread = _spread([one, other]) if one.is_enough and other.is_enough else math.nan
+    within = _within([one, other], sure) if one.is_enough and other.is_enough else math.nan
     difference = other.compared - one.compared
-    low, middle, high = (difference + offset for offset in (-z * spread, 0.0, z * spread))
+    low, middle, high = (difference + offset for offset in (-within, 0.0, within))
     near = NEAR_SHARE if row.figure.name in SHARES else NEAR
     verdict = _verdict(low, high, near, row.figure.is_lower_better)
     if row.figure.name not in SHARES:
@@ -104,9 +105,25 @@ def _change(row: _Row, before: Run, after: Run, z: float, seed: int) -> Change:
     return Change(row.level, row.kind, row.figure, one.value, other.value, middle, low, high, verdict)
 
 
-def _spread(seen: Sequence[_Seen]) -> float:
-    """Of the difference of both sides; NaN where a resample had no value."""
-    return math.sqrt(sum(float(numpy.var(one.resamples)) for one in seen))
+def _within(seen: Sequence[_Seen], sure: float) -> float:
+    """How far the difference of both sides may be off; NaN where a resample had no value.
+
+    The degrees of freedom of a sum of variances are those of Welch and Satterthwaite.
+    """
+    parts = [part for one in seen for part in one.variances]
+    variance = sum(part.value for part in parts)
+    if not variance > 0:
+        return variance
+    degrees = variance**2 / sum(part.value**2 / part.degrees for part in parts)
+    return errors_within(sure, degrees) * math.sqrt(variance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Variance:
+    """A part of a squared standard error, and of how many values it was told."""
+
+    value: float
+    degrees: float
 
 
 def _verdict(low: float, high: float, near: float, is_lower_better: bool) -> str:
@@ -134,22 +151,43 @@ class _Seen:
     @property
     def compared(self) -> float:
         """The value on the scale of `resamples`."""
-        return (
-            self.value if self._row.figure.name in SHARES else float(self._logarithm(numpy.array(self.value)))
-        )
+        if self._row.figure.name in SHARES:
+            return self.value
+        return float(self._logarithm(numpy.array(self.value), self._what.seconds))
+
+    @property
+    def variances(self) -> tuple[_Variance, _Variance]:
+        """Of the mean of the rounds as they lie apart, and of what resamples find within them.
+
+        A resample of so few rounds sees them lie less far apart than they do, by one part of their number.
+        """
+        count = self.num_rounds
+        apart = float(numpy.var([self._alone(one) for one in self._windows], ddof=1)) / count
+        within = float(numpy.var(self.resamples)) - apart * (count - 1) / count
+        if within < 0:  # resamples are drawn by chance
+            within = 0.0
+        return _Variance(apart, count - 1), _Variance(within, count * (SLICES - 1))
+
+    def _alone(self, window: Window) -> float:
+        """What `compared` would be of one round."""
+        what = sliced(self._row.figure, [window], self._row.kind)
+        if self._row.figure.name in SHARES:
+            return float(what.values.mean()) if len(what.values) else math.nan
+        value = self._row.figure.of([window], self._row.kind)
+        return float(self._logarithm(numpy.array(value), what.seconds))
 
     @property
     def resamples(self) -> Numbers:
         found = self._resampled(self._row.figure)
         if self._row.figure.name in SHARES:
             return found / numpy.maximum(self._resampled(_ASKED), 1e-12)
-        return self._logarithm(found)
+        return self._logarithm(found, self._what.seconds)
 
-    def _logarithm(self, values: Numbers) -> Numbers:
+    def _logarithm(self, values: Numbers, seconds: float) -> Numbers:
         """Of a rate with half a request more, so that there is one of no request at all; of a time that was
         too short to be told from none, as if it were half of the shortest that can be told."""
         if self._row.figure.share is None:
-            return numpy.log(values + 0.5 / self._what.seconds)
+            return numpy.log(values + 0.5 / seconds)
         return numpy.log(numpy.maximum(values, SHORTEST_MS / 2))
 
     def _resampled(self, figure: Figure) -> Numbers:

@@ -58,6 +58,29 @@ def test_equal_servers_are_seldom_called_unequal() -> None:
     assert called <= 6  # 5 % of comparisons are allowed, 2 of 40; 7 or more have a probability below 1 %
 
 
+def steady_run(seed: int, rounds: int) -> Run:
+    """Many answers much like each other, so that the machine's moods are nearly all of the noise."""
+    rng = random.Random(seed)
+    windows = []
+    for number in range(rounds):
+        slow = rng.lognormvariate(0, 0.08)
+        answers = [sample(n / 80, 0.1 * slow * rng.lognormvariate(0, 0.3)) for n in range(400)]
+        windows.append(window(answers, 5.0, number))
+    return run_of(windows, asking=Asking(traffic="translate=1"))
+
+
+@pytest.mark.parametrize("rounds", [2, 3])
+def test_two_or_three_rounds_of_a_moody_machine_are_no_change(rounds: int) -> None:
+    called = sum(
+        any(
+            c.verdict in (BETTER, WORSE)
+            for c in changes(steady_run(2 * n, rounds), steady_run(2 * n + 1, rounds))
+        )
+        for n in range(100)
+    )
+    assert called <= 10  # 5 are allowed; 11 or more have a probability of about 1 %
+
+
 def test_a_server_at_half_the_speed_is_found_out_and_one_at_twice_is_too() -> None:
     slower = changes(run_with(1, seconds=20.0), run_with(2, slow=2.0, seconds=20.0))
     assert verdicts(slower)["latency p50"] == WORSE
