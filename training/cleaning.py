@@ -15,6 +15,7 @@ import numpy as np
 from training.cleaning_report import CleaningReport
 from training.corpus import Pair, tidy
 from training.data_config import DataConfig
+from training.invisible import CONTROLS, INVISIBLE
 from training.language_check import Identifier, LanguageCheck, load_identifier
 from training.pair_text import in_chunks
 from training.script_check import Script, share_of_letters
@@ -23,8 +24,7 @@ from training.seen_keys import Keys, SeenKeys
 # Two short sides may differ by any factor ("OK" and "Einverstanden"); a longer one needs its counterpart.
 RATIO_EXEMPT_CHARACTERS = 20
 IDENTICAL_EXEMPT_WORDS = 3
-# Spaces, and what our vocabularies leave nothing of (tokenizer_training.py): no side is made of these alone.
-_BLANK = " \u00ad\u200b\ufeff" + "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
+_BLANK = " " + CONTROLS + INVISIBLE  # no side is made of these alone
 
 Rule = Callable[[Pair], bool]
 

@@ -30,13 +30,13 @@ import sentencepiece
 from sentencepiece.sentencepiece_model_pb2 import ModelProto  # type: ignore[attr-defined]  # generated, untyped
 
 from model.placeholders import MAX_PLACEHOLDERS, placeholder_symbols
+from training.invisible import CONTROLS, INVISIBLE
 
 TokenizerKind = Literal["unigram", "bpe"]
 
 PRINTABLE_ASCII = "".join(chr(code_point) for code_point in range(0x21, 0x7F))
 
 _LINE_BREAKS = "\t\n\v\f\r\x85\u2028\u2029"
-_INVISIBLE = "\u00ad\u200b\ufeff"
 _WORD_MARK = "\u2581"
 _FIRST_PLANE_WITHOUT_RULES = 0x30000  # no space, no control and nothing decomposable from here on
 _SPECIAL_IDS = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
@@ -216,10 +216,9 @@ def _normalisation_rules() -> str:
 
 
 def _rules_of(character: str) -> dict[str, str]:
-    category = unicodedata.category(character)
-    if character in _LINE_BREAKS or (category == "Zs" and character != " "):
+    if character in _LINE_BREAKS or (unicodedata.category(character) == "Zs" and character != " "):
         return {character: " "}
-    if category == "Cc" or character in _INVISIBLE:
+    if character in CONTROLS or character in INVISIBLE:
         return {character: ""}
     if character == _WORD_MARK:
         return {character: "_"}

@@ -119,14 +119,25 @@ def test_a_factor_on_the_loss_scales_the_gradient() -> None:
     torch.testing.assert_close(scaled, once * 0.25)
 
 
+def check_rounded_once(
+    logits: Tensor, found: Callable[[Tensor], Tensor], formula: Callable[[Tensor], Tensor]
+) -> None:
+    """The gradient of bfloat16 logits is that of the formula in float64, rounded."""
+    half = logits.bfloat16().requires_grad_()
+    gradient = gradient_of(found(half), half)
+    exact = half.detach().double().requires_grad_()
+    assert gradient.dtype == torch.bfloat16
+    wanted = gradient_of(formula(exact), exact)
+    torch.testing.assert_close(gradient.double(), wanted, rtol=2**-8, atol=1e-10)
+
+
 def test_half_precision_gradients_are_rounded_once() -> None:
     logits, targets = example(vocabulary=5000)
-    half = logits.bfloat16().requires_grad_()
-    found = gradient_of(smoothed_cross_entropy(half, targets, PAD, 0.1), half)
-    exact = half.detach().float().requires_grad_()
-    wanted = gradient_of(chain_of_operations(exact, targets, 0.1), exact)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), wanted, rtol=2**-8, atol=1e-10)
+    check_rounded_once(
+        logits,
+        lambda given: smoothed_cross_entropy(given, targets, PAD, 0.1),
+        lambda given: chain_of_operations(given, targets, 0.1),
+    )
 
 
 def test_the_logits_stay_as_they_were() -> None:

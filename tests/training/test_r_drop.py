@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.training.test_loss import PAD, by_hand, chain_of_operations, example, gradient_of
+from tests.training.test_loss import (
+    PAD,
+    by_hand,
+    chain_of_operations,
+    check_rounded_once,
+    example,
+    gradient_of,
+)
 from training.loss import smoothed_cross_entropy
 from training.r_drop import r_drop_loss
 
@@ -66,12 +73,11 @@ def test_the_gradient_is_that_of_the_formula_whatever_the_chunks(
 
 def test_half_precision_gradients_are_rounded_once() -> None:
     logits, targets = two_passes(vocabulary=5000)
-    half = logits.bfloat16().requires_grad_()
-    found = gradient_of(r_drop_loss(half, targets, PAD, 0.1, 5.0)[0], half)
-    exact = half.detach().double().requires_grad_()
-    wanted = gradient_of(paper(exact, targets, 0.1, 5.0), exact)
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.double(), wanted, rtol=2**-8, atol=1e-8)
+    check_rounded_once(
+        logits,
+        lambda given: r_drop_loss(given, targets, PAD, 0.1, 5.0)[0],
+        lambda given: paper(given, targets, 0.1, 5.0),
+    )
 
 
 def test_passes_that_agree_cost_nothing_beside_the_cross_entropy() -> None:

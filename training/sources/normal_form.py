@@ -10,10 +10,11 @@ import re
 import unicodedata
 
 from training.corpus import Pair, tidy
+from training.invisible import CONTROLS, INVISIBLE
 
-# Zero-width space, non-joiner and joiner, word joiner, byte order mark, soft hyphen: invisible in a sentence.
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
-_CHANGES = {**dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], " "), **_INVISIBLE}
+# And non-joiner, joiner, word joiner: in what is compared they make no difference either.
+_INVISIBLE = dict.fromkeys(map(ord, INVISIBLE + "\u200c\u200d\u2060"))
+_CHANGES = {**dict.fromkeys(map(ord, CONTROLS), " "), **_INVISIBLE}
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
