@@ -21,7 +21,7 @@ from service.unicode_words import with_letters_for_marks
 
 # Where none of these stands, nothing can be found: most sentences are read no further.
 _SIGN = re.compile(
-    r"[\d@{}<>%$&\\/`_#~=*+:;\[\]\x1b]|[a-z][A-Z]|\.[a-z]|--|www|\(\)|[^\x00-\u024f\u2010-\u2027]"
+    r"[\d@{}<>%$&\\/`_#~=*+:;\[\]^|·\x1b]|[a-z][A-Z]|\.[a-z]|--|www|\(\)|[^\x00-\u024f\u2010-\u2027]"
 )
 
 _PRIVATE = r"[\ue000-\uf8ff]+"
@@ -55,8 +55,26 @@ _TEMPLATE = r"""
   | %\(\w+\)[\-+0\#]*+\d*+(?:\.\d++)?[a-z]      # %(name)s
   | (?<![\d%])%[\-+0\#]*+\d*+(?:\.\d++)?(?:hh|h|ll|l|z)?[diouxefgcsp@](?![a-z0-9])
   | %\d+\$[\-+0\#]*+\d*+(?:\.\d++)?(?:hh|h|ll|l|z)?[diouxefgcsp@]
+  | (?<![\w%])%[a-z_]\w+%(?!\w)                 # %NAME%
   | \$t\([^()\s]{1,100}\)                       # $t(key)
+  | \$[^\s$\d][^\s$]{0,60}\$(?!\w)              # $name$, $x^2$
   | \$[a-z_]\w+                                 # $HOME
+  | <%(?:(?!%>|\n|\t).){1,100}%>               # <%= x %>
+  | <\?(?:(?!\?>|\n|\t).){1,100}\?>            # <?php x ?>
+  | \*\|[^|\s]{1,60}\|\*                        # *|NAME|*
+  | \[\[[^\[\]\s|]{1,80}\]\]                    # [[name]]
+  | (?<![\w:]):[a-z+\-][a-z0-9_+\-]{0,40}:(?!\w)   # :smile:
+"""
+_COLON_NAME = r"(?<![^\s\"'(\[]):[a-z_]\w+(?![\w:])"
+_FORUM_TAG = r"""
+    \[/?(?:b|i|u|s|url|img|quote|code|pre|list|li|\*|size|colou?r|center|spoiler)(?:=[^\[\]\n\t]{1,200})?\]
+"""
+# Marks that no language has for its own: small models hardly know them, and lose them.
+_MARK = r"""
+    [{}|~^`\\‹›·]+ | \[\[ | \]\]
+  | (?<![\w*])\*{1,3}(?=\w) | (?<=[\w.,;:!?…])\*{1,3}(?![\w*])     # *so* and **so**
+  | (?<!\w)_{1,2}(?=[^\W_]) | (?<=[^\W_])_{1,2}(?!\w)              # _so_
+  | (?<!\S)(?:[*\#+=<>]{1,3}|[\-=]{1,2}>|<[\-=]{1,2}|!=|&&)(?!\S)
 """
 _TAG = r"""
     </?[a-z][\w:.\-]*(?:\s+[\w:.\-]+\s*=\s*(?:"[^"<>\n]*"|'[^'<>\n]*'|[^\s"'<>]+))*\s*/?>
@@ -87,6 +105,7 @@ _NAME = r"""
   | (?<!\w)0x[0-9a-f]+(?!\w)
   | (?<!\w)(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?!\w)
   | (?<!\w)_*[^\W_]+(?:_+[^\W_]+)+_*(?!\w)      # snake_case
+  | (?<!\w)__[^\W_]+__(?!\w)                    # __init__
   | (?<!\w)(?-i:[a-z]+(?:[A-Z][a-z0-9]*)+)(?!\w)   # camelCase, iPhone
   | (?<!\w)(?:v\d+(?:\.\d+)+|\d{1,9}(?:\.\d{1,9}){1,6}-?(?:alpha|beta|rc|dev)\.?\d*)(?!\w)
   | (?<!\w)(?=\w*\d)(?-i:[A-Za-z])\w*(?!\w)     # A380, MP3
@@ -125,7 +144,7 @@ _FACE = r"(?<!\S)[:;=]['’]?-?[()\[\]dpo|/\\](?!\S) | (?<!\S)<3(?!\S)"
 
 _KINDS = (
     _PRIVATE, _URL, _MAIL, _MESSAGE, _TEMPLATE, _TAG, _CODE, _COLOUR,
-    _EMOJI, _PATH, _HANDLE, _NAME, _TIME, _NUMBER, _FACE,
+    _EMOJI, _PATH, _HANDLE, _NAME, _TIME, _NUMBER, _FACE, _COLON_NAME, _FORUM_TAG, _MARK,
 )  # fmt: skip
 
 
@@ -146,6 +165,8 @@ _WITH_ORDINALS = frozenset((
     "is", "lb", "lv", "nb", "nn", "no", "sk", "sl", "sr",
 ))
 # fmt: on
+# French sets a colon apart, and the word behind it may touch it by mistake.
+_FRENCH_COLON = re.compile(r":[^\W\d_]+(?![\w:])")
 _PAIRS = ((")", "("), ("]", "["), ("}", "{"))
 
 
@@ -162,6 +183,8 @@ def protected_spans(text: str, language: str | None = None, target: str | None =
     spans = _found(text, _ANY if changed is None else _ANY_WITH[changed])
     if language in _WITH_ORDINALS:
         spans = (span for span in spans if _ORDINAL.match(text, span[0]) is None)
+    if language == "fr":
+        spans = (span for span in spans if _FRENCH_COLON.match(text, span[0]) is None)
     return joined(spans)
 
 
@@ -220,4 +243,4 @@ def _without_closing(text: str, start: int, end: int) -> int:
 
 def _may_run_on(text: str, start: int) -> bool:
     """What is written up to the next white space; all else has an end of its own."""
-    return text[start] not in "{<`%$&:;=\\" and not text[start].isspace()
+    return text[start] not in "{}<`%$&:;=\\|~^" and not text[start].isspace()

@@ -69,6 +69,11 @@ def _placeholder(draw: random.Random) -> str:
         "%1$s",
         f"%({name})s",
         f"{{{draw.randint(0, 9)}}}",
+        f"%{name.upper()}%",
+        f":{name}",
+        f"<%= {name} %>",
+        f"[[{name}]]",
+        f"*|{_word(draw).upper()}|*",
     )
     return draw.choice(forms)
 

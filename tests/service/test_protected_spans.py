@@ -22,7 +22,7 @@ def found(text: str) -> list[str]:
         ("(https://en.wikipedia.org/wiki/Foo_(bar))", ["https://en.wikipedia.org/wiki/Foo_(bar)"]),
         ("Go to www.example.de/x, or example.com!", ["www.example.de/x", "example.com"]),
         ("Ask Ann <ann.b+c@mail.example.org>.", ["ann.b+c@mail.example.org"]),
-        ("@ann likes #cats, not # Headings", ["@ann", "#cats"]),
+        ("@ann likes #cats, not # Headings", ["@ann", "#cats", "#"]),
         ("Hello {name}, {0:.2f} and {{ user.name }}!", ["{name}", "{0:.2f}", "{{ user.name }}"]),
         (
             "{{{x}}}, {{a}} {0, number} {d,date,short} {p, number, ::0.00}",
@@ -33,7 +33,27 @@ def found(text: str) -> list[str]:
             ["{n, plural, offset:1 =0 {", "} one {#", "} other {#", "}}", "{g,select,male{", "}other{", "}}"],
         ),
         ("<0>Here</0> <12/>, but x <4 and $t(a.b)", ["<0>", "</0>", "<12/>", "$t(a.b)"]),
-        ("{first name} and {last name}, {a, b}", []),
+        ("{first name} and {last name}, {a, b}", ["{", "}", "{", "}", "{", "}"]),
+        ("Dear %NAME%, 50%of%, %d% %s%s%", ["%NAME%", "50", "%d", "%s%s"]),
+        ("$name$ in $x^2$, $5 or US$, $a b$", ["$name$", "$x^2$"]),
+        (
+            "<%= user.name %> <% if x %>Yes<% end %>, <?php x ?>",
+            ["<%= user.name %>", "<% if x %>", "<% end %>", "<?php x ?>"],
+        ),
+        ("Hi *|FNAME|*, [[name]] of [[Main Page]]", ["*|FNAME|*", "[[name]]", "[[", "]]"]),
+        ('The :attribute (:Name, ":x_y"): is :ok, a:b, :c', [":attribute", ":Name", ":x_y", ":ok"]),
+        (":smile: and :+1: at 10:30: yes :) or :30: or :a b:", [":smile:", ":+1:", "10:30", ":)", "30"]),
+        (
+            "[b]So[/b] [url=http://x.org]it[/URL] [is] [*]",
+            ["[b]", "[/b]", "[url=http://x.org]", "[/URL]", "[*]"],
+        ),
+        ("*so*, **so!** or ***so***, price* a*b 5*3", ["*", "*", "**", "**", "***", "***", "*"]),
+        (
+            "_so_, __so far__, __init__, _Open, my_own, a_",
+            ["_", "_", "__", "__", "__init__", "_", "my_own", "_"],
+        ),
+        ("~Tools ^Edit a|b {x y} `q' \\ ‹so› a·b", ["~", "^", "|", "{", "}", "`", "\\", "‹", "›", "·"]),
+        ("a <= b => c -> d != e && f = g ## h, x=y, C++", ["<=", "=>", "->", "!=", "&&", "=", "##"]),
         ("${x} %{y} #{z} {% if a %}", ["${x}", "%{y}", "#{z}", "{% if a %}"]),
         ("%s of %d, %1$s and %(name)s: %5.2f", ["%s", "%d", "%1$s", "%(name)s", "%5.2f"]),
         ('<a href="x y">Here</a> <br/> &amp; &#39;', ['<a href="x y">', "</a>", "<br/>", "&amp;", "&#39;"]),
@@ -50,7 +70,7 @@ def found(text: str) -> list[str]:
         ("1e-5, 2.5e10, 6.022E23 and 1e, 5th", ["1e-5", "2.5e10", "6.022E23"]),
         ("US$250, CA$1,000.50, but US$1.5bn and $3.99", ["US$250", "CA$1,000.50", "3.99"]),
         (r"One\nLine\r\n- \tÄpfel", [r"\n", r"\r\n", r"\t"]),
-        (r"In C:\new\Test is \name of \névé", [r"C:\new\Test"]),
+        (r"In C:\new\Test is \name of \névé", [r"C:\new\Test", "\\", "\\"]),
         ("12 345 678 of 1\u202f000", ["12 345 678", "1\u202f000"]),
         ("Call +1 (555) 123-4567, (+49) 30 123456", ["+1 (555) 123-4567", "+49) 30 123456"]),
         ("Or +4930123456, +1 23, +12, not +1 2", ["+4930123456", "+1 23", "+12"]),
@@ -87,18 +107,24 @@ def test_a_stop_makes_an_ordinal_of_a_short_number_where_the_language_writes_the
     assert [text[slice(*span)] for span in protected_spans(text, language)] == spans
 
 
+def test_a_colon_that_french_sets_apart_makes_no_name_of_the_word_behind_it() -> None:
+    text = "Remarque :voici :first_name et :ok:"
+    assert [text[slice(*span)] for span in protected_spans(text, "fr")] == [":first_name", ":ok:"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "He and/or she, e.g. at 5 km/h, i.e. fast.",
         "The 3rd of May in the 1990s, for 2 of us, 5th street.",
-        "It is 9 percent: a < b, c > d, x & y.",
-        "A {remark in braces} [and more] (so).",
+        "It is 9 percent: <b, c>d, x & y.",
+        "A (remark in brackets) [and more] (so).",
         "Well-known half-truths -- really... Don't!",
         "“Quotes” – and «others»; naïve façades, Öl, ß.",
         "Version 2. That is chapter 3. Okay.",
         "8% discount, 5% sales, U.S. and U.N.",
-        "1) One 2) Two * Three",
+        "1) One 2) Two 3] Three",
+        "Attention ! Note : so, a:b, :, ::",
         "z.B. usw. d.h. Dr. Smith vs. Mr. Jones",
         "Nachts: schlafen; tags: wachen",
     ],
