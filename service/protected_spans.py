@@ -59,6 +59,7 @@ _TEMPLATE = r"""
   | \$t\([^()\s]{1,100}\)                       # $t(key)
   | \$[^\s$\d][^\s$]{0,60}\$(?!\w)              # $name$, $x^2$
   | \$[a-z_]\w+                                 # $HOME
+  | (?<![\w$])\$[1-9](?!\w|[.,]\d)             # $1, $2 (see _ARGUMENT)
   | <%(?:(?!%>|\n|\t).){1,100}%>               # <%= x %>
   | <\?(?:(?!\?>|\n|\t).){1,100}\?>            # <?php x ?>
   | \*\|[^|\s]{1,60}\|\*                        # *|NAME|*
@@ -100,7 +101,9 @@ _PATH = rf"""
   | (?<![\w./\-])[\w\-]+(?:[./][\w\-]+)*\.{_ENDING}(?![\w\-]|\.\w)
 """
 _NAME = r"""
-    (?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)
+    (?<!\w)(?-i:[A-Z]{2}\d\d[ ]?[A-Z\d]{4}                                      # IBAN
+      (?:[ ]?(?=[A-Z]*\d)[A-Z\d]{4}){2,6}(?:[ ]?\d[A-Z\d]{0,2})?)(?!\w)
+  | (?<!\w)[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?!\w)
   | (?<!\w)(?:[0-9a-f]{2}:){3,7}[0-9a-f]{2}(?!\w)
   | (?<!\w)0x[0-9a-f]+(?!\w)
   | (?<!\w)(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?!\w)
@@ -124,9 +127,11 @@ _UNIT = r"(?:[kcmµ]?m|[kmµ]?g|[mc]?l|[kMGT]i?B|[kMG]?Hz|[kMG]?W|[kM]?V|px|pt|d
 # Between the digits of a telephone number; never nothing, or they could be divided in countless ways.
 _GAP = r"(?:\)?(?:[ \u00a0\-/.]\(?|\()|\))"
 _GROUP = rf"(?:{_GAP}\d{{1,15}})"
+_FOURS = r"(?:[ \u00a0\-]\d{4})"
 _PREFIX = rf"(?:\d{{3,15}}|\d\d{_GROUP}|\d{_GAP}(?:\d{{2,15}}|\d{_GROUP}))"  # three digits or more
 _NUMBER = rf"""
     (?<![\w.,+])\+{_PREFIX}{_GROUP}{{0,6}}\)?(?!\w)                                  # telephone
+  | (?<![\w.,])\d{{4}}{_FOURS}{_FOURS}+(?!\w)                                           # of a card
   | (?<![\w.,])\d{{1,3}}(?:[ \u00a0\u202f]\d{{3}})+(?:[.,]\d+)?(?!\w)
   | (?<![\w.,])[+\-−]?\d{{1,30}}(?:[.,]\d{{1,30}})?e[+\-−]?\d{{1,4}}(?!\w)               # 1e-5
   | (?<![\w.,])(?:US|CA|AU|NZ|HK|A|C)\$\d++(?:[.,]\d++)*+(?!\w)                            # US$250
@@ -165,6 +170,8 @@ _WITH_ORDINALS = frozenset((
     "is", "lb", "lv", "nb", "nn", "no", "sk", "sl", "sr",
 ))
 # fmt: on
+# "$2 was moved to $1": numbered placeholders have a first one; "for $2" is an amount.
+_ARGUMENT, _FIRST_ARGUMENT = re.compile(r"\$\d"), re.compile(r"(?<![\w$])\$1(?!\w|[.,]\d)")
 # French sets a colon apart, and the word behind it may touch it by mistake.
 _FRENCH_COLON = re.compile(r":[^\W\d_]+(?![\w:])")
 _PAIRS = ((")", "("), ("]", "["), ("}", "{"))
@@ -183,6 +190,8 @@ def protected_spans(text: str, language: str | None = None, target: str | None =
     spans = _found(text, _ANY if changed is None else _ANY_WITH[changed])
     if language in _WITH_ORDINALS:
         spans = (span for span in spans if _ORDINAL.match(text, span[0]) is None)
+    if not _FIRST_ARGUMENT.search(text):
+        spans = (span for span in spans if not _ARGUMENT.fullmatch(text, *span))
     if language == "fr":
         spans = (span for span in spans if _FRENCH_COLON.match(text, span[0]) is None)
     return joined(spans)
