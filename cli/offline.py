@@ -25,7 +25,7 @@ from service.jobs import TranslationJob
 from service.languages import DetectedLanguage
 from service.planning import Limits, Planner
 from service.registry import ModelRegistry, Route, ServedModel
-from service.segmentation import SplitMode, has_letter
+from service.segmentation import SplitMode
 from service.served_model import served_model
 from service.settings import Settings
 from service.translator import Translator
@@ -70,7 +70,8 @@ class OfflineTranslator:
             options=self._named,
             split=self._split,
             want_attention=with_attention,
-            **(self._wording if has_letter(text) else {}),  # a blank line stays one, and so does "* * *"
+            may_stay=True,  # a blank line is one in the translation, and so is "* * *" or an address
+            **self._wording,
         )
         with await self._translator.start(job) as running:
             result = await running.result()

@@ -24,7 +24,8 @@ class TranslationJob:
     `banned` and `required` are options too, in text (service/segment_options.py makes token ids of them).
     `want_tokens` asks for the scored tokens of every hypothesis, `draft` for a stream that may take back,
     `alternatives` for so many ways to go on behind the prefix. `is_array` says how the caller wrote `text`,
-    for the names of fields in errors.
+    for the names of fields in errors. `may_stay`: a text in which nothing is translated stays as it is, it is
+    not refused for its `prefix` or `required`.
     """
 
     texts: tuple[str, ...]
@@ -36,6 +37,7 @@ class TranslationJob:
     prefix: str = ""
     banned: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    may_stay: bool = False
     alternatives: int = 0
     split: SplitMode = "sentences"
     stream: bool = False

@@ -42,6 +42,8 @@ def check_combinations(job: TranslationJob) -> None:
 
 def check_segments(job: TranslationJob, text_index: int, num_segments: int) -> None:
     """`num_segments` of the text are translated. Raises InvalidRequest where that is too many or too few."""
+    if job.may_stay and not num_segments:
+        return
     if job.prefix and not num_segments:
         raise _refused("prefix", "left out for a text in which nothing is translated", job.prefix)
     for name in ("required", "alternatives"):

@@ -51,6 +51,9 @@ class CharacterTokenizer:
     def decode_target_continuation(self, token_ids: Sequence[int]) -> str:
         return self.decode_target(token_ids)
 
+    def placeholder_id(self, symbol: str) -> int:
+        return ord(symbol) + _FIRST
+
     def target_byte(self, token_id: int) -> int | None:
         return None
 

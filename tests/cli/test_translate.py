@@ -182,6 +182,24 @@ def test_a_banned_word_that_cannot_be_avoided_is_told_with_its_line(verto: Verto
     assert "line 2: The model found no translation without the banned phrases." in ended.err
 
 
+@pytest.fixture
+def _copying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `engine` stands for has placeholders."""
+    monkeypatch.setattr(CharacterTokenizer, "placeholders", ("\ue000", "\ue001"))
+
+
+@pytest.mark.usefixtures("_copying")
+@pytest.mark.parametrize(
+    ("option", "phrase", "line"), [("--prefix", "on", "on it"), ("--required", "it", "it")]
+)
+def test_a_line_of_nothing_but_what_is_copied_stays_whatever_the_translations_have(
+    verto: Verto, engine: FakeEngine, option: str, phrase: str, line: str
+) -> None:
+    engine.translate = lambda text: " it"
+    ended = translate(verto, option, phrase, stdin=b"one\nhttps://x.org 42\n")
+    assert (ended.code, ended.text) == (0, f"{line}\nhttps://x.org 42\n")
+
+
 def test_prefix_and_required_phrases_are_those_of_a_request_and_blank_lines_stay(
     verto: Verto, engine: FakeEngine
 ) -> None:
