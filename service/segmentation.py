@@ -23,10 +23,10 @@ Span = tuple[int, int]
 _LINE_END = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # A tab or a wide gap within a line separates columns, not words of one sentence.
 _COLUMN_GAP = re.compile(r"\s*(?:\t|\s{3})\s*")
-# Bullets, quote marks and heading marks of plain text and Markdown; numbers only with a mark behind them, letters
-# and Roman numbers only with a parenthesis: neither "A. Smith" nor "II. Weltkrieg" is a point of a list.
+# Bullets, quote marks and heading marks of plain text and Markdown; numbers only with a mark behind them,
+# letters with a parenthesis: "A. Smith" is no first point. An initial taken for a Roman number stays.
 _NUMERAL = r"(?:\d{1,3}|[a-zA-Z]|[ivx]{2,5}|[IVX]{2,5})"
-_LIST_MARK = re.compile(rf"(?:(?:[-*+>#•◦▪‣·–—]+|\(?{_NUMERAL}\)|\(?\d{{1,3}}\.)[^\S\n]+)+")
+_LIST_MARK = re.compile(rf"(?:(?:[-*+>#•◦▪‣·–—]+|\(?{_NUMERAL}\)|\(?\d{{1,3}}\.|[IVX]{{1,5}}\.)[^\S\n]+)+")
 # Invisible characters that carry no meaning at the edge of a sentence: byte order mark, zero-width space.
 _EDGE = "\ufeff\u200b\u2060"
 
