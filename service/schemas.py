@@ -107,7 +107,8 @@ class TranslateRequest(Schema):
 
     text: TextOrTexts = Field(
         description="A text, or an array of texts; order and number are kept. Line ends, indents, blank "
-        "lines, list marks and gaps between sentences come back as they are; with `split` `lines` what "
+        "lines, list marks, gaps between sentences and marks repeated at their end (`What???`) come back as "
+        "they are; with `split` `lines` what "
         "stands within a line is the model's, and with `none` all that stands within the text. An empty text "
         "is answered by an empty one."
     )

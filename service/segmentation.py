@@ -60,7 +60,7 @@ def sentence_spans(text: str, mode: SplitMode, language: str) -> list[Span]:
         rough = _lines(text)
     else:
         rough = (span for line in _lines(text) for span in _sentences_of_line(text, line, language))
-    trimmed = (trim(text, span) for span in rough)
+    trimmed = (_without_repeated_marks(text, trim(text, span)) for span in rough)
     return [span for span in trimmed if has_letter(text[span[0] : span[1]])]
 
 
@@ -126,6 +126,14 @@ def _sentence_starts(piece: str, language: str) -> list[int]:
     starts = [boundary["start_index"] for boundary in sentencex.get_sentence_boundaries(language, piece)]
     in_order = all(left < right for left, right in pairwise([*starts, len(piece)]))
     return starts if starts[:1] == [0] and in_order else [0]
+
+
+def _without_repeated_marks(text: str, span: Span) -> Span:
+    """Of "What???" the model reads "What?", as it has hardly seen more; the rest is layout behind it."""
+    start, end = span
+    while end - start >= 2 and text[end - 1] in "!?" and text[end - 2] == text[end - 1]:
+        end -= 1
+    return start, end
 
 
 def trim(text: str, span: Span) -> Span:
