@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from training.evaluation_scores import Evaluation, Measure
 
 SAMPLES = 1000  # of the paired bootstrap, as sacreBLEU has it
+MOST_LINES = 1_000_000_000  # more than memory holds; a far larger number Python could not count to
 
 
 def run(
@@ -48,7 +49,9 @@ def run(
             help="And their references, line by line; several are all of one --source-file, or one of each."
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many lines of each.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, max=MOST_LINES, help="Only the first so many lines of each.")
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(

@@ -185,6 +185,7 @@ def test_a_terminal_gets_a_table_with_whole_signatures(
         (["--test", "good.tsv", "--columns", "0,1"], "two numbers from 1, such as 1,2, got '0,1'"),
         (["--test", "good.tsv", "--columns", "1"], "two numbers from 1, such as 1,2, got '1'"),
         (["--test", "good.tsv", "--limit", "0"], "Invalid value for '--limit'"),
+        (["--test", "good.tsv", "--limit", "9" * 20], "less than or equal to 1000000000, got '9999"),
         (["--test", "good.tsv", "--metrics", "bleu,meteor"], "some of bleu,chrf,ter, with commas"),
         (["--test", "good.tsv", "--metrics", ""], "some of bleu,chrf,ter, with commas"),
         (["--test", "good.tsv", "--length-buckets", "5,5"], "ascending numbers from 1, such as 5,10,20"),
