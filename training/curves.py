@@ -60,8 +60,14 @@ def draw_runs(runs: Mapping[str, Sequence[Metrics]], colours: Sequence[str]) -> 
 
 
 def legible(name: str) -> str:
-    """The end of a long name, which may be a path: a legend of all of it would leave the picture no room."""
-    return name if len(name) <= LONGEST_LABEL else f"…{name[1 - LONGEST_LABEL :]}"
+    """A name, which may be a path, as a legend shows it: of a long one the end, or the picture had no room.
+
+    matplotlib takes what stands between two `$` for a formula, and what begins with `_` for a line that wants
+    no place in the legend; a character that cannot be printed would make the picture no XML.
+    """
+    end = name if len(name) <= LONGEST_LABEL else f"…{name[1 - LONGEST_LABEL :]}"
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in end).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def kept_metrics(metrics: Sequence[Metrics], most: int = MOST_KEPT) -> bytes:

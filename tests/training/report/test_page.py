@@ -89,6 +89,28 @@ def test_score_by_length_is_drawn_and_no_figure_stays_open() -> None:
     assert pyplot.get_fignums() == []
 
 
+def texts_of(picture: str) -> list[str]:
+    drawn = ElementTree.fromstring(base64.b64decode(picture.partition(",")[2]))
+    return [str(node.text).strip() for node in drawn.iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("a$x_{$.de", "a$x_{$.de"),
+        ("$2$ and $3", "$2$ and $3"),
+        ("_out.de", "_out.de"),
+        ("bell\x07 byte\udcff", "bell\ufffd byte\ufffd"),
+    ],
+)
+def test_names_of_any_characters_stand_in_the_legends(tmp_path: Path, name: str, drawn: str) -> None:
+    found = evaluation(with_baseline=True)
+    found = replace(found, system=replace(found.system, label=name))
+    assert drawn in texts_of(score_by_length(found, found.tests[0]))
+    (curves,) = bundle_curves({name: bundles(tmp_path)["new"]})
+    assert f"{drawn}: dev" in texts_of(curves.uri)
+
+
 def test_curves_of_runs_that_kept_numbers_are_drawn_together(tmp_path: Path) -> None:
     found = bundle_curves(bundles(tmp_path))
     assert [one.title for one in found] == ["new and newer", "old"]
