@@ -123,8 +123,9 @@ class Outputs:
                 file.commit()
 
     def save_report(self, page: str) -> None:
+        """A file's name may have bytes that are no text: they stand as on standard output, as escapes."""
         if self.report is not None:
-            self.report.write(page)
+            self.report.write(page.encode("utf-8", "backslashreplace").decode("utf-8"))
             self.report.commit()
 
 

@@ -1,5 +1,6 @@
 """`verto evaluate` of translations that are there already: sacreBLEU's numbers, and no model."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ def test_the_report_shows_texts_and_no_attention(verto: Verto) -> None:
     assert "<title>new, de to en, against old</title>" in page
     shown = [text in page for text in ("Train number 3", "Attention", "<dt>source</dt>")]
     assert shown == [True, False, False]
+
+
+def test_a_name_that_is_not_utf_8_is_no_fault_of_the_report(verto: Verto) -> None:
+    name = os.fsdecode(b"out\xff.de")
+    Path(name).write_bytes(Path("new").read_bytes())
+    asked = ("--translations-file", name, "--reference-file", "ref", "--report", "page.html")
+    assert verto("evaluate", *asked, "--metrics", "chrf", "--json").code == 0
+    assert r"<h1>out\udcff.de</h1>" in Path("page.html").read_text()
 
 
 def test_a_bundle_may_stand_on_either_side(verto: Verto, engine: FakeEngine) -> None:
