@@ -63,6 +63,7 @@ class ReadyFiles:
                 raise typer.BadParameter(f"cannot stand beside {other}", param_hint=_option(ready))
         if given["bundle"] is None and given["baseline"] is None:
             _refuse_what_translates(context)
+            _check_languages(given["source"], given["target"])
         named = {whose: given[ready] or [] for whose, (ready, _) in _OPTIONS.items()}
         return cls({whose: list(map(LineFile.named, names)) for whose, names in named.items() if names})
 
@@ -99,6 +100,16 @@ def _refuse_what_translates(context: typer.Context) -> None:
         if name not in _SCORING and source is not None and source.name == "COMMANDLINE":
             fault = "is for a bundle that translates; --translations-file is scored as it is"
             raise typer.BadParameter(fault, param_hint=parameter.opts[0])
+
+
+def _check_languages(source: str | None, target: str | None) -> None:
+    """Of files they are only said, as a pair: one alone would be said nowhere. Raises BadParameter."""
+    for option, given, other in (("--source", source, target), ("--target", target, source)):
+        if given is not None and not given.strip():
+            raise typer.BadParameter(f"must be a language, got {given!r}", param_hint=option)
+        if given is not None and other is None:
+            missing = "--target" if option == "--source" else "--source"
+            raise typer.BadParameter(f"needs {missing} beside it, got {given!r} alone", param_hint=option)
 
 
 def _option(name: str) -> str:
