@@ -73,9 +73,9 @@ def run(
     ] = None,
     metrics: Annotated[str, typer.Option(help="Some of these three; TER takes longest.")] = "bleu,chrf,ter",
     bleu_tokenizer: Annotated[
-        Literal["13a", "intl", "zh", "char", "none"],
-        typer.Option(help="sacreBLEU's tokeniser for BLEU; zh for Chinese."),
-    ] = "13a",
+        Literal["13a", "intl", "zh", "char", "none"] | None,
+        typer.Option(help="sacreBLEU's tokeniser for BLEU; zh for Chinese.", show_default="13a"),
+    ] = None,
     length_buckets: Annotated[
         str, typer.Option(help="Scores also by length of the sentence: up to the first number, and so on.")
     ] = "5,10,20,30,50",
@@ -166,24 +166,35 @@ def _measure(given: dict[str, Any]) -> "Measure":
     try:
         from training.evaluation_scores import Measure
         from training.length_buckets import check_bounds
-        from training.scoring import METRICS, Scorer
+        from training.scoring import Scorer
     except ModuleNotFoundError as error:
         needed = "from the root of the clone: pip install '.[training]'"
         typer.echo(f"verto: evaluate needs {error.name}; {needed}", err=True)
         raise typer.Exit(2) from None
     if given["bootstrap_samples"] is not None and given["baseline"] is None and not given["baseline_file"]:
         raise typer.BadParameter("needs a --baseline or --baseline-file", param_hint="--bootstrap-samples")
-    metrics, bounds = given["metrics"].split(","), given["length_buckets"]
-    if not set(metrics) <= set(METRICS):
-        fault = f"some of {','.join(METRICS)}, with commas, got {given['metrics']!r}"
-        raise typer.BadParameter(fault, param_hint="--metrics")
+    metrics, bounds = _metrics(given["metrics"], given["bleu_tokenizer"]), given["length_buckets"]
     try:
         checked = check_bounds([int(bound) for bound in bounds.split(",")])
     except ValueError:
         fault = f"ascending numbers from 1, such as 5,10,20, got {bounds!r}"
         raise typer.BadParameter(fault, param_hint="--length-buckets") from None
-    scorer = Scorer(metrics, given["bleu_tokenizer"])
+    scorer = Scorer(metrics, given["bleu_tokenizer"] or "13a")
     return Measure(scorer, checked, given["length_unit"], given["bootstrap_samples"] or SAMPLES)
+
+
+def _metrics(named: str, bleu_tokenizer: str | None) -> list[str]:
+    """Raises BadParameter, also for a tokeniser that no metric would use."""
+    from training.scoring import METRICS
+
+    metrics = named.split(",")
+    if not set(metrics) <= set(METRICS):
+        fault = f"some of {','.join(METRICS)}, with commas, got {named!r}"
+        raise typer.BadParameter(fault, param_hint="--metrics")
+    if bleu_tokenizer is not None and "bleu" not in metrics:
+        fault = f"needs bleu among the metrics, got {named!r}"
+        raise typer.BadParameter(fault, param_hint="--bleu-tokenizer")
+    return metrics
 
 
 def _check_draws(samples: int, sentences: int) -> None:

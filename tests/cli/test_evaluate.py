@@ -188,6 +188,10 @@ def test_a_terminal_gets_a_table_with_whole_signatures(
         (["--test", "good.tsv", "--limit", "9" * 20], "less than or equal to 1000000000, got '9999"),
         (["--test", "good.tsv", "--metrics", "bleu,meteor"], "some of bleu,chrf,ter, with commas"),
         (["--test", "good.tsv", "--metrics", ""], "some of bleu,chrf,ter, with commas"),
+        (
+            ["--test", "good.tsv", "--metrics", "chrf,ter", "--bleu-tokenizer", "zh"],
+            "--bleu-tokenizer: needs bleu among the metrics, got 'chrf,ter'",
+        ),
         (["--test", "good.tsv", "--length-buckets", "5,5"], "ascending numbers from 1, such as 5,10,20"),
         (["--test", "good.tsv", "--length-buckets", "a"], "ascending numbers from 1, such as 5,10,20"),
         (["--test", "good.tsv", "--bootstrap-samples", "9"], "Invalid value for '--bootstrap-samples'"),
