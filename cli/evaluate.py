@@ -154,7 +154,7 @@ def run(
         test_sets = inputs.read(limit)
         made = ready.read(test_sets, limit)
         if baseline is not None or "baseline" in made:
-            _check_draws(measure.num_samples, max(map(len, test_sets)))
+            _check_bootstrap(measure.num_samples, max(map(len, test_sets)))
         places = (save_translations, translations_dir, report)
         with opened(inputs, test_sets, translating, *places) as outputs:
             evaluation = Evaluating(given, test_sets, measure, outputs, made).evaluate()
@@ -197,10 +197,14 @@ def _metrics(named: str, bleu_tokenizer: str | None) -> list[str]:
     return metrics
 
 
-def _check_draws(samples: int, sentences: int) -> None:
-    """Before hours of translation, not behind them: the bootstrap holds all draws in memory."""
-    from training.significance import BYTES_PER_DRAW, MOST_DRAWS
+def _check_bootstrap(samples: int, sentences: int) -> None:
+    """Before hours of translation, not behind them: its seed, and that it holds all draws in memory."""
+    from training.significance import BYTES_PER_DRAW, MOST_DRAWS, SEED_VARIABLE, check_seed
 
+    try:
+        check_seed()
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=SEED_VARIABLE) from None
     if samples * sentences > MOST_DRAWS:
         fault = (
             f"at most {MOST_DRAWS // sentences:,} for {sentences:,} sentences "

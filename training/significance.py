@@ -16,6 +16,7 @@ from training.scoring import Scorer
 LEVEL = 0.05  # below it a difference counts as real, by convention
 BYTES_PER_DRAW = 80  # chrF counts 18 numbers of 4 bytes, and a place takes 8
 MOST_DRAWS = 100_000_000  # 8 GB
+SEED_VARIABLE = "SACREBLEU_SEED"  # sacreBLEU's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,14 @@ class Significance:
     @property
     def is_significant(self) -> bool:
         return self.p_value < LEVEL
+
+
+def check_seed() -> None:
+    """Raises `ValueError` for a SEED_VARIABLE that sacreBLEU, asking at the end, cannot take: it is tried."""
+    try:
+        paired_bootstrap(Scorer(["bleu"]), ["a"], ["b"], ["a"], num_samples=1)
+    except ValueError as error:
+        raise ValueError(f"must be a whole number from 0, or none: {error}") from None
 
 
 def paired_bootstrap(

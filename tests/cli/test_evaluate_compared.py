@@ -103,6 +103,27 @@ def test_a_bootstrap_that_memory_would_not_hold_is_refused_before_anything_is_tr
     assert "at most 1,000 for 3 sentences (0.00024 GB), got 1,001; fewer, or --limit" in ended.err
 
 
+@pytest.mark.parametrize("seed", ["a", "-1", "", "1.5"])
+def test_a_seed_that_sacrebleu_cannot_take_is_refused_before_anything_is_translated(
+    verto: Verto, engine: FakeEngine, test_file: Path, monkeypatch: pytest.MonkeyPatch, seed: str
+) -> None:
+    monkeypatch.setenv("SACREBLEU_SEED", seed)
+    monkeypatch.setenv("COLUMNS", "200")
+    ended = evaluate(verto, "--test", test_file, "--baseline", "x")
+    assert (ended.code, engine.requests) == (2, [])
+    assert "SACREBLEU_SEED: must be a whole number from 0, or none: " in ended.err
+
+
+@pytest.mark.parametrize("seed", ["7", "None"])
+def test_a_seed_of_the_environment_is_told_in_the_signature(
+    verto: Verto, engine: FakeEngine, test_file: Path, monkeypatch: pytest.MonkeyPatch, seed: str
+) -> None:
+    monkeypatch.setenv("SACREBLEU_SEED", seed)
+    asked = ("--test", test_file, "--baseline", "x", "--bootstrap-samples", 100, "--json")
+    said = report(evaluate(verto, *asked))
+    assert f"|seed:{seed.lower()}|" in said["comparison"]["bleu"]["signature"].lower()
+
+
 def test_a_baseline_that_is_called_alike_is_told_apart_by_its_folder(
     verto: Verto, engine: FakeEngine, test_file: Path
 ) -> None:
