@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from training.evaluation_scores import Evaluation, System, SystemScores, TestScores, Translations
 from training.scoring import LOWER_IS_BETTER, METRICS
@@ -156,11 +157,11 @@ def _cell(line: Sequence[str], column: int, widths: Sequence[int], notes: bool) 
 
 
 def _table(rows: Rows) -> Table:
-    table = Table(*rows.head)
+    """Its cells are plain texts: of a string rich takes what stands in brackets for markup."""
+    # Folded: a shortened signature compares nothing, nor does a name without its end.
+    table = Table(*(Column(Text(name), overflow="fold") for name in rows.head))
     for column in table.columns[1 : len(rows.head) - rows.notes]:
         column.justify = "right"
-    if rows.notes:
-        table.columns[-1].overflow = "fold"  # a shortened signature compares nothing
     for line in rows.body:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     return table

@@ -67,3 +67,25 @@ def test_a_terminal_gets_tables_of_the_same(capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr().out
     assert shown.count("┏") == 6  # scores, comparison, by length; twice
     assert shown.count("1,234 target tokens/s") == 4
+
+
+@pytest.mark.parametrize("name", ["new[old].de", "[/b]", "a-name-of-more-letters-than-there-is-room"])
+def test_a_terminal_gets_names_whole_and_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    found = evaluation(with_baseline=True)
+    assert found.baseline is not None
+    print_tables(dataclasses.replace(found, baseline=dataclasses.replace(found.baseline, label=name)))
+    heads = capsys.readouterr().out.split("┏")[1:]
+    columns = [zip(*_cells(head.split("┡")[0]), strict=True) for head in heads]
+    _, comparison, lengths = (["".join(column) for column in one] for one in columns)
+    assert comparison[2] == name
+    assert lengths[1] == "sentences"
+    assert lengths[3] == f"BLEU{name}"
+
+
+def _cells(head: str) -> list[list[str]]:
+    """Of each line of a table's head, without the white space around."""
+    lines = [line for line in head.splitlines() if line.startswith("┃")]
+    return [[cell.strip() for cell in line.strip("┃").split("┃")] for line in lines]
