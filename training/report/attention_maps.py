@@ -46,5 +46,7 @@ def choose_pictured(sources: Sequence[str], scores: Sequence[float], count: int)
 
 
 def _fits(text: str) -> bool:
+    if not any(map(str.isalpha, text)):
+        return False  # blank, or of digits and marks alone: it goes by the model, and there is nothing to see
     is_spaced = " " in text.strip()
     return len(text) <= MOST_CHARACTERS and (len(text.split()) >= FEWEST_WORDS or not is_spaced)

@@ -42,6 +42,7 @@ def test_what_makes_no_picture_is_not_chosen() -> None:
     assert choose_pictured(sources, [0.0, 0.0, 2.0, 1.0, 3.0], 5) == [2, 4]
     assert choose_pictured(["Hi"], [1.0], 3) == [0]
     assert choose_pictured(["Hi you"], [1.0], 3) == []
+    assert choose_pictured(["", " ", "*** 12", "猫が好きです"], [0.0, 0.0, 0.0, 1.0], 1) == [3]
 
 
 def test_a_map_without_target_tokens_is_drawn_too() -> None:
