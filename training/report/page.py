@@ -17,7 +17,7 @@ from training.report.attention_maps import AttentionMap
 from training.report.attention_picture import attention_picture, every_head
 from training.report.curves import Picture
 from training.report.examples import Example, choose_examples
-from training.report.pictures import score_by_length
+from training.report.pictures import measured, score_by_length
 from training.report.word_difference import marked
 from training.scoring import METRICS, sentence_chrf
 from training.significance import LEVEL
@@ -101,7 +101,7 @@ def _test(evaluation: Evaluation, number: int, extras: Extras) -> str:
     shown = "".join(_rows(rows) for rows in below)
     took = "".join(f"<p>{escape(line)}</p>" for line in speeds(evaluation, test))
     names = ", ".join(METRICS[name] for name in test.system.scores)
-    picture = _picture(score_by_length(evaluation, test), f"{names} by length of the sentence")
+    picture = _picture(score_by_length(evaluation, test), f"{names} by length of the {measured(test)}")
     return (
         f"<section>\n<h2>{escape(test.test_set.label)}</h2>\n"
         f'<p class="files">{escape(" + ".join(test.test_set.names))}</p>\n{shown}{took}\n{picture}\n'

@@ -31,12 +31,17 @@ def score_by_length(evaluation: Evaluation, test: TestScores) -> str:
     for axis, metric in zip(axes[0], metrics, strict=True):
         for number, (label, system) in enumerate(_systems(evaluation, test)):
             _draw(axis, system.by_length, metric, label, number)
-        axis.set(title=metric_label(metric), xlabel=f"{evaluation.unit} of the sentence (sentences)")
+        axis.set(title=metric_label(metric), xlabel=f"{evaluation.unit} of the {measured(test)} (sentences)")
         axis.set_ylim(0, 1.1 * max(axis.get_ylim()[1], 1))
         axis.grid(alpha=0.3)
     if evaluation.baseline is not None:
         axes[0][0].legend(fontsize="small")
     return picture_uri(figure)
+
+
+def measured(test: TestScores) -> str:
+    """What the lengths are of."""
+    return "sentence" if test.test_set.has_sources else "reference"
 
 
 def picture_uri(figure: Any) -> str:

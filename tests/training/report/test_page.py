@@ -94,6 +94,15 @@ def texts_of(picture: str) -> list[str]:
     return [str(node.text).strip() for node in drawn.iter("{http://www.w3.org/2000/svg}text")]
 
 
+def test_where_nobody_knows_the_sentences_the_lengths_are_said_to_be_those_of_the_references() -> None:
+    found = evaluation()
+    (known,) = found.tests
+    unknown = replace(known, test_set=replace(known.test_set, has_sources=False))
+    for test, said in ((known, "sentence"), (unknown, "reference")):
+        assert f"words of the {said} (sentences)" in texts_of(score_by_length(found, test))
+        assert f"by length of the {said}" in shown(replace(found, tests=(test,)))
+
+
 @pytest.mark.parametrize(
     ("name", "drawn"),
     [
