@@ -1,6 +1,7 @@
 """`verto evaluate` of translations that are there already: sacreBLEU's numbers, and no model."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_the_report_shows_texts_and_no_attention(verto: Verto) -> None:
     assert "<title>new, de to en, against old</title>" in page
     shown = [text in page for text in ("Train number 3", "Attention", "<dt>source</dt>")]
     assert shown == [True, False, False]
+
+
+def test_the_report_says_of_which_test_set_a_signature_is(verto: Verto) -> None:
+    """Of two references and of one: numbers compare only where signatures are equal."""
+    files = ("--source-file", "src", "--reference-file", "ref", "--reference-file", "second")
+    made = ("--translations-file", "new", "--translations-file", "new")
+    other = ("--baseline-file", "old", "--baseline-file", "old", "--bootstrap-samples", 100)
+    asked = ("--metrics", "chrf", "--report", "page.html")
+    assert verto("evaluate", "--test", "test.tsv", *files, *made, *other, *asked).code == 0
+    page = Path("page.html").read_text()
+    for head in ("case:", r"bs:100\|seed:12345\|case:"):
+        assert re.search(rf"<dd>nrefs:1\|{head}\S+ \(test\); nrefs:2\|{head}\S+ \(src\)</dd>", page)
 
 
 def test_a_name_that_is_not_utf_8_is_no_fault_of_the_report(verto: Verto) -> None:

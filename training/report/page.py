@@ -19,8 +19,8 @@ from training.report.curves import Picture
 from training.report.examples import Example, choose_examples
 from training.report.pictures import measured, score_by_length
 from training.report.word_difference import marked
-from training.scoring import METRICS, sentence_chrf
-from training.significance import LEVEL
+from training.scoring import METRICS, Score, sentence_chrf
+from training.significance import LEVEL, Significance
 
 Place = tuple[int, int]  # a test set and a sentence of it
 _STYLE = Path(__file__).with_name("style.css")
@@ -59,14 +59,27 @@ def _facts(evaluation: Evaluation) -> str:
         facts |= {"baseline": str(evaluation.baseline)}
         facts |= {"its decoding": _decoding(evaluation.baseline.decoding)}
     facts["segments"] = evaluation.segments
-    for name, score in evaluation.tests[0].system.scores.items():
-        facts[metric_label(name)] = score.signature
+    for name in evaluation.tests[0].system.scores:
+        facts[metric_label(name)] = _signatures(
+            evaluation, [one.system.scores[name] for one in evaluation.tests]
+        )
     if evaluation.baseline is not None:
-        facts["comparison"] = next(iter(evaluation.tests[0].significance.values())).signature
+        tested = [next(iter(one.significance.values())) for one in evaluation.tests]
+        facts["comparison"] = _signatures(evaluation, tested)
     listed = "".join(
         f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts.items() if value
     )
     return f"<dl>{listed}</dl>"
+
+
+def _signatures(evaluation: Evaluation, found: Sequence[Score | Significance]) -> str:
+    """One for all test sets; where they differ, as in the number of references, each with those it is of."""
+    labels: dict[str, list[str]] = {}
+    for test, one in zip(evaluation.tests, found, strict=True):
+        labels.setdefault(one.signature, []).append(test.test_set.label)
+    if len(labels) == 1:
+        return next(iter(labels))
+    return "; ".join(f"{signature} ({', '.join(named)})" for signature, named in labels.items())
 
 
 def _decoding(options: Mapping[str, object]) -> str:
