@@ -52,6 +52,7 @@ class Evaluating:
     def evaluate(self) -> Evaluation:
         """Everything. Raises BundleError, OptionError, and what translating a file raises."""
         sides, runs = self._sides(), list[BundleRun]()
+        self._check_last([side for _, side in sides.values() if not isinstance(side, Ready)])
         for whose, (label, side) in sides.items():
             runs.append(self._run_of(label, side))
             self._outputs.save_translations(whose, [one.texts for one in runs[-1].translations])
@@ -77,6 +78,13 @@ class Evaluating:
             alike = _label(other) == _label(system)  # as two trainings of one recipe
             found["baseline"] = _long_label(other) if alike else _label(other), other
         return found
+
+    def _check_last(self, bundles: Sequence[Choice]) -> None:
+        """The first is loaded at once; a fault of the second shows before the first has translated."""
+        from cli.offline import check_bundle
+
+        for bundle in bundles[1:]:
+            check_bundle(bundle, self._run.options)
 
     def _run_of(self, label: str, side: Side) -> BundleRun:
         if not isinstance(side, Ready):

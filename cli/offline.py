@@ -12,7 +12,7 @@ from typing import Any
 from cli.line_translation import TranslatedLine
 from cli.line_window import WindowSize
 from cli.model_choice import Choice
-from model.bundle_head import load_bundle_head
+from model.bundle_head import load_bundle_head, verify_bundle
 from model.decoding import DecodingOptions, Hypothesis
 from service.answers import translate_answer
 from service.engine import EngineConfig
@@ -96,6 +96,15 @@ def offline_translator(
         yield OfflineTranslator(assemble(registry), route, options, split, wording)
     finally:
         model.engine.close()
+
+
+def check_bundle(choice: Choice, options: Mapping[str, Any]) -> None:
+    """That it is whole and decodes with these options, for a bundle whose turn comes after hours of another.
+
+    Raises BundleError, OptionError.
+    """
+    verify_bundle(choice.folder)
+    DecodingOptions.with_defaults(options, load_bundle_head(choice.folder).info.decoding)
 
 
 def window_size(settings: Settings) -> WindowSize:

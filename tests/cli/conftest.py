@@ -83,6 +83,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
         return Choice(models_dir / (model or "en-de"), model or "en-de", "1", source or "en", target or "de")
 
     monkeypatch.setattr("cli.offline.offline_translator", fake_translator)
+    monkeypatch.setattr("cli.offline.check_bundle", lambda choice, options: None)
     monkeypatch.setattr("cli.model_choice.choose", fake_choice)
     return engine
 

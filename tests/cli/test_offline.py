@@ -146,6 +146,43 @@ def test_a_report_of_two_bundles_pictures_the_same_sentences(
     assert page.read_text(encoding="utf-8").count("<figure ") == 6
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("weights", "model.safetensors: its SHA-256 is not"),
+        ("beam", "diversity_groups must be in 1..2, got 4"),
+    ],
+)
+def test_what_is_wrong_with_a_baseline_shows_before_the_other_bundle_has_translated(
+    verto: Verto, settings: Settings, tmp_path: Path, fault: str, said: str
+) -> None:
+    test, other = tmp_path / "test.tsv", tmp_path / "other"
+    test.write_text("".join(f"{one}\t{one}\n" for one in tiny_sentences(2, seed=7)))
+    tiny_bundle(other, info=tiny_info(decoding=DecodingOptions(beam_size=2 if fault == "beam" else 4)))
+    if fault == "weights":
+        weights = other / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    ended = verto(
+        *(
+            "evaluate",
+            settings.models_dir / "tiny",
+            "--baseline",
+            other,
+            "--test",
+            test,
+            "-s",
+            "en",
+            "-t",
+            "de",
+        ),
+        *("--max-length", 5, "--threads", 1, "--diversity-groups", 4),
+        *("--translations-dir", tmp_path / "out"),
+    )
+    assert ended.code == 2
+    assert said in ended.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_evaluate_scores_what_training_would_score(verto: Verto, settings: Settings, tmp_path: Path) -> None:
     sources, references = list(tiny_sentences(20, seed=7)), list(tiny_sentences(20, seed=8))
     test = tmp_path / "test.tsv"

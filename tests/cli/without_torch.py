@@ -56,6 +56,7 @@ def _install(name: str, **contents: Any) -> None:
 
 
 if __name__ == "__main__":
-    _install("cli.offline", offline_translator=offline_translator, window_size=lambda _: WindowSize())
+    fakes = {"offline_translator": offline_translator, "check_bundle": lambda choice, options: None}
+    _install("cli.offline", **fakes, window_size=lambda _: WindowSize())
     _install("cli.model_choice", choose=choose)
     main()
