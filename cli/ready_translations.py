@@ -5,6 +5,7 @@ Knows which options fit them; must not know models or scores.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -43,7 +44,8 @@ class Ready:
 
     @property
     def long_label(self) -> str:
-        return " + ".join(self.names)
+        """Unlike any `label`, also for files of the current folder."""
+        return " + ".join(name if os.path.dirname(name) else f"./{name}" for name in self.names)
 
 
 @dataclass(frozen=True, slots=True)

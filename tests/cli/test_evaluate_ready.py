@@ -66,6 +66,17 @@ def test_the_report_shows_texts_and_no_attention(verto: Verto) -> None:
     assert shown == [True, False, False]
 
 
+@pytest.mark.parametrize(("baseline", "called"), [("sub/new", "sub/new"), ("new", "./new")])
+def test_two_files_of_one_name_are_told_apart(verto: Verto, baseline: str, called: str) -> None:
+    Path("sub").mkdir()
+    Path("sub/new").write_bytes(Path("old").read_bytes())
+    system = "new" if baseline == "sub/new" else "sub/new"
+    asked = ("--reference-file", "ref", "--metrics", "chrf", "--bootstrap-samples", 100)
+    ended = verto("evaluate", "--translations-file", system, "--baseline-file", baseline, *asked)
+    assert ended.text.splitlines()[0] == f"new, ref, 12 sentences; against {called}"
+    assert f"chrF {called}" in ended.text
+
+
 def test_the_report_says_of_which_test_set_a_signature_is(verto: Verto) -> None:
     """Of two references and of one: numbers compare only where signatures are equal."""
     files = ("--source-file", "src", "--reference-file", "ref", "--reference-file", "second")
