@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 
 from cli import offline_options as shared
@@ -56,6 +57,7 @@ class Evaluating:
         for whose, (label, side) in sides.items():
             runs.append(self._run_of(label, side))
             self._outputs.save_translations(whose, [one.texts for one in runs[-1].translations])
+            self._warn(label, runs[-1].translations)
         with self._busy("scoring"):
             evaluation = self._evaluation([side for _, side in sides.values()], runs)
         if self._outputs.report is not None:
@@ -85,6 +87,17 @@ class Evaluating:
 
         for bundle in bundles[1:]:
             check_bundle(bundle, self._run.options)
+
+    def _warn(self, label: str, translated: Sequence[Translations]) -> None:
+        """Of what makes scores lower, or higher, than those of others, and is easily mended."""
+        from training.scoring import looks_tokenized
+
+        if self._given["quiet"] or "bleu" not in self._measure.scorer.metrics:
+            return
+        for one, made in zip(self._test_sets, translated, strict=True):
+            if looks_tokenized(made.texts):
+                said = f"{one.label}: full stops stand apart: BLEU is meant for text that is not tokenised"
+                typer.echo(f"verto: {label}, {said}; detokenise it before you compare", err=True)
 
     def _run_of(self, label: str, side: Side) -> BundleRun:
         if not isinstance(side, Ready):

@@ -16,6 +16,8 @@ METRICS = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 LOWER_IS_BETTER = frozenset({"ter"})
 # Those of sacreBLEU's tokenisers that need neither a download nor another package.
 BLEU_TOKENIZERS = ("13a", "intl", "zh", "char", "none")
+# So many lines of a text that end in " ." are no chance, as sacreBLEU has it.
+FEWEST_TOKENIZED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,9 @@ class Scorer:
     """
 
     def __init__(self, metrics: Sequence[str] = tuple(METRICS), bleu_tokenizer: str = "13a") -> None:
-        made = {"bleu": sacrebleu.BLEU(tokenize=bleu_tokenizer), "chrf": sacrebleu.CHRF(), "ter": _TER()}
+        # By itself it warns of a tokenised text anew with every group and resample: see `looks_tokenized`.
+        bleu = sacrebleu.BLEU(tokenize=bleu_tokenizer, force=True)
+        made = {"bleu": bleu, "chrf": sacrebleu.CHRF(), "ter": _TER()}
         self.metrics = {name: made[name] for name in METRICS if name in metrics}
 
     def corpus(
@@ -53,6 +57,11 @@ class Scorer:
             value = metric.corpus_score(hypotheses, [list(one) for one in (references, *further)]).score
             found[name] = Score(value, str(metric.get_signature()))
         return found
+
+
+def looks_tokenized(texts: Sequence[str]) -> bool:
+    """Whether full stops stand apart, as sacreBLEU tells: scores are meant for texts as people write them."""
+    return sum(text.endswith(" .") for text in texts) >= FEWEST_TOKENIZED
 
 
 def sentence_chrf(

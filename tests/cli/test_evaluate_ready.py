@@ -77,6 +77,18 @@ def test_two_files_of_one_name_are_told_apart(verto: Verto, baseline: str, calle
     assert f"chrF {called}" in ended.text
 
 
+@pytest.mark.parametrize(("asked", "times"), [((), 1), (("--quiet",), 0), (("--metrics", "chrf"), 0)])
+def test_a_text_that_is_tokenised_is_told_once(
+    verto: Verto, caplog: pytest.LogCaptureFixture, asked: tuple[str, ...], times: int
+) -> None:
+    for name, end in (("apart", " ."), ("whole", ".")):
+        Path(name).write_text("".join(f"This is line {n}{end}\n" for n in range(100)))
+    given = ("--translations-file", "apart", "--baseline-file", "whole", "--reference-file", "whole")
+    ended = verto("evaluate", *given, "--bootstrap-samples", 100, *asked)
+    assert (ended.code, caplog.records) == (0, [])
+    assert ended.err.count("verto: apart, whole: full stops stand apart") == times == ended.err.count("\n")
+
+
 def test_the_report_says_of_which_test_set_a_signature_is(verto: Verto) -> None:
     """Of two references and of one: numbers compare only where signatures are equal."""
     files = ("--source-file", "src", "--reference-file", "ref", "--reference-file", "second")
