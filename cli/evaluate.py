@@ -61,7 +61,8 @@ def run(
     translations_file: Annotated[
         list[str] | None,
         typer.Option(
-            help="Instead of a BUNDLE: translations made before, one a line; one for each test set."
+            help="Instead of a BUNDLE: translations made before, one a line; a file for each test set, "
+            "those of --test first."
         ),
     ] = None,
     baseline_file: Annotated[

@@ -78,7 +78,8 @@ class ReadyFiles:
         found = {}
         for whose, files in self.files.items():
             if len(files) != len(test_sets):
-                bound = f"once for each of the {len(test_sets)} test sets, in their order, got {len(files)}"
+                bound = f"once for each of the {len(test_sets)} test sets, those of --test first"
+                bound += f", got {len(files)}"
                 raise typer.BadParameter(bound, param_hint=_option(_OPTIONS[whose][0]))
             texts = [_lines(*pair, limit) for pair in zip(files, map(len, test_sets), strict=True)]
             found[whose] = Ready(tuple(file.name for file in files), texts)

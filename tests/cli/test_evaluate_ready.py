@@ -137,7 +137,10 @@ def test_a_bundle_may_stand_on_either_side(verto: Verto, engine: FakeEngine) -> 
         ([*SCORED, "--source", "de", "--target", " "], "--target: must be a language, got ' '"),
         ([*SCORED, "--bootstrap-samples", "200"], "needs a --baseline or --baseline-file"),
         ([*SCORED, "--baseline", "x"], "give --test, or --source-file and --reference-file"),
-        ([*SCORED, "--translations-file", "old"], "once for each of the 1 test sets, in their order, got 2"),
+        (
+            [*SCORED, "--translations-file", "old"],
+            "once for each of the 1 test sets, those of --test first, got 2",
+        ),
         ([*SCORED, "--report", "new"], "new: is both input and output"),
         ([*SCORED, "--baseline-file", "short"], "short: must have 12 lines, one for each sentence, got 1"),
         (["--translations-file", "-", "--reference-file", "-"], "standard input can be read only once"),
