@@ -1,4 +1,4 @@
-"""A table on standard output, of which nothing is ever cut.
+"""A table on standard output, of which nothing is ever cut or taken for markup.
 
 On a terminal long cells are folded; where a program or a file takes the table, rows are as long as they are.
 Knows the terminal and pipes; must not know what stands in a table.
@@ -18,9 +18,9 @@ def print_table(table: "Table") -> None:
     """Raises BrokenPipeError where nobody reads; rich by itself would end the command with code 1."""
     from rich.console import Console
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=_ANY_WIDTH)
+        console = Console(markup=False, emoji=False, width=_ANY_WIDTH)
     for column in table.columns:
         column.overflow = "fold"
     with console.capture() as printed:

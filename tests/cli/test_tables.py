@@ -35,6 +35,13 @@ def test_a_pipe_gets_whole_rows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert len([line for line in printed.splitlines() if line.startswith("│")]) == 1
 
 
+def test_a_name_in_brackets_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("name", "value")
+    table.add_row("runs/[bold]new", "[/b] :smile:")
+    print_table(table)
+    assert cells(capsys.readouterr().out) == ["runs/[bold]new", "[/b] :smile:"]
+
+
 def test_a_narrow_terminal_folds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
