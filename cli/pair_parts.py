@@ -3,6 +3,7 @@
     OUTPUT.parts/job.json       what the job is, as soon as there is a part; parts of another job are refused
     OUTPUT.parts/00000.tsv      the pairs of the first lines, once all of these are done
     OUTPUT                      all of them, when the last part is there; the folder is then gone
+    OUTPUT.parts.done/          what a process that was killed had not removed yet of that; the next one does
 
 Knows files. Must not know what is in a part.
 """
@@ -27,6 +28,8 @@ class PairParts:
         with WholeFile(output):  # a place that cannot be written to is told before hours of work
             pass
         self._output, self._folder = output, output.with_name(f"{output.name}.parts")
+        self._done = output.with_name(f"{output.name}.parts.done")
+        self._clear()
         self._job = json.dumps(job, indent=1, sort_keys=True)
         if self._has_parts() and not self._is_this_job():
             fault = "holds parts of another job; finish that with its own command, or remove the folder"
@@ -54,7 +57,12 @@ class PairParts:
                     whole.write(line)
             whole.commit()
         if self._folder.exists():
-            shutil.rmtree(self._folder)
+            self._folder.rename(self._done)  # in one step: some of its files would be parts of another job
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._done.exists():
+            shutil.rmtree(self._done)
 
     def _has_parts(self) -> bool:
         """Without one there is no work to lose: a job that failed before its first part binds nobody."""
