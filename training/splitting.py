@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import os
+import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import TextIO
 from training.corpus import Pair, read_pairs, tidy
 from training.data_config import ParallelText
 from training.errors import CorpusError
-from training.files import naming
+from training.files import naming, new_file
 
 NAMES = ("train", "dev", "test")
 
@@ -141,20 +141,17 @@ def _refuse_present(folder: Path) -> None:
 def _new_files(folder: Path) -> Iterator[dict[str, TextIO]]:
     """All three by name: they take their names together, or none does."""
     with ExitStack() as stack:
-        files = {name: stack.enter_context(_new_file(folder / f"{name}.tsv")) for name in NAMES}
+        files = {name: stack.enter_context(_new_text(folder / f"{name}.tsv")) for name in NAMES}
         yield files
         for file in files.values():
             file.flush()  # a disk that is full shows before the first has its name
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[TextIO]:
-    """Takes its name when the block has ended well, and is gone otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _new_text(path: Path) -> Iterator[TextIO]:
+    with new_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        try:
+            yield text
+        finally:
+            text.detach()  # written to the file, which is not closed yet

@@ -1,7 +1,10 @@
 """Files that are whole or absent, and folders with one user."""
 
+import fcntl
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -116,3 +119,66 @@ def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> N
     with only_user(tmp_path):
         assert all(path.exists() for path in kept)
         assert not any(path.exists() for path in left)
+
+
+WRITES = """
+import sys
+from pathlib import Path
+from training.files import new_file
+with new_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("begun", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that has written half of a file."""
+    command = [sys.executable, "-c", WRITES, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        yield process
+        process.kill()
+
+
+def test_the_next_to_write_a_file_removes_what_a_killed_process_left_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with writing(path) as process:
+        process.kill()
+    kept = [tmp_path / name for name in (".file.notes.tmp", ".other.12.tmp", ".file.12.tmp.txt")]
+    for one in kept:
+        one.touch()
+    assert len(list(tmp_path.iterdir())) == len(kept) + 1
+    write_atomically(path, b"whole")
+    assert sorted(tmp_path.iterdir()) == sorted([*kept, path])
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with writing(path) as process:
+        write_atomically(path, b"whole")
+        assert len(list(tmp_path.iterdir())) == 2
+        process.communicate(b"\n", timeout=60)
+        assert process.returncode == 0
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"half"]
+
+
+def test_a_file_that_was_taken_for_left_over_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, removed = fcntl.flock, list[str]()
+
+    def removed_in_between(file: IO[bytes], how: int) -> None:
+        if not removed:
+            (left_over,) = tmp_path.iterdir()
+            removed.append(left_over.name)
+            left_over.unlink()
+        lock(file, how)
+
+    monkeypatch.setattr("training.files.fcntl.flock", removed_in_between)
+    write_atomically(tmp_path / "file", b"whole")
+    assert removed
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"whole"]

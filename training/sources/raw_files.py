@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -20,7 +19,7 @@ from typing import Protocol
 import httpx
 
 from training.errors import SourceError
-from training.files import write_atomically
+from training.files import new_file, write_atomically
 from training.sources.config import RawFile
 from training.sources.download import OnBytes, Wanted, client, download, sha256_of
 
@@ -135,14 +134,9 @@ def _checked(
 
 
 def _copied(origin: Path, place: Path, raw: RawFile) -> str:
-    temporary = place.with_name(f".{place.name}.{os.getpid()}.tmp")
-    try:
-        _copy(origin, temporary, place)
-        found = _checked(temporary, raw.sha256, raw.size, _ANOTHER)
-        temporary.replace(place)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return found
+    with new_file(place) as file:
+        _copy(origin, Path(file.name), place)
+        return _checked(Path(file.name), raw.sha256, raw.size, _ANOTHER)
 
 
 def _copy(origin: Path, temporary: Path, place: Path) -> None:

@@ -142,6 +142,16 @@ def test_a_corpus_whose_making_was_cut_short_is_not_taken_for_one_put_there_by_h
     assert kitchen.lines("two/test") == ["another test text\tx"]
 
 
+def test_what_killed_processes_left_half_written_is_removed(kitchen: Kitchen) -> None:
+    left = [kitchen.places.raw / ".test.txt.12.tmp", kitchen.data / "one" / ".train.tsv.gz.345.tmp"]
+    others = [kitchen.places.raw / ".notes.txt.12.tmp", kitchen.data / ".train.tsv.gz.345.tmp"]
+    for path in (*left, *others):
+        put(path.parent, {path.name: "half"})
+    kitchen.cook()
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in others)
+
+
 def test_a_corpus_that_was_put_there_by_hand_stays_and_its_test_texts_count(kitchen: Kitchen) -> None:
     put(kitchen.data / "two", {"test.tsv.gz": gzip.compress(b"sentence number 7\tx\n")})
     lines = kitchen.cook()
