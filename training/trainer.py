@@ -141,8 +141,11 @@ class Trainer:
                 self._step(shares, window)
                 if self.world.is_main:
                     window = self._after_step(window)
-        self._save()
-        return self.world.from_main(self.finished)
+            self._save()
+            self.world.wait()  # or another one, which hears no wish any more, would end before it is saved
+        # Who asked during the last step, or while it was saved, does not want what follows either.
+        was_asked = self.world.total(int(self.stop_wish.asked)) > 0
+        return self.world.from_main(self.finished) and not was_asked
 
     @property
     def finished(self) -> bool:

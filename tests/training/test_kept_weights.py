@@ -171,3 +171,15 @@ def test_the_size_of_a_step_may_be_changed_between_starts(tmp_path: Path) -> Non
     run = whole(tmp_path, max_steps=4, batch={"batches_per_update": 3})
     size = batches_per_epoch(run)
     assert (run.progress.epoch, run.progress.batch) == divmod(2 * 2 + 2 * 3, size)
+
+
+def test_a_run_that_is_stopped_in_its_last_step_ends_there(tmp_path: Path) -> None:
+    """What would follow, the scores of a whole test, may take an hour."""
+
+    def press_ctrl_c(step: int) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = trainer(tmp_path, ListeningMonitor(press_ctrl_c), max_steps=3)
+    assert (stopped.run(), stopped.finished) == (False, True)
+    assert trainer(tmp_path, max_steps=3).run()
