@@ -35,14 +35,15 @@ def end_with_sigterm() -> None:
 
 
 @contextmanager
-def orderly_end(hint: str = "") -> Iterator[None]:
+def orderly_end(hint: str = "", *, once: bool = False) -> Iterator[None]:
     """In the block signals raise `Stopped`; that, and a closed pipe, end the command with their exit code.
 
-    `hint` is what the user may do next, if there is more to say than that the command has stopped.
+    `hint` is what the user may do next, if there is more to say than that the command has stopped. With
+    `once` the first signal counts and later ones are ignored, also behind the block: the program ends there.
     """
     # What was ignored stays ignored: under nohup the hang-up is.
     caught = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, _stop) for number in caught}
+    before = {number: signal.signal(number, _stop_once if once else _stop) for number in caught}
     try:
         yield
     except Stopped as stopped:
@@ -55,8 +56,14 @@ def orderly_end(hint: str = "") -> Iterator[None]:
         raise typer.Exit(_CLOSED_PIPE) from None
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if once else handler)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(128 + number)
+
+
+def _stop_once(number: int, frame: FrameType | None) -> None:
+    for one in _SIGNALS:
+        signal.signal(one, signal.SIG_IGN)
     raise Stopped(128 + number)

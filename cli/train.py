@@ -4,7 +4,7 @@ Knows: how a recipe, settings and folders are named on the command line. Must no
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from cli.stopping import orderly_end
 
 if TYPE_CHECKING:
     from model.native.library import BuildSettings
+    from training.distributed import World
 
 STOPPED, INTERRUPTED = 3, 130
 
@@ -81,20 +82,37 @@ def run(
     folder = output if output is not None else Path("runs") / config.name
     next_step = f"the same command goes on from {folder}"
     try:
-        # torchrun ends its processes by itself, and one that unwound alone would wait for the others.
-        ended = orderly_end(next_step) if world.size == 1 else nullcontext()
-        with ended, _what_brings_texts(config.sources is not None):
+        with _ended(world, next_step), _what_brings_texts(config.sources is not None):
             finished = train(config, data, folder, _kernels(), world, leg_seconds)
             if finished and world.is_main:
                 typer.echo(folder / (BUNDLE if config.baseline is None else SCORES_FILE))
-    except KeyboardInterrupt:  # for the second time, or in one of several processes
-        if world.is_main:
-            typer.echo(f"verto: stopped; {next_step}", err=True)
+    except KeyboardInterrupt:  # for the second time
+        typer.echo(f"verto: stopped; {next_step}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     if not finished:
         if world.is_main:
             typer.echo(f"stopped; {next_step}", err=True)
         raise typer.Exit(STOPPED)
+
+
+@contextmanager
+def _ended(world: "World", next_step: str) -> Iterator[None]:
+    """How signals end the run where there are no steps. Only the first process has files to leave in order.
+
+    Of one Ctrl-C torchrun makes several signals, and each would break into the tidying up after the first.
+    """
+    from training.errors import GroupError
+    from training.stopping import end_at_once
+
+    if world.is_main:
+        with orderly_end(next_step, once=world.size > 1):
+            yield
+        return
+    end_at_once()
+    try:
+        yield
+    except GroupError:  # whoever ended has said why, or torchrun does, and the first process what to do next
+        raise typer.Exit(2) from None
 
 
 @contextmanager

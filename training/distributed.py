@@ -21,7 +21,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.errors import RecipeError
+from training.errors import GroupError, RecipeError
+from training.stopping import at_once
 
 T = TypeVar("T")
 
@@ -70,7 +71,8 @@ class World:
     def joined(self, device: torch.device) -> Iterator[None]:
         """The processes reach each other meanwhile: tensors on a GPU through NCCL, others through gloo.
 
-        Where they already do, nothing changes: torch forms the group of all processes once.
+        Where they already do, nothing changes: torch forms the group of all processes once. Raises
+        `GroupError` when another process ends before all have left the block.
         """
         if self.size == 1 or dist.is_initialized():
             yield
@@ -79,11 +81,15 @@ class World:
             torch.cuda.set_device(device)
         # Where DistributedDataParallel reads it first, its default arguments hold the group for good.
         importlib.import_module("torch.distributed.nn.functional")
-        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        with at_once():  # whoever waits here, for a process that may have ended, hears no signal
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE
+            )
         try:
-            yield
-            # torchrun ends all when one ends badly: none leaves while the first still scores and writes.
-            self.wait()
+            with _told_of_partings():
+                yield
+                # torchrun ends all when one ends badly: none leaves while the first still scores and writes.
+                self.wait()
         finally:
             _part()
 
@@ -126,6 +132,18 @@ class World:
             return network
         ids = [device] if device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=ids, **_BUFFERS_STAY)
+
+
+@contextmanager
+def _told_of_partings() -> Iterator[None]:
+    """gloo says it by a plain error, in which nothing but its source file's name tells where it is from."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "/gloo/transport/" not in str(error):
+            raise
+        fault = "another process of the run has ended, and it or torchrun says why; the same command goes on"
+        raise GroupError(fault) from error
 
 
 def _part() -> None:

@@ -5,6 +5,7 @@
     ├── SourceError       raw data: cannot be fetched, another checksum, no room, not in the form that is said
     ├── CorpusError       a data file: missing, unreadable, not in the form that the recipe says
     ├── ResumeError       the run folder: damaged state, another run's state, in use
+    ├── GroupError        of several processes another one has ended
     └── TrainingDiverged  loss or gradient are no longer numbers, weights too large for a bundle
 
 Knows: names. Must not know: who raises them, exit codes.
@@ -35,6 +36,10 @@ class ResumeError(TrainingError, RuntimeError):
 
 class OtherRunError(ResumeError):
     """A run folder's state is of a run with other settings that must not change."""
+
+
+class GroupError(TrainingError, RuntimeError):
+    """Another process of the run has ended, and nothing more can be computed together."""
 
 
 class TrainingDiverged(TrainingError, RuntimeError):
