@@ -78,7 +78,8 @@ def run(
     if fetch and world.size > 1:
         raise typer.BadParameter("needs one process; run `verto data prepare` first", param_hint="--fetch")
     if fetch:
-        prepare(config, recipe, data, Shown())
+        with orderly_end("the same command goes on"):
+            prepare(config, recipe, data, Shown())
     folder = output if output is not None else Path("runs") / config.name
     next_step = f"the same command goes on from {folder}"
     try:

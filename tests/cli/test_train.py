@@ -264,6 +264,18 @@ def test_a_signal_where_there_are_no_steps_says_how_to_go_on(
     assert verto(["train", "my.yaml"], monkeypatch) == 0
 
 
+def test_a_signal_while_raw_files_are_fetched_says_so_too(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cli.train.prepare", lambda *arguments: signal.raise_signal(signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # not the end of all tests, at worst
+    try:
+        assert verto(["train", "my.yaml", "--fetch"], monkeypatch) == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert capsys.readouterr().err == "verto: stopped; the same command goes on\n"
+
+
 def test_nothing_half_prepared_is_left_by_sigterm(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = list[bool]()
 
