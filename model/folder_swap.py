@@ -5,6 +5,7 @@ Knows: folders and renames. Must not know: what is in them.
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -37,6 +38,21 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def put_right(folder: Path) -> None:
+    """Undo what processes that died while they wrote `folder` left beside it.
+
+    Only for who knows that no other process writes it now.
+    """
+    siblings = re.compile(rf"\.{re.escape(folder.name[:_KEPT_OF_NAME])}\.[0-9a-f]{{8}}\.(partial|replaced)")
+    for path in list(folder.parent.iterdir()):
+        if not siblings.fullmatch(path.name):
+            continue
+        if path.suffix == ".replaced" and not folder.exists():
+            path.rename(folder)  # it was whole, and what should have taken its place never did
+        else:
+            shutil.rmtree(path)
 
 
 def _swap(new: Path, folder: Path, aside: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from model.checkpoint import check_replaceable
+from model.folder_swap import put_right
 from model.native.library import BuildSettings
 from training.config import TrainingConfig
 from training.distributed import World
@@ -72,6 +73,7 @@ def _folder(run_folder: Path, config: TrainingConfig, world: World) -> Iterator[
         yield Silence()
         return
     with naming(run_folder), only_user(run_folder), Monitor(run_folder, config.max_steps) as monitor:
+        put_right(run_folder / BUNDLE)
         if config.baseline is None:
             check_replaceable(run_folder / BUNDLE)  # now, not hours later, when there is something to write
         yield monitor

@@ -76,6 +76,14 @@ def test_a_finished_run_can_be_released_again(tmp_path: Path) -> None:
     assert "Now with a card." in (after.path / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
+def test_what_a_killed_run_left_of_its_bundle_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "run" / ".bundle.0123abcd.partial"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").touch()
+    assert not train(generated(), tmp_path, tmp_path / "run", leg_seconds=0)
+    assert not left.exists()
+
+
 def test_a_refused_run_leaves_the_recipe_of_the_one_in_the_folder(tmp_path: Path) -> None:
     assert train(generated(), tmp_path, tmp_path / "run")
     with pytest.raises(ResumeError, match=r"run: seed was its default, is 7; put back what it was"):
