@@ -158,6 +158,11 @@ class Tokenizer:
             self._target.num_settled(spelling) if isinstance(self._target, MosesVocabulary) else len(spelling)
         )
 
+    @property
+    def target_bytes(self) -> Mapping[int, int]:
+        """The ids of byte-fallback pieces, each with the byte (0 to 255) that it stands for."""
+        return self._target.byte_of
+
     def target_byte(self, token_id: int) -> int | None:
         """The byte (0 to 255) that a byte-fallback piece stands for; None for every other piece."""
         return self._target.byte_of.get(token_id)

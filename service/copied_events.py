@@ -1,6 +1,6 @@
 """Events of a segment whose translation has each masked span once: decoded, looked at, if need be again.
 
-    decode -> is a span lost, doubled or made up? -- no --> its events
+    decode -> is a span lost, doubled or made up, a character spelled by halves? -- no --> its events
                  ^             | yes
                  +-- behind what is settled: what was lost is required, what must not come is banned
 
@@ -23,6 +23,7 @@ from service.engine.handle import SegmentEvents
 from service.engine.request import Event, FinishedEvent, SegmentRequest, TokensEvent
 from service.protection import CopiedIds
 from service.token_spans import TokenIds
+from service.whole_characters import num_spelled
 
 MAX_ROUNDS = 4  # after the first
 _DEFAULTS = {one.name: one.default for one in fields(DecodingOptions)}
@@ -30,14 +31,24 @@ _DEFAULTS = {one.name: one.default for one in fields(DecodingOptions)}
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The first token that must not be there, and its place; or the end, where something is missing."""
+    """The first token that must not be there, and its place; or the end, where something is missing.
+    `is_half`: it is a byte of no character."""
 
     place: int
     is_loss: bool
+    is_half: bool = False
 
 
 def fault_in(token_ids: Sequence[int], copied: CopiedIds, *, is_whole: bool) -> Fault | None:
-    """What is wrong with a translation, or with the beginning of one."""
+    """What is wrong with a translation, or with the beginning of one, whose last character may be a half."""
+    fault = _fault_of_copies(token_ids, copied, is_whole=is_whole)
+    first = len(token_ids) if fault is None else fault.place
+    if is_whole and (half := num_spelled(token_ids, copied.byte_of)) < first:
+        return Fault(half, is_loss=False, is_half=True)
+    return fault
+
+
+def _fault_of_copies(token_ids: Sequence[int], copied: CopiedIds, *, is_whole: bool) -> Fault | None:
     if not copied.wanted and copied.every.isdisjoint(token_ids):
         return None
     open_ones = set(copied.wanted)
@@ -51,6 +62,10 @@ def fault_in(token_ids: Sequence[int], copied: CopiedIds, *, is_whole: bool) -> 
 
 def num_settled(token_ids: Sequence[int], copied: CopiedIds) -> int:
     """How many of the first tokens another round would keep; all where nothing is missing or wrong."""
+    return min(_num_with_copies(token_ids, copied), num_spelled(token_ids, copied.byte_of))
+
+
+def _num_with_copies(token_ids: Sequence[int], copied: CopiedIds) -> int:
     open_ones, settled = set(copied.wanted), 0
     for place, token_id in enumerate(token_ids):
         if token_id in open_ones:
@@ -62,16 +77,24 @@ def num_settled(token_ids: Sequence[int], copied: CopiedIds) -> int:
 
 
 def guarded(
-    options: DecodingOptions, prefix: TokenIds, copied: CopiedIds, best: TokenIds, *, requires: bool
+    options: DecodingOptions,
+    prefix: TokenIds,
+    copied: CopiedIds,
+    best: TokenIds,
+    *,
+    requires: bool,
+    bars_bytes: bool = False,
 ) -> DecodingOptions:
     """Options under which nothing is written behind `prefix` that must not be, and what is missing there is,
-    if it `requires` that: by beam search, since others cannot. `best` was written without.
+    if it `requires` that: by beam search, since others cannot. `best` was written without. What cannot be
+    spelled is copied, so a model can do without bytes, where `bars_bytes`.
 
     Raises OptionError where the options forbid it.
     """
     # So many may be required at a time; what has come by itself will come again.
     missing = sorted(copied.wanted.difference(prefix), key=lambda token_id: (token_id in best, token_id))
-    banned = tuple((token_id,) for token_id in sorted(copied.every.difference(missing)))
+    barred = copied.every.difference(missing).union(copied.byte_of if bars_bytes else ())
+    banned = tuple((token_id,) for token_id in sorted(barred))
     changes: dict[str, Any] = {"prefix_ids": prefix, "banned_ids": _united(options.banned_ids, banned)}
     if requires:
         own = [phrase for phrase in options.required_ids if copied.every.isdisjoint(phrase)]
@@ -149,7 +172,8 @@ class CopiedEvents:
         right = num_settled(best, self._copied) if fault.is_loss else fault.place
         prefix = best[: max(right, len(options.prefix_ids))]
         requires = fault.is_loss or options.strategy == "beam"
-        options = guarded(options, prefix, self._copied, best, requires=requires)
+        bars = fault.is_half
+        options = guarded(options, prefix, self._copied, best, requires=requires, bars_bytes=bars)
         request = replace(self._request.again(self._accepted_at), options=options)
         self._events = self._submit(request)
         self._request = request

@@ -6,8 +6,8 @@ Knows a tokenizer's placeholders, what its source side can spell, and masks; mus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from service.hours import in_24_hours
@@ -31,10 +31,12 @@ _TYPOGRAPHY = frozenset("‐‑‒–—―‘’‚“”„…‹›«»·")
 
 @dataclass(frozen=True, slots=True)
 class CopiedIds:
-    """Target ids: those that a segment's translation has once each, and all that stand for something."""
+    """Target ids: those that a segment's translation has once each, and all that stand for something; those
+    of single bytes, each with its own."""
 
     wanted: frozenset[int]
     every: frozenset[int]
+    byte_of: Mapping[int, int] = field(default_factory=dict, hash=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Protector:
         self._tokenizer = tokenizer
         self._id_of = {symbol: tokenizer.placeholder_id(symbol) for symbol in self.symbols}
         self._every = frozenset(self._id_of.values())
+        # Without copying a model has to spell in bytes what it has no pieces for.
+        self._byte_of = tokenizer.target_bytes if copying else {}
         self._is_known: dict[str, bool] = {}
 
     @classmethod
@@ -112,7 +116,7 @@ class Protector:
         if self._copying and target == ANY_TARGET:  # what else is said of it is said in capitals
             masked = without_capitals(masked)
         wanted = frozenset(self._id_of[copy.symbol] for copy in masked.copies)
-        return MaskedSource(masked, CopiedIds(wanted, self._every))
+        return MaskedSource(masked, CopiedIds(wanted, self._every, self._byte_of))
 
     def _left(self, source: str, spans: Sequence[Span], target: Target) -> list[Span]:
         """Of these spans, and of what the model cannot spell, what it does not read."""

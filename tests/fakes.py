@@ -6,7 +6,7 @@ what goes in comes out, so that whatever differs was done by the code under test
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from model.decoding.options import DecodingOptions
@@ -37,6 +37,7 @@ class CharacterTokenizer:
 
     pad_id, unk_id, bos_id, eos_id = 0, 1, 2, EOS
     placeholders: tuple[str, ...] = ()
+    target_bytes: Mapping[int, int] = {}
     is_contextual = False
 
     def encode_source(self, text: str) -> list[int]:

@@ -249,3 +249,46 @@ def test_demands_look_after_copies_where_there_are_any() -> None:
 
     assert answer_of(asyncio.run(collect(COPIED))) == (5, A, B, STOP)
     assert answer_of(asyncio.run(collect(None))) == (5, A, STOP)
+
+
+E_ACUTE, HALF = (200, 201), 202  # the two bytes of é, the first one of another letter
+SPELLED = CopiedIds(frozenset({A}), frozenset({A, B}), {200: 0xC3, 201: 0xA9, HALF: 0xE2})
+
+
+@pytest.mark.parametrize(
+    ("token_ids", "place"),
+    [
+        ((5, A, *E_ACUTE, 6), None),
+        ((5, HALF, A), 1),
+        ((5, A, HALF, *E_ACUTE), 2),
+        ((A, *E_ACUTE, 201), 3),
+        ((A, 5, 200), 2),
+        ((HALF, 5), 0),  # before what is lost
+    ],
+)
+def test_half_a_character_is_a_fault_where_it_stands(token_ids: tuple[int, ...], place: int | None) -> None:
+    fault = None if place is None else Fault(place, is_loss=False, is_half=True)
+    assert fault_in(token_ids, SPELLED, is_whole=True) == fault
+
+
+def test_behind_half_a_character_no_byte_is_written() -> None:
+    searching = Searching((5, A, HALF, 6), (5, A, *E_ACUTE), (5, A, 7))
+    (event,) = searching.run(SPELLED)
+    assert isinstance(event, FinishedEvent)
+    assert event.hypotheses[0].token_ids == (5, A, 7)
+    assert [options.prefix_ids for options in searching.asked] == [(), (5, A)]
+
+
+@given(st.lists(st.sampled_from([5, A, B, *E_ACUTE, HALF]), max_size=9), st.booleans())
+def test_a_stream_tells_no_half_of_a_character_and_nothing_that_changes(ids: list[int], takes: bool) -> None:
+    events = Searching(ids, (*ids[:2], A, 6) if takes else (A, 6)).run(SPELLED, stream=True)
+    told = [token_id for event in events if isinstance(event, TokensEvent) for token_id in event.token_ids]
+    (finished,) = (event for event in events if isinstance(event, FinishedEvent))
+    assert tuple(told) == finished.hypotheses[0].token_ids[: len(told)]
+    assert fault_in(finished.hypotheses[0].token_ids, SPELLED, is_whole=True) is None
+
+
+def test_without_faults_bytes_are_not_barred() -> None:
+    searching = Searching((5, *E_ACUTE), (5, *E_ACUTE, A))
+    searching.run(SPELLED)
+    assert all(not {(200,), (201,)} & set(options.banned_ids) for options in searching.asked)

@@ -74,7 +74,7 @@ def sentences(text: str, mode: SplitMode = "sentences", language: str = "en") ->
             ["A. Smith came.", "Start", "Go", "ab) no", "a)no", "(so) no"],
         ),
         ("a) ", ["a)"]),
-        ("What??? No!! Why?! So?!?!! \"Ah!!\" Hm...", ["What?", "No!", "Why?!", "So?!?!", '"Ah!!"', "Hm..."]),
+        ('What??? No!! Why?! So?!?!! "Ah!!" Hm...', ["What?", "No!", "Why?!", "So?!?!", '"Ah!!"', "Hm..."]),
         ("Name\tPrice\tSize", ["Name", "Price", "Size"]),
         ("left    right", ["left", "right"]),
         ("two  blanks inside", ["two  blanks inside"]),
