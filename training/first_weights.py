@@ -40,7 +40,8 @@ def load_first_weights(model: Transformer, tokenizer: Tokenizer, bundle: Path) -
     weights = trained.model.state_dict()
     for name, fresh in model.state_dict().items():
         if name in rows:
-            weights[name] = _carried(weights[name], fresh, rows[name])
+            # Those of the bundle are on the host; a model that learns may be on a GPU already.
+            weights[name] = _carried(weights[name], fresh.cpu(), rows[name])
     model.load_state_dict(weights)
 
 

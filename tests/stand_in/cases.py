@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from model.checkpoint import load_bundle
 from model.cuda.network import STEPS_AHEAD, CudaNetwork
 from model.decoding import DecodingOptions
 from model.decoding.search import NewSegment, Search, decode_batch
@@ -36,6 +37,7 @@ from tests.stand_in import device as stand_in
 from tests.training.runs import trainer
 from tests.training.shared_runs import curve_of
 from training.distributed import World
+from training.release import release
 from training.stream import Place
 
 
@@ -229,6 +231,22 @@ def test_a_training_run_is_that_of_the_processor(
         curves.append(torch.tensor(curve))
     exact = "precision" not in sections
     torch.testing.assert_close(*curves, rtol=1e-3 if exact else 5e-2, atol=1e-5 if exact else 5e-2)
+
+
+def test_a_run_begins_there_with_the_weights_of_a_bundle_and_leaves_a_bundle(
+    device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = trainer(tmp_path / "first", max_steps=2)
+    assert begun.run()
+    begun._checkpoint()
+    bundle = str(release(begun, begun.monitor))
+    monkeypatch.setattr(World, "device", lambda self, asked: device)
+    moved = trainer(tmp_path / "second", max_steps=2, start_from=bundle)
+    own, first = moved.model.state_dict(), load_bundle(Path(bundle)).model.state_dict()
+    assert all(torch.equal(own[name].cpu(), weights) for name, weights in first.items())
+    assert moved.run()
+    moved._checkpoint()
+    assert load_bundle(release(moved, moved.monitor)).info.name == "tiny"
 
 
 @pytest.mark.parametrize("sections", [{}, {"optimizer": {"r_drop": 2.0}}])
