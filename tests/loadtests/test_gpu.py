@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from loadtests.gpu import __main__ as command_module
+from loadtests.gpu import profile
 from loadtests.gpu.floor import Ceiling, batch_floor, decoder_weights, step_floor
 from loadtests.gpu.peers import generate, verto
 from loadtests.gpu.setting import FORCED_TOKENS, Setting
@@ -102,6 +105,23 @@ def test_a_leg_runs_in_a_process_of_its_own_and_imports_what_it_needs(tmp_path: 
     loaded = "import sys, loadtests.gpu.__main__; print('pydantic' in sys.modules, 'fastapi' in sys.modules)"
     seen = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
     assert seen.split() == ["False", "False"]
+
+
+def test_nothing_is_timed_after_the_profiler_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = list[str]()
+
+    def noting(name: str, own: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*asked: Any) -> Any:
+            done.append(name)
+            return own(*asked)
+
+        return noted
+
+    for name in ("timed", "largest"):
+        monkeypatch.setattr(profile._Prepared, name, noting(name, getattr(profile._Prepared, name)))
+    *_, found = profile.steps(SETTING)
+    assert (len(found["steps"]), len(found["kernels"])) == (6, 2)
+    assert done == ["timed"] * 6 + ["largest"] * 2
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
