@@ -21,7 +21,7 @@ _SUMS = re.compile(r"^(verto_\w+_(?:sum|count))(\{[^}]*\})? (\S+)$", re.MULTILIN
 
 def served(setting: Setting) -> Found:
     precision, rows = ("float32", "64") if setting.tiny else ("bfloat16", "1024")
-    options = ["serve", "--models-dir", str(setting.bundle), "--device", setting.device.type]
+    options = ["serve", "--models-dir", str(setting.bundle), "--device", str(setting.device)]
     options += ["--precision", precision, "--max-rows", rows, "--max-queue-tokens", "2000000"]
     options += ["--log-level", "error"]  # as in the other measurements
     users = (1, 4) if setting.tiny else (1, 8, 32, 128, 256, 512)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from loadtests.gpu import __main__ as command_module
-from loadtests.gpu import profile
+from loadtests.gpu import profile, served
 from loadtests.gpu.floor import Ceiling, batch_floor, decoder_weights, step_floor
 from loadtests.gpu.peers import generate, verto
 from loadtests.gpu.setting import FORCED_TOKENS, Setting
@@ -105,6 +106,15 @@ def test_a_leg_runs_in_a_process_of_its_own_and_imports_what_it_needs(tmp_path: 
     loaded = "import sys, loadtests.gpu.__main__; print('pydantic' in sys.modules, 'fastapi' in sys.modules)"
     seen = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout
     assert seen.split() == ["False", "False"]
+
+
+def test_the_server_is_started_on_the_gpu_that_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*asked: str) -> None:
+        raise RuntimeError(" ".join(asked))
+
+    monkeypatch.setattr(served, "running_server", refused)
+    with pytest.raises(RuntimeError, match="--device cuda:1 "):
+        next(served.served(replace(SETTING, device=torch.device("cuda:1"))))
 
 
 def test_nothing_is_timed_after_the_profiler_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
