@@ -110,6 +110,7 @@ _NAME = r"""
   | (?<!\w)_*[^\W_]+(?:_+[^\W_]+)+_*(?!\w)      # snake_case
   | (?<!\w)__[^\W_]+__(?!\w)                    # __init__
   | (?<!\w)(?-i:[a-z]+(?:[A-Z][a-z0-9]*)+)(?!\w)   # camelCase, iPhone
+  | (?<!\w)(?-i:(?!UdSSR)[A-Z][a-z]+(?:[A-Z]+[a-z0-9]*)+)(?!\w)   # GitHub, OpenPGP
   | (?<!\w)(?:v\d+(?:\.\d+)+|\d{1,9}(?:\.\d{1,9}){1,6}-?(?:alpha|beta|rc|dev)\.?\d*)(?!\w)
   | (?<!\w)(?=\w*\d)(?-i:[A-Za-z])\w*(?!\w)     # A380, MP3
   | (?<!\w)\d{1,6}(?-i:(?!(?:ST|ND|RD|TH|S|ER?|ÈME|AM|PM|H)(?!\w))[A-Z]\w{0,20})(?!\w)   # 12B, 2FA, not 3RD
@@ -174,6 +175,8 @@ _WITH_ORDINALS = frozenset((
 # fmt: on
 # "$2 was moved to $1": numbered placeholders have a first one; "for $2" is an amount.
 _ARGUMENT, _FIRST_ARGUMENT = re.compile(r"\$\d"), re.compile(r"(?<![\w$])\$1(?!\w|[.,]\d)")
+# "LehrerInnen" are of both sexes, and no name.
+_GERMAN_INNEN = re.compile(r"[^\W\d_]+(?<=[a-z])In(?:nen[a-z]*)?(?!\w)")
 # French sets a colon apart, and the word behind it may touch it by mistake.
 _FRENCH_COLON = re.compile(r":[^\W\d_]+(?![\w:])")
 _PAIRS = ((")", "("), ("]", "["), ("}", "{"))
@@ -194,6 +197,8 @@ def protected_spans(text: str, language: str | None = None, target: str | None =
         spans = (span for span in spans if _ORDINAL.match(text, span[0]) is None)
     if not _FIRST_ARGUMENT.search(text):
         spans = (span for span in spans if not _ARGUMENT.fullmatch(text, *span))
+    if language == "de":
+        spans = (span for span in spans if not _GERMAN_INNEN.fullmatch(text, *span))
     if language == "fr":
         spans = (span for span in spans if _FRENCH_COLON.match(text, span[0]) is None)
     return joined(spans)

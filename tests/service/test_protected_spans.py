@@ -60,6 +60,10 @@ def found(text: str) -> list[str]:
         ("Type `ls -l` or --help, then run()", ["`ls -l`", "--help", "run()"]),
         ("In /usr/lib/x.so, ~/a and C:\\b.txt", ["/usr/lib/x.so", "~/a", "C:\\b.txt"]),
         ("Open config.yaml, src/main.py.", ["config.yaml", "src/main.py"]),
+        (
+            "GitHub and OpenPGP of McDonald, a PhD, not Tom, USA or Usa",
+            ["GitHub", "OpenPGP", "McDonald", "PhD"],
+        ),
         ("my_var, getName, iPhone, A380, MP3-Player", ["my_var", "getName", "iPhone", "A380", "MP3"]),
         ("v1.2.3, 2.0-rc1, 0xff, deadbeef42", ["v1.2.3", "2.0-rc1", "0xff", "deadbeef42"]),
         ("In 1984, 1,250.75 or 1.250,75", ["1984", "1,250.75", "1.250,75"]),
@@ -118,6 +122,11 @@ def test_a_stop_makes_an_ordinal_of_a_short_number_where_the_language_writes_the
 ) -> None:
     text = "Am 20. Oktober waren es 10 Tage, 1984. Um 18."
     assert [text[slice(*span)] for span in protected_spans(text, language)] == spans
+
+
+def test_words_that_german_writes_for_both_sexes_are_no_names() -> None:
+    text = "Alle LehrerInnen, ein StudentIn und die BürgerInnenvereine der UdSSR nutzen GitHub, PhpInfo und InDesign."
+    assert [text[slice(*span)] for span in protected_spans(text, "de")] == ["GitHub", "PhpInfo", "InDesign"]
 
 
 def test_a_colon_that_french_sets_apart_makes_no_name_of_the_word_behind_it() -> None:
