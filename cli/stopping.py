@@ -56,7 +56,7 @@ def orderly_end(hint: str = "", *, once: bool = False) -> Iterator[None]:
         raise typer.Exit(_CLOSED_PIPE) from None
     finally:
         for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if once else handler)
+            signal.signal(number, _hear_no_more if once else handler)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
@@ -65,5 +65,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _stop_once(number: int, frame: FrameType | None) -> None:
     for one in _SIGNALS:
-        signal.signal(one, signal.SIG_IGN)
+        signal.signal(one, _hear_no_more)
     raise Stopped(128 + number)
+
+
+def _hear_no_more(number: int, frame: FrameType | None) -> None:
+    """In place of SIG_IGN: of a signal that came just before that, Python prints a traceback."""

@@ -15,15 +15,17 @@ from tests.training.stopped_runs import CASES, LIMIT_SECONDS
 
 pytestmark = pytest.mark.slow
 
+# Both have stopped after their step; who is not out yet when the first is, torchrun asks to end.
+BETWEEN_STEPS = [[3, 3], [3, -15], [143, 3]]
 # Exit codes of the first process and of the other, which a signal ends at once: it has nothing to tidy up.
 CODES = {
-    "preparing": [143, -15],
-    "the other opens what is prepared": [130, -2],
-    "last look": [3, 3],
-    "saving": [3, 3],
-    "scoring": [130, -2],
-    "writing the bundle": [143, -15],
-    "the other fails before they meet": [-15, 2],
+    "preparing": [[143, -15]],
+    "the other opens what is prepared": [[130, -2]],
+    "last look": BETWEEN_STEPS,
+    "saving": BETWEEN_STEPS,
+    "scoring": [[130, -2]],
+    "writing the bundle": [[143, -15]],
+    "the other fails before they meet": [[-15, 2]],
 }
 STOPPED = "stopped; the same command goes on from "
 
@@ -41,10 +43,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_run_that_ends_early_does_so_in_time_and_in_order(reports: dict[str, Any], name: str) -> None:
     report = reports[name]
     if name in CODES:
-        assert report["codes"] == CODES[name], report["said"]
+        assert report["codes"] in CODES[name], report["said"]
     assert report["seconds"] < LIMIT_SECONDS
     assert [one for one in report["left"] if one.endswith((".tmp", ".partial"))] == []
-    assert not any("Traceback" in said for said in report["said"])
+    assert not any("Traceback" in said for said in report["said"]), report["said"]
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.sent])
