@@ -26,7 +26,7 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 # mark of words in their pieces (U+2581), which they take for a space or an underscore.
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u2581]")
 # Marks that a model is to write in its own language's way, whether or not it has seen these.
-_TYPOGRAPHY = frozenset("‐‑‒–—―‘’‚“”„…‹›«»·")
+_TYPOGRAPHY = frozenset("‐‑‒–—―‘’‚“”„…«»")
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,8 +238,30 @@ def test_time_grows_as_a_text_does(unit: str, start: str) -> None:
 
 LONG = ["http://a" + closer * 50_000 for closer in (")", "]}", ").", "()")]
 LONG += [start + "0" * 30_000 + "!" for start in ("%", "%(a)", "%1$", "1.", "+")]
+LONG += [
+    start + "A" * 30_000 + "_!" for start in ("Aa", "1", ":a", "%a", "$a", "[[", "__", "AA11 ", "*|", "<%")
+]
+_UNITS_OF_PLACEHOLDERS = (
+    ":a",
+    "%a",
+    "$a",
+    "[[a",
+    "*|a",
+    "<%a",
+    "<?a",
+    "__a",
+    "AaB",
+    "1A",
+    "AA11",
+    "1111 ",
+    "$1",
+    "*a",
+    "_a",
+    "[b",
+)
+LONG += [unit * 8_000 + "_!" for unit in _UNITS_OF_PLACEHOLDERS]
 
 
 @pytest.mark.parametrize("text", LONG, ids=[text[:12] for text in LONG])
-def test_marks_behind_an_address_and_long_numbers_take_little_time(text: str) -> None:
+def test_long_rows_of_marks_numbers_and_halves_of_placeholders_take_little_time(text: str) -> None:
     assert seconds(text) < 0.5
