@@ -45,6 +45,8 @@ from training.run_config import (
 )
 from training.sources.config import Sources, together, with_paths_from
 
+# Settings of the vocabulary that the one of `start_from` heeds too.
+OF_ANY_VOCABULARY = frozenset(("placeholders", "spell_copies_below"))
 # What the network takes from the tokenizer, so that a recipe cannot say it.
 FROM_TOKENIZER = ("source_vocab_size", "target_vocab_size", "pad_id", "eos_id", "decoder_start_id")
 
@@ -154,7 +156,7 @@ class TrainingConfig(Section):
     @property
     def learns_vocabulary(self) -> bool:
         """Whether a vocabulary is learned from the training text, and not the one of `start_from` used."""
-        asked = self.tokenizer.model_fields_set - {"placeholders"}
+        asked = self.tokenizer.model_fields_set - OF_ANY_VOCABULARY
         return self.start_from is None or bool(asked)
 
     def direction_of(self, text: ParallelText) -> Pair:
@@ -163,7 +165,7 @@ class TrainingConfig(Section):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `check_recipe` makes this configuration of again."""
-        learned = {"tokenizer": {name for name in TokenizerConfig.model_fields if name != "placeholders"}}
+        learned = {"tokenizer": TokenizerConfig.model_fields.keys() - OF_ANY_VOCABULARY}
         return self.model_dump(mode="json", exclude=None if self.learns_vocabulary else learned)
 
     def with_all_settings(self) -> dict[str, Any]:

@@ -190,3 +190,14 @@ class TokenizerConfig(Section):
         le=MAX_PLACEHOLDERS,
         description="pieces at the vocabulary's end that stand for what is copied",
     )
+    spell_copies_below: int = Field(
+        0,
+        ge=0,
+        description="words that both sides have alike and fewer times are spelled by smaller pieces",
+    )
+
+    @model_validator(mode="after")
+    def _alike_in_one_vocabulary(self) -> TokenizerConfig:
+        if self.spell_copies_below and not self.joint:
+            raise ValueError(f"spell_copies_below must be 0 with joint: false, got {self.spell_copies_below}")
+        return self

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from model.checkpoint import load_bundle
 from model.placeholders import placeholder_symbols
-from model.tokenizer import Tokenizer, TokenizerError
+from model.tokenizer import JOINT_FILE, Tokenizer, TokenizerError
 from training.config import TrainingConfig
+from training.corpus import Pair
 from training.data_config import TokenizerConfig
 from training.errors import CorpusError, RecipeError, ResumeError
 from training.files import write_atomically
 from training.language_tags import language_tags
 from training.monitor import Monitor
 from training.pair_text import PairText
+from training.spelled_copies import piece_counts, rare_copies, without_pieces
 from training.tokenizer_training import TokenizerTrainingError, train_tokenizer, with_symbols
 
 FOLDER = "tokenizer"
@@ -33,6 +35,13 @@ def make_tokenizer(config: TrainingConfig, text: PairText, monitor: Monitor) -> 
     Raises `RecipeError` when the text does not support the vocabulary, `BundleError` when the bundle to start
     from is not sound.
     """
+    tokenizer = _tokenizer_of(config, text, monitor)
+    if below := config.tokenizer.spell_copies_below:
+        return _spelling_copies(tokenizer, text, below, monitor)
+    return tokenizer
+
+
+def _tokenizer_of(config: TrainingConfig, text: PairText, monitor: Monitor) -> Tokenizer:
     languages = tuple(language_tags(config.directions).values())
     if config.start_from is not None and not config.learns_vocabulary:
         bundle = load_bundle(Path(config.start_from))
@@ -104,6 +113,26 @@ def extended(
         )
     except TokenizerTrainingError as error:
         raise RecipeError(f"start_from: the vocabulary's {error}") from error
+
+
+def _spelling_copies(tokenizer: Tokenizer, text: PairText, below: int, monitor: Monitor) -> Tokenizer:
+    """Raises `RecipeError` for a vocabulary that is not one SentencePiece model for both sides."""
+    files = tokenizer.files()
+    if list(files) != [JOINT_FILE]:
+        fault = f"with start_from, whose vocabulary ({', '.join(files)}) is not one for both sides"
+        raise RecipeError(f"tokenizer.spell_copies_below must be 0 {fault}, got {below}")
+    with monitor.counting("counting pieces", len(text)) as done:
+        counts = piece_counts(tokenizer, _aloud(text.chunks(0, len(text)), done))
+    rare = list(rare_copies(files[JOINT_FILE], *counts, below))
+    monitor.say(f"{len(rare):,} rare words that both sides copy are spelled by smaller pieces")
+    return Tokenizer.from_bytes(without_pieces(files[JOINT_FILE], rare))
+
+
+def _aloud(chunks: Iterable[list[Pair]], done: Callable[[int], None]) -> Iterator[list[Pair]]:
+    """The same, each counted once it was used."""
+    for chunk in chunks:
+        yield chunk
+        done(len(chunk))
 
 
 def _train_models(

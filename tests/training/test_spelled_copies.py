@@ -1,0 +1,126 @@
+"""Rare words that translations copy are spelled by smaller pieces; all other words keep theirs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model.tokenizer import Tokenizer
+from tests.builders import dictionary_tokenizer, tiny_bundle, tiny_sentences
+from tests.training.runs import ListeningMonitor, config
+from training.config import TrainingConfig, check_recipe
+from training.corpus import Pair
+from training.drawn_splits import DrawnSplits
+from training.errors import RecipeError
+from training.pair_text import PairText, PairTextWriter
+from training.preparation import prepare
+from training.run_tokenizer import _spelling_copies
+from training.spelled_copies import piece_counts, rare_copies, without_pieces
+from training.tokenizer_training import TokenizerKind, train_tokenizer
+
+KINDS: list[TokenizerKind] = ["unigram", "bpe"]
+OFTEN, RARELY = 60, 16
+
+
+def corpus() -> list[Pair]:
+    """`Boston` is often copied, `Linux` rarely; `window` and `Fenster` are rare, and of one side each."""
+    words = [("Boston", "Boston")] * OFTEN + [("Linux", "Linux"), ("window", "Fenster")] * RARELY
+    sentences = zip(tiny_sentences(seed=1), tiny_sentences(seed=2), words, strict=False)
+    return [Pair(f"{one} {word}", f"{translation} {other}") for one, other, (word, translation) in sentences]
+
+
+def model(kind: TokenizerKind) -> bytes:
+    return train_tokenizer([side for pair in corpus() for side in pair], vocab_size=420, kind=kind)
+
+
+def pieces(serialized: bytes, text: str) -> list[str]:
+    tokenizer = Tokenizer.from_bytes(serialized)
+    return tokenizer.source_pieces(tokenizer.encode_source(text)[:-1])
+
+
+def rare(serialized: bytes, below: int) -> list[str]:
+    return list(rare_copies(serialized, *piece_counts(Tokenizer.from_bytes(serialized), [corpus()]), below))
+
+
+def written(folder: Path) -> PairText:
+    with PairTextWriter(folder, "all") as writer:
+        writer.append(corpus())
+    return PairText.mapped(folder, "all")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_what_both_sides_have_and_rarely_is_found(kind: TokenizerKind) -> None:
+    before = model(kind)
+    named = {"▁Linux", "▁Boston", "▁window", "▁Fenster"}
+    assert named & set(rare(before, OFTEN)) == {"▁Linux"}
+    assert named & set(rare(before, OFTEN + 1)) == {"▁Linux", "▁Boston"}
+    assert not named & set(rare(before, RARELY))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_is_spelled_by_smaller_pieces_and_nothing_else_changes(kind: TokenizerKind) -> None:
+    before = model(kind)
+    after = without_pieces(before, ["▁Linux"])
+    assert len(pieces(after, "Linux")) > 1
+    assert "".join(pieces(after, "Linux")) == "▁Linux"
+    for text in ("Boston", "window", "Fenster", corpus()[0].source):
+        assert pieces(after, text) == pieces(before, text)
+    tokenizer = Tokenizer.from_bytes(after)
+    assert tokenizer.decode_target(tokenizer.encode_target("ba Linux de.")) == "ba Linux de."
+
+
+def test_its_old_id_still_says_it() -> None:
+    """A model that learned to write it before may do so."""
+    before = model("unigram")
+    linux = Tokenizer.from_bytes(before).encode_target("Linux")
+    assert Tokenizer.from_bytes(without_pieces(before, ["▁Linux"])).decode_target(linux) == "Linux"
+
+
+def test_the_counts_are_those_of_each_side() -> None:
+    tokenizer = Tokenizer.from_bytes(model("unigram"))
+    halves = [corpus()[:50], corpus()[50:]]
+    source, target = piece_counts(tokenizer, halves)
+    window, linux = (tokenizer.encode_source(word)[0] for word in ("window", "Linux"))
+    assert (source[window], target[window]) == (RARELY, 0)
+    assert (source[linux], target[linux]) == (RARELY, RARELY)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_drawn_split_has_it(kind: TokenizerKind) -> None:
+    after = without_pieces(model(kind), ["▁Linux"])
+    tokenizer = Tokenizer.from_bytes(after)
+    plain, splits = tokenizer.encode_source("ba Linux de")[:-1], DrawnSplits(after, 0.1)
+    for number in (0.01, 0.3, 0.6, 0.99):
+        drawn = splits.draw(b"ba Linux de", plain, iter([number] * 100))
+        assert "▁Linux" not in tokenizer.source_pieces(drawn)
+        assert tokenizer.decode_target(drawn) == "ba Linux de"
+
+
+def test_a_new_vocabulary_and_that_of_a_bundle_heed_the_setting(tmp_path: Path) -> None:
+    lines = [f"{pair.source}\t{pair.target}\n" for pair in corpus()]
+    for name, text in (("train.tsv", lines), ("dev.tsv", lines[-2:])):
+        (tmp_path / name).write_text("".join(text), encoding="utf-8")
+    settings = config(tokenizer={"kind": "unigram", "vocab_size": 420, "spell_copies_below": 30})
+    monitor = ListeningMonitor()
+    found = prepare(settings, tmp_path, tmp_path / "run", monitor).tokenizer
+    assert found.source_pieces(found.encode_source("Boston")) == ["▁Boston", "</s>"]
+    assert len(found.encode_source("Linux")) > 2
+    assert "rare words that both sides copy are spelled by smaller pieces" in "\n".join(monitor.lines)
+
+
+def test_start_from_keeps_the_bundles_vocabulary_with_it(tmp_path: Path) -> None:
+    settings = config(tokenizer={"spell_copies_below": 5}).model_dump(exclude={"tokenizer"})
+    started = {"start_from": str(tiny_bundle(tmp_path / "one").path), "tokenizer": {"spell_copies_below": 5}}
+    of_bundle = TrainingConfig.model_validate({**settings, **started})
+    assert not of_bundle.learns_vocabulary
+    assert of_bundle.to_dict()["tokenizer"] == {"placeholders": 0, "spell_copies_below": 5}
+    assert check_recipe(of_bundle.to_dict()) == of_bundle
+
+
+def test_two_vocabularies_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"spell_copies_below must be 0 with joint: false, got 5"):
+        config(tokenizer={"joint": False, "spell_copies_below": 5})
+    fault = r"spell_copies_below must be 0 with start_from, whose vocabulary \(.*\) is not one .*got 5"
+    with pytest.raises(RecipeError, match=fault):
+        _spelling_copies(dictionary_tokenizer(), written(tmp_path), 5, ListeningMonitor())
