@@ -23,7 +23,7 @@ from training.files import write_atomically
 from training.language_tags import language_tags
 from training.monitor import Monitor
 from training.pair_text import PairText
-from training.spelled_copies import piece_counts, rare_copies, without_pieces
+from training.spelled_copies import copy_counts, rare_copies, without_pieces
 from training.tokenizer_training import TokenizerTrainingError, train_tokenizer, with_symbols
 
 FOLDER = "tokenizer"
@@ -122,8 +122,8 @@ def _spelling_copies(tokenizer: Tokenizer, text: PairText, below: int, monitor: 
         fault = f"with start_from, whose vocabulary ({', '.join(files)}) is not one for both sides"
         raise RecipeError(f"tokenizer.spell_copies_below must be 0 {fault}, got {below}")
     with monitor.counting("counting pieces", len(text)) as done:
-        counts = piece_counts(tokenizer, _aloud(text.chunks(0, len(text)), done))
-    rare = list(rare_copies(files[JOINT_FILE], *counts, below))
+        counts = copy_counts(tokenizer, _aloud(text.chunks(0, len(text)), done))
+    rare = list(rare_copies(files[JOINT_FILE], counts, below))
     monitor.say(f"{len(rare):,} rare words that both sides copy are spelled by smaller pieces")
     return Tokenizer.from_bytes(without_pieces(files[JOINT_FILE], rare))
 

@@ -1,6 +1,6 @@
 """Words that translations copy and a model has hardly seen are spelled by smaller pieces.
 
-Knows: how often each piece stands on either side of the training text. Must not know: files, networks.
+Knows: how often each piece stands on both sides of a pair. Must not know: files, networks.
 
 A name with a piece of its own ("Linux") has to be known to be copied, and from some fifty sentences a model
 knows it too little: it writes another rare name in its place. A name that it never met is spelled by small
@@ -12,6 +12,7 @@ sides have, for a word to be translated gains nothing by being cut.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,28 +25,40 @@ Counts = npt.NDArray[np.int64]
 
 # Shorter ones are syllables that many words have, however often on either side.
 _MIN_LETTERS = 3
-# A copied word is as frequent in translations as in their sources, but for some that put it otherwise.
+# A copied word stands in translations as it does in their sources, but for some that put it otherwise.
 _MIN_SHARE = 0.6
 _WORD_MARK = "\u2581"
 
 
-def piece_counts(tokenizer: Tokenizer, chunks: Iterable[Sequence[Pair]]) -> tuple[Counts, Counts]:
-    """How often each piece of a joint vocabulary stands in the sources, and in the targets. (vocab_size,)"""
+class CopyCounts(NamedTuple):
+    """Of each piece, (vocab_size,): `copied` counts what a source and its target have in common, `every` that
+    and what one of them has alone."""
+
+    copied: Counts
+    every: Counts
+
+
+def copy_counts(tokenizer: Tokenizer, chunks: Iterable[Sequence[Pair]]) -> CopyCounts:
+    """Counts of a joint vocabulary. Pair by pair: with two directions each word is on both sides as often."""
     size = tokenizer.source_vocab_size
-    source, target = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    copied, every = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for chunk in chunks:
-        source += _counted(tokenizer.encode_sources([pair.source for pair in chunk]), size)
-        target += _counted(tokenizer.encode_targets([pair.target for pair in chunk]), size)
-    return source, target
+        source, num_source = _occurrences(tokenizer.encode_sources([pair.source for pair in chunk]), size)
+        target, num_target = _occurrences(tokenizer.encode_targets([pair.target for pair in chunk]), size)
+        common, i, j = np.intersect1d(source, target, assume_unique=True, return_indices=True)
+        both = _by_piece(common, np.minimum(num_source[i], num_target[j]), size)
+        copied += both
+        every += _by_piece(source, num_source, size) + _by_piece(target, num_target, size) - both
+    return CopyCounts(copied, every)
 
 
-def rare_copies(serialized: bytes, source: Counts, target: Counts, below: int) -> Iterator[str]:
-    """Pieces of letters that stand fewer than `below` times on each side, and about as often on both."""
+def rare_copies(serialized: bytes, counts: CopyCounts, below: int) -> Iterator[str]:
+    """Pieces of letters that stand fewer than `below` times in the text, mostly copied."""
     kinds = ModelProto.SentencePiece
-    for piece, *counts in zip(ModelProto.FromString(serialized).pieces, source, target, strict=True):
+    for piece, copied, every in zip(ModelProto.FromString(serialized).pieces, *counts, strict=True):
         letters = piece.piece.removeprefix(_WORD_MARK)
         is_word = piece.type == kinds.NORMAL and len(letters) >= _MIN_LETTERS and letters.isalpha()
-        if is_word and 0 < max(counts) < below and min(counts) >= _MIN_SHARE * max(counts):
+        if is_word and 0 < every < below and copied >= _MIN_SHARE * every:
             yield piece.piece
 
 
@@ -59,6 +72,16 @@ def without_pieces(serialized: bytes, pieces: Iterable[str]) -> bytes:
     return changed
 
 
-def _counted(ids: Sequence[Sequence[int]], size: int) -> Counts:
-    flat = np.fromiter((token_id for one in ids for token_id in one), np.int64)
-    return np.bincount(flat, minlength=size)
+def _occurrences(ids: Sequence[Sequence[int]], size: int) -> tuple[Counts, Counts]:
+    """Which piece stands in which text, as text * size + piece, in order; and how often."""
+    flat = np.fromiter(
+        (index * size + token_id for index, one in enumerate(ids) for token_id in one), np.int64
+    )
+    places, counts = np.unique(flat, return_counts=True)
+    return places, counts
+
+
+def _by_piece(places: Counts, counts: Counts, size: int) -> Counts:
+    summed = np.zeros(size, np.int64)
+    np.add.at(summed, places % size, counts)
+    return summed

@@ -16,7 +16,7 @@ from training.errors import RecipeError
 from training.pair_text import PairText, PairTextWriter
 from training.preparation import prepare
 from training.run_tokenizer import _spelling_copies
-from training.spelled_copies import piece_counts, rare_copies, without_pieces
+from training.spelled_copies import copy_counts, rare_copies, without_pieces
 from training.tokenizer_training import TokenizerKind, train_tokenizer
 
 KINDS: list[TokenizerKind] = ["unigram", "bpe"]
@@ -40,7 +40,7 @@ def pieces(serialized: bytes, text: str) -> list[str]:
 
 
 def rare(serialized: bytes, below: int) -> list[str]:
-    return list(rare_copies(serialized, *piece_counts(Tokenizer.from_bytes(serialized), [corpus()]), below))
+    return list(rare_copies(serialized, copy_counts(Tokenizer.from_bytes(serialized), [corpus()]), below))
 
 
 def written(folder: Path) -> PairText:
@@ -77,13 +77,23 @@ def test_its_old_id_still_says_it() -> None:
     assert Tokenizer.from_bytes(without_pieces(before, ["▁Linux"])).decode_target(linux) == "Linux"
 
 
-def test_the_counts_are_those_of_each_side() -> None:
-    tokenizer = Tokenizer.from_bytes(model("unigram"))
-    halves = [corpus()[:50], corpus()[50:]]
-    source, target = piece_counts(tokenizer, halves)
-    window, linux = (tokenizer.encode_source(word)[0] for word in ("window", "Linux"))
-    assert (source[window], target[window]) == (RARELY, 0)
-    assert (source[linux], target[linux]) == (RARELY, RARELY)
+def test_what_both_sides_of_a_pair_have_is_copied() -> None:
+    tokenizer = Tokenizer.from_bytes(model("bpe"))
+    halves = [
+        [Pair("Linux window", "Linux"), Pair("window Linux", "Boston Linux Linux")],
+        [Pair("ba", "Linux")],
+    ]
+    copied, every = copy_counts(tokenizer, halves)
+    linux, window = (tokenizer.encode_source(word)[0] for word in ("Linux", "window"))
+    assert (copied[linux], every[linux]) == (2, 4)
+    assert (copied[window], every[window]) == (0, 2)
+
+
+def test_a_model_of_both_directions_tells_copies_from_words_as_one_of_one_does() -> None:
+    serialized, both = model("bpe"), corpus() + [Pair(pair.target, pair.source) for pair in corpus()]
+    counts = copy_counts(Tokenizer.from_bytes(serialized), [both])
+    found = set(rare_copies(serialized, counts, 2 * OFTEN))
+    assert {"▁Linux", "▁window", "▁Fenster", "▁Boston"} & found == {"▁Linux"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
