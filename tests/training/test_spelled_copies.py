@@ -107,7 +107,7 @@ def test_no_drawn_split_has_it(kind: TokenizerKind) -> None:
         assert tokenizer.decode_target(drawn) == "ba Linux de"
 
 
-def test_a_new_vocabulary_and_that_of_a_bundle_heed_the_setting(tmp_path: Path) -> None:
+def test_a_new_vocabulary_heeds_the_setting(tmp_path: Path) -> None:
     lines = [f"{pair.source}\t{pair.target}\n" for pair in corpus()]
     for name, text in (("train.tsv", lines), ("dev.tsv", lines[-2:])):
         (tmp_path / name).write_text("".join(text), encoding="utf-8")
@@ -119,12 +119,32 @@ def test_a_new_vocabulary_and_that_of_a_bundle_heed_the_setting(tmp_path: Path) 
     assert "rare words that both sides copy are spelled by smaller pieces" in "\n".join(monitor.lines)
 
 
+def starting_from(bundle: Path) -> TrainingConfig:
+    settings = config().model_dump(exclude={"tokenizer"})
+    given = {"start_from": str(bundle), "tokenizer": {"spell_copies_below": 50}}
+    return TrainingConfig.model_validate({**settings, **given})
+
+
+def test_the_vocabulary_of_a_bundle_heeds_the_setting(tmp_path: Path) -> None:
+    kept = tiny_bundle(tmp_path / "one").tokenizer
+    pieces_of_text = kept.source_pieces(range(kept.source_vocab_size))
+    words = [piece for piece in pieces_of_text if piece[0] == "▁" and piece[1:].isalpha()]
+    copied = max(words, key=len)
+    one, other = tiny_sentences(seed=1), tiny_sentences(seed=2)
+    pairs = [Pair(f"{a} {copied[1:]}", f"{copied[1:]} {b}") for a, b in zip(one, other, strict=True)][:20]
+    lines = [f"{pair.source}\t{pair.target}\n" for pair in pairs]
+    for name, text in (("train.tsv", lines), ("dev.tsv", lines[-2:])):
+        (tmp_path / name).write_text("".join(text), encoding="utf-8")
+    found = prepare(starting_from(tmp_path / "one"), tmp_path, tmp_path / "run", ListeningMonitor()).tokenizer
+    assert kept.source_pieces(kept.encode_source(copied[1:])) == [copied, "</s>"]
+    assert len(found.encode_source(copied[1:])) > 2
+    assert found.source_vocab_size == kept.source_vocab_size
+
+
 def test_start_from_keeps_the_bundles_vocabulary_with_it(tmp_path: Path) -> None:
-    settings = config(tokenizer={"spell_copies_below": 5}).model_dump(exclude={"tokenizer"})
-    started = {"start_from": str(tiny_bundle(tmp_path / "one").path), "tokenizer": {"spell_copies_below": 5}}
-    of_bundle = TrainingConfig.model_validate({**settings, **started})
+    of_bundle = starting_from(tmp_path / "one")
     assert not of_bundle.learns_vocabulary
-    assert of_bundle.to_dict()["tokenizer"] == {"placeholders": 0, "spell_copies_below": 5}
+    assert of_bundle.to_dict()["tokenizer"] == {"placeholders": 0, "spell_copies_below": 50}
     assert check_recipe(of_bundle.to_dict()) == of_bundle
 
 
