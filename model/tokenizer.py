@@ -113,6 +113,10 @@ class Tokenizer:
         """Whether pieces spell all of it: none of its characters in bytes, none unknown."""
         return not any(i == self.unk_id or i in self._source.byte_of for i in self.encode_source(text))
 
+    def reads_source(self, text: str) -> bool:
+        """Whether pieces or bytes spell all of it: none of its characters is unknown."""
+        return self.unk_id not in self.encode_source(text)
+
     def files(self) -> dict[str, bytes]:
         """File name to content; `load` of a folder with these files gives this tokenizer again."""
         return dict(self._files)

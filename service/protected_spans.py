@@ -21,7 +21,8 @@ from service.unicode_words import with_letters_for_marks
 
 # Where none of these stands, nothing can be found: most sentences are read no further.
 _SIGN = re.compile(
-    r"[\d@{}<>%$&\\/`_#~=*+:;\[\]^|·\x1b]|[a-z][A-Z]|\.[a-z]|--|www|\(\)|[^\x00-\u024f\u2010-\u2027]"
+    r"[\d@{}<>%$&\\/`_#~=*+:;\[\]^|·\x1b]|[a-z][A-Z]|\.[a-z]|\.NET|--|www|\w\([\w\"')\-]"
+    r"|[^\x00-\u024f\u2010-\u2027]"
 )
 
 _PRIVATE = r"[\ue000-\uf8ff]+"
@@ -83,10 +84,18 @@ _TAG = r"""
   | <!--(?:(?!-->|\n).){0,300}-->
   | &(?:[a-z][a-z0-9]{1,10}|\#\d{1,7}|\#x[0-9a-f]{1,6});
 """
-_CODE = r"""
-    `[^`\s](?:[^`\n\t]{0,98}[^`\s])?`           # `quoted`
+# What a call passes: a string, a number, a name, another call, or one of these by its name.
+_PASSED = r"""
+    (?:[a-z_]\w{0,40}=)?
+    (?:"[^"\n\t]{0,80}"|'[^'\n\t]{0,80}'|-?\w[\w.:]{0,40}(?:\([^()\s]{0,60}\))?)
+"""
+_CODE = rf"""
+    `[^`\s](?:[^`\n\t]{{0,98}}[^`\s])?`           # `quoted`
   | (?<![\w\-])--[a-z][\w\-]*(?:=[^\s"'<>]+)?   # --option
   | (?<![\w.])[a-z_]\w*(?:\.\w+)*\(\)           # call()
+    # call("x", n=1), but not file(s) or Kunde(n): a dot or a line in the name, or what no word has inside
+  | (?<![\w.])(?=\w*[._]|\w*\([^()\n\t]{{0,80}}["'=\d(])(?-i:[a-z_])\w*+(?:\.\w++)*+
+    \({_PASSED}(?:,[ ]?{_PASSED}){{0,9}}\)(?!\w)
   | (?-i:\\[ntr](?![a-zß-öø-ÿ]))                # \n, and \nName; but \name is one word
   | \\[0"'\\](?![a-z])
 """
@@ -111,6 +120,8 @@ _NAME = r"""
   | (?<!\w)__[^\W_]+__(?!\w)                    # __init__
   | (?<!\w)(?-i:[a-z]+(?:[A-Z][a-z0-9]*)+)(?!\w)   # camelCase, iPhone
   | (?<!\w)(?-i:(?!UdSSR)[A-Z][a-z]+[A-Z][A-Za-z0-9]*)(?!\w)   # GitHub, OpenPGP
+  | (?<!\w)(?-i:[A-Z])(?:\w{0,20}(?:\+\+\d\d|\+{1,2})|\#)(?![\w+\#])   # C++, C++17, C#, Disney+
+  | (?<![^\s"'(\[])(?-i:[A-Z][A-Za-z]{1,10})?(?-i:\.NET)(?!\w)
   | (?<!\w)(?:v\d+(?:\.\d+)+|\d{1,9}(?:\.\d{1,9}){1,6}-?(?:alpha|beta|rc|dev)\.?\d*)(?!\w)
   | (?<!\w)(?=\w*\d)(?-i:[A-Za-z])\w*(?!\w)     # A380, MP3
   | (?<!\w)\d{1,6}(?-i:(?!(?:ST|ND|RD|TH|S|ER?|ÈME|AM|PM|H)(?!\w))[A-Z]\w{0,20})(?!\w)   # 12B, 2FA, not 3RD

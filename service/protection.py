@@ -1,6 +1,7 @@
 """What a model is not to touch, and how it is told so: made once for each model that has learned to copy.
 
-Knows a tokenizer's placeholders, what its source side can spell, and masks; must not know the engine or HTTP.
+Knows a tokenizer's placeholders, what its source side can spell, letters of languages, and masks; must not
+know the engine or HTTP.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from service.alphabets import letters_of, small
 from service.hours import in_24_hours
 from service.masking import Mask, has_private, is_word, mask, without_capitals
 from service.protected_spans import joined
@@ -101,16 +103,23 @@ class Protector:
         # Without copying a model has to spell in bytes what it has no pieces for.
         self._byte_of = tokenizer.target_bytes if copying else {}
         self._is_known: dict[str, bool] = {}
+        self._read_letters: dict[str | None, frozenset[str]] = {}
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, *, copying: bool = True) -> Protector | None:
         """None where the model has not learned to copy."""
         return cls(tokenizer, copying=copying) if tokenizer.placeholders else None
 
-    def masked(self, source: str, spans: Sequence[Span], target: Target = ANY_TARGET) -> MaskedSource | None:
-        """The segment with these spans masked, and what the model cannot spell. None: it cannot be given to
-        the model."""
-        masked = mask(source, self._left(source, spans, target), self.symbols)
+    def masked(
+        self,
+        source: str,
+        spans: Sequence[Span],
+        target: Target = ANY_TARGET,
+        language: str | None = None,
+    ) -> MaskedSource | None:
+        """The segment with these spans masked, and what the model cannot spell, but for letters of `language`
+        (ISO 639-1, None for an unknown one). None: it cannot be given to the model."""
+        masked = mask(source, self._left(source, spans, target, self._letters(language)), self.symbols)
         if masked is None:
             return None
         if self._copying and target == ANY_TARGET:  # what else is said of it is said in capitals
@@ -118,31 +127,42 @@ class Protector:
         wanted = frozenset(self._id_of[copy.symbol] for copy in masked.copies)
         return MaskedSource(masked, CopiedIds(wanted, self._every, self._byte_of))
 
-    def _left(self, source: str, spans: Sequence[Span], target: Target) -> list[Span]:
+    def _letters(self, language: str | None) -> frozenset[str]:
+        """The language's letters that the model reads in bytes, rare as they are: a word with one is a word
+        like any other ("sœur"), while one with a letter of elsewhere is a name ("Łukasz")."""
+        letters = self._read_letters.get(language)
+        if letters is None:
+            letters = frozenset(filter(self._tokenizer.reads_source, letters_of(language)))
+            self._read_letters[language] = letters
+        return letters
+
+    def _left(
+        self, source: str, spans: Sequence[Span], target: Target, letters: frozenset[str]
+    ) -> list[Span]:
         """Of these spans, and of what the model cannot spell, what it does not read."""
         if not self._copying:
             return joined([span for span in spans if has_private(source[slice(*span)])])
-        found = joined(sorted([*spans, *self._unknown(source, spans)]))
+        found = joined(sorted([*spans, *self._unknown(source, spans, letters)]))
         return [
             s for s in found if has_private(t := source[slice(*s)]) or not target.concerns(in_24_hours(t))
         ]
 
-    def _unknown(self, source: str, spans: Sequence[Span]) -> Iterator[Span]:
+    def _unknown(self, source: str, spans: Sequence[Span], letters: frozenset[str]) -> Iterator[Span]:
         """Words and marks that the model could only spell in bytes; where no known word stands between them,
         they are one span."""
         others = _NOT_ASCII.findall(source)
-        if all(map(self._knows, others)) and _CONTROL.search(source) is None:
+        if all(self._knows(other, letters) for other in others) and _CONTROL.search(source) is None:
             return
         starts = [0, *(end for _, end in spans)]
         ends = [*(start for start, _ in spans), len(source)]
         for start, end in zip(starts, ends, strict=True):
-            yield from self._unknown_between(source, start, end)
+            yield from self._unknown_between(source, start, end, letters)
 
-    def _unknown_between(self, source: str, start: int, end: int) -> Iterator[Span]:
+    def _unknown_between(self, source: str, start: int, end: int, letters: frozenset[str]) -> Iterator[Span]:
         found: Span | None = None
         for word in words_with_marks(source, start, end):
             text = source[slice(*word)]
-            if not all(map(self._knows, clusters(text))):
+            if not all(self._knows(cluster, letters) for cluster in clusters(text)):
                 found = word if found is None else (found[0], word[1])
             elif found is not None and is_word(text[0]):
                 yield found
@@ -150,10 +170,10 @@ class Protector:
         if found is not None:
             yield found
 
-    def _knows(self, cluster: str) -> bool:
+    def _knows(self, cluster: str, letters: frozenset[str]) -> bool:
         if _CONTROL.match(cluster) is not None:
             return False
-        if cluster.isascii() or cluster in _TYPOGRAPHY:
+        if cluster.isascii() or cluster in _TYPOGRAPHY or small(cluster) in letters:
             return True
         known = self._is_known.get(cluster)
         if known is None:

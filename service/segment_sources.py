@@ -65,12 +65,13 @@ class _Reader:
         self._text = job.texts[index]
         self._tokenizer, self._limit = route.model.tokenizer, route.max_source_length
         self._protector = route.model.protector
-        languages = primary(route.source), primary(route.target)
+        self._language = primary(route.source)
+        languages = self._language, primary(route.target)
         self._kept: Sequence[Span] = protected_spans(self._text, *languages) if self._protector else ()
 
     def sentences(self) -> list[Span]:
         """Spans to translate; none cuts what must not change, or begins or ends with a picture."""
-        spans = sentence_spans(self._text, self._job.split, primary(self._route.source))
+        spans = sentence_spans(self._text, self._job.split, self._language)
         return [self._bare(span) for span in around(spans, self._kept)] if self._kept else spans
 
     def read(self, span: Span) -> list[_Piece]:
@@ -101,7 +102,8 @@ class _Reader:
     def _piece(self, span: Span) -> _Piece | None:
         source, masked = self._text[slice(*span)], None
         if self._protector is not None:
-            masked = self._protector.masked(source, within(self._kept, span), self._target)
+            kept = within(self._kept, span)
+            masked = self._protector.masked(source, kept, self._target, self._language)
             if masked is None:
                 return _Piece(span, [], None, fits=False)
             if not has_letter(masked.mask.text):

@@ -77,6 +77,11 @@ _SENTENCES: tuple[dict[str, Said], ...] = (
         "de": Said("Er hat gestern seinen Schlüssel verloren.", ("gestern", "schlüssel", "verl")),
         "fr": Said("Il a perdu sa clé hier.", ("perdu", "clé/clef", "hier")),
     },
+    {
+        "en": Said("My sister eats an egg.", ("sister", "eat", "egg")),
+        "de": Said("Meine Schwester isst ein Ei.", ("schwester", "isst/ißt/essen", "ei")),
+        "fr": Said("Ma sœur mange un œuf.", ("sœur/soeur", "mange", "œuf/oeuf")),
+    },
 )
 _WITH_PIECE = {
     "en": ("{} lives in Berlin.", "I know {} well.", "Have you seen {}?", "We talked about {} for an hour"),

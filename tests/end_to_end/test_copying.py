@@ -27,3 +27,12 @@ def test_a_shipped_model_copies_what_must_not_change(name: str) -> None:
         translations = what.translations([case.text for case in cases])
     faults = [fault for case, text in zip(cases, translations, strict=True) if (fault := case.fault(text))]
     assert len(faults) <= (1 - SHARE) * COUNT, faults
+
+
+def test_french_words_with_letters_that_its_vocabulary_lacks_are_translated() -> None:
+    with asking(CHECKPOINTS / "fr-en", 1) as what:
+        translations = what.translations(["Ma sœur mange un œuf.", "Joyeux Noël !", "Łukasz est égoïste."])
+    for text, words in zip(
+        translations, (("sister", "egg"), ("christmas",), ("łukasz", "selfish")), strict=True
+    ):
+        assert all(word in text.casefold() for word in words), text

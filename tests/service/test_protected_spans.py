@@ -53,11 +53,24 @@ def found(text: str) -> list[str]:
             ["_", "_", "__", "__", "__init__", "_", "my_own", "_"],
         ),
         ("~Tools ^Edit a|b {x y} `q' \\ ‹so› a·b", ["~", "^", "|", "{", "}", "`", "\\", "‹", "›", "·"]),
-        ("a <= b => c -> d != e && f = g ## h, x=y, C++", ["<=", "=>", "->", "!=", "&&", "=", "##"]),
+        ("a <= b => c -> d != e && f = g ## h, x=y, c++", ["<=", "=>", "->", "!=", "&&", "=", "##"]),
         ("${x} %{y} #{z} {% if a %}", ["${x}", "%{y}", "#{z}", "{% if a %}"]),
         ("%s of %d, %1$s and %(name)s: %5.2f", ["%s", "%d", "%1$s", "%(name)s", "%5.2f"]),
         ('<a href="x y">Here</a> <br/> &amp; &#39;', ['<a href="x y">', "</a>", "<br/>", "&amp;", "&#39;"]),
         ("Type `ls -l` or --help, then run()", ["`ls -l`", "--help", "run()"]),
+        (
+            'Call print("so far"), range(10), foo(x, y=2) or os.path.join(a, b).',
+            ['print("so far")', "range(10)", "foo(x, y=2)", "os.path.join(a, b)"],
+        ),
+        (
+            "So print(len(x)), a_b(c), save(to='/tmp/x', n=-1.5); at(\"a\",max(b[1]))",
+            ["print(len(x))", "a_b(c)", "save(to='/tmp/x', n=-1.5)", 'at("a",max(b[1]))'],
+        ),
+        (
+            "C++, (C++17), C#, F# and Notepad++. Disney+, LGBTQ+, an A+; Ctrl+C, No#1, a++, B+c, Us#",
+            ["C++", "C++17", "C#", "F#", "Notepad++", "Disney+", "LGBTQ+", "A+"],
+        ),
+        (".NET, ASP.NET and (VB.NET)! It is.NETed", [".NET", "ASP.NET", "VB.NET"]),
         ("In /usr/lib/x.so, ~/a and C:\\b.txt", ["/usr/lib/x.so", "~/a", "C:\\b.txt"]),
         ("Open config.yaml, src/main.py.", ["config.yaml", "src/main.py"]),
         (
@@ -149,6 +162,8 @@ def test_a_colon_that_french_sets_apart_makes_no_name_of_the_word_behind_it() ->
         "Attention ! Note : so, a:b, :, ::",
         "z.B. usw. d.h. Dr. Smith vs. Mr. Jones",
         "Nachts: schlafen; tags: wachen",
+        "The file(s) of Kunde(n), étudiant(e)s, a(n) apple, word(s, ending) and f(x)",
+        "l'usine(d'acier) z.B.(so) so(far, so), one (a) Absatz(zwei)",
     ],
 )
 def test_ordinary_words_are_the_model_s(text: str) -> None:
@@ -215,6 +230,7 @@ UNITS = [
     "_",
 ]
 UNITS += ["a.", "aA", "1:", "1e", "0:", "\\n", "http://a)", "1-1x", "a=b ", "\ue000", "--a", "☺", "1 111 "]
+UNITS += ["a(", 'a("', "a(1,", "a_(", "a(b(c),", "a('b',", "A+", "A#", "A.NET", "a(b=", "a.b(c, "]
 
 
 def seconds(text: str) -> float:
@@ -237,6 +253,7 @@ def test_time_grows_as_a_text_does(unit: str, start: str) -> None:
 
 
 LONG = ["http://a" + closer * 50_000 for closer in (")", "]}", ").", "()")]
+LONG += [start + "a" * 50_000 + "!" for start in ("a(", "a(1, ", "a_b(", "A+", "a('", 'a("', "a(b=")]
 LONG += [start + "0" * 30_000 + "!" for start in ("%", "%(a)", "%1$", "1.", "+")]
 LONG += [
     start + "A" * 30_000 + "_!" for start in ("Aa", "1", ":a", "%a", "$a", "[[", "__", "AA11 ", "*|", "<%")

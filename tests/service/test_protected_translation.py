@@ -115,6 +115,18 @@ def test_a_text_in_capitals_is_answered_in_capitals_streamed_or_not(client: Test
     assert streamed_texts(told, 1) == [found["text"]]
 
 
+@pytest.mark.parametrize(("language", "is_copied"), [("fr", False), ("en", True)])
+def test_what_a_rare_letter_makes_of_a_word_is_said_by_the_texts_language(
+    tmp_path: Path, language: str, is_copied: bool
+) -> None:
+    directions = ((language, "de"),)
+    tiny_bundle(tmp_path / "tiny", seed=1, placeholders=6, info=tiny_info(directions=directions))
+    body = {"text": "Ba sœur de go.", "source": language, "target": "de"}
+    with bundle_client(tmp_path / "tiny") as client:
+        answer = client.post("/v1/translate", json=body).json()
+    assert ("sœur" in answer["translations"][0]["text"]) is is_copied
+
+
 def test_characters_are_counted_as_they_were_sent(client: TestClient) -> None:
     text = "Ba https://example.org/a/long/address de."
     assert ask(client, text).json()["usage"]["characters"] == len(text)

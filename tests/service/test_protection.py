@@ -56,6 +56,32 @@ def test_words_and_marks_that_the_vocabulary_lacks_are_copied(
     assert copied(protector, text) == spans
 
 
+@pytest.mark.parametrize(
+    ("language", "spans"),
+    [
+        ("fr", ["Łukasz"]),
+        ("de", ["sœur", "NOËL", "Łukasz", "ŒUF", "e\u0308"]),
+        (None, ["sœur", "NOËL", "Łukasz", "ŒUF", "e\u0308"]),
+    ],
+)
+def test_a_word_with_rare_letters_of_its_own_language_is_the_model_s(
+    protector: Protector, language: str | None, spans: list[str]
+) -> None:
+    text = "Ba sœur de NOËL go Łukasz to ŒUF te e\u0308"
+    made = protector.masked(text, protected_spans(text), language=language)
+    assert made is not None
+    assert [copy.text for copy in made.mask.copies] == spans
+
+
+def test_letters_that_a_vocabulary_without_bytes_cannot_read_are_copied_in_any_language() -> None:
+    tokenizer = tiny_tokenizer(placeholders=6, byte_fallback=False)
+    protector = Protector.of(tokenizer)
+    assert protector is not None
+    made = protector.masked("Ba sœur", [], language="fr")
+    assert made is not None
+    assert [copy.text for copy in made.mask.copies] == ["sœur"]
+
+
 def test_each_span_has_an_id_of_its_own_among_those_of_all_symbols(protector: Protector) -> None:
     made = protector.masked("Ba {x} de {x}", [(3, 6), (10, 13)])
     assert made is not None

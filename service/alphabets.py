@@ -1,0 +1,52 @@
+"""Letters that languages write beside A to Z: what a text of one consists of, however rare it is there.
+
+Knows codes of languages and letters; must not know tokenizers or models. The letters are those of each
+language's own words and common loans (Unicode CLDR, main exemplar characters), in small letters. A language
+with a script of its own needs no line: its vocabulary has its letters, or the model has not read it.
+"""
+
+import unicodedata
+
+_LETTERS = {
+    "ca": "àçèéíïòóúü",
+    "cs": "áčďéěíňóřšťúůýž",
+    "cy": "áàâäéèêëíìîïóòôöúùûüẃẁŵẅýỳŷÿ",
+    "da": "æøå",
+    "de": "äöüß",
+    "eo": "ĉĝĥĵŝŭ",
+    "es": "áéíñóúü",
+    "et": "äõöšüž",
+    "eu": "çñ",
+    "fi": "äåö",
+    "fr": "àâæçèéêëîïôœùûüÿ",
+    "ga": "áéíóú",
+    "gl": "áéíñóúü",
+    "hr": "čćđšž",
+    "hu": "áéíóöőúüű",
+    "is": "áæðéíóöþúý",
+    "it": "àèéìîòóù",
+    "lt": "ąčęėįšųūž",
+    "lv": "āčēģīķļņšūž",
+    "nb": "àåæéòøô",
+    "nl": "áäéëíïóöúü",
+    "nn": "àåæéòøô",
+    "no": "àåæéòøô",
+    "pl": "ąćęłńóśźż",
+    "pt": "àáâãçéêíòóôõú",
+    "ro": "ăâîșşțţ",
+    "sk": "áäčďéíĺľňóôŕšťúýž",
+    "sl": "čšž",
+    "sq": "çë",
+    "sv": "àåäéö",
+    "tr": "âçğıîöşüû",
+}
+
+
+def letters_of(language: str | None) -> frozenset[str]:
+    """The language's small letters beside a to z, each one character; none for an unknown language."""
+    return frozenset(_LETTERS.get(language or "", ""))
+
+
+def small(cluster: str) -> str:
+    """A letter with its marks as `letters_of` has it: small, and one character where there is one."""
+    return unicodedata.normalize("NFC", cluster).lower()
