@@ -20,6 +20,7 @@ import typer
 from loadtests.closed_loop import Door, Window, closed_loop
 from loadtests.doors import Limits, engine_doors, served_door, served_static_door, static_doors
 from loadtests.engine_watch import EngineWatch
+from loadtests.entry import run_program
 from loadtests.http_client import JsonClient
 from loadtests.machine import run_facts
 from loadtests.measures import medians
@@ -246,4 +247,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -23,6 +23,7 @@ import torch
 import transformers
 import typer
 
+from loadtests.entry import run_program
 from loadtests.machine import run_facts
 from loadtests.report import RESULTS, Figures, Report, publish
 from loadtests.subject import SHIPPED, Subject, subject
@@ -247,4 +248,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from loadtests.entry import run_program
 from loadtests.http_client import PreparedClient, post_request
 from loadtests.machine import run_facts
 from loadtests.measures import percentile
@@ -200,4 +201,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

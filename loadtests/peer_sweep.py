@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from loadtests.entry import run_program
 from loadtests.http_client import PreparedClient
 from loadtests.live_load.servers import CTRANSLATE2, TUNED_FILE, Alike, Tuning, client, running
 from loadtests.machine import run_facts
@@ -133,4 +134,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from loadtests.entry import run_program
 from loadtests.kernels import served, serving_library
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
@@ -179,4 +180,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

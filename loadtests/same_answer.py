@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from loadtests.comparison import Agreement, Judge, compare
+from loadtests.entry import run_program
 from loadtests.kernels import served, serving_library
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
@@ -151,4 +152,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

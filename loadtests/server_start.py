@@ -18,12 +18,14 @@ from urllib.request import Request, urlopen
 
 import typer
 
+from loadtests.entry import run_program
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Figures, Report, publish
 from loadtests.servers import started_server
 from loadtests.subject import SHIPPED
 from loadtests.workload import made_up
+from model.bundle_head import load_bundle_head
 from service.processors import usable_processors
 
 WAYS = (("int8", "native"), ("float32", "native"), ("int8", "eager"), ("float32", "eager"))
@@ -112,6 +114,7 @@ def main(
     results: Annotated[Path, typer.Option(help="Where the report goes.")] = RESULTS,
 ) -> None:
     """Start `verto serve` again and again, in int8 and float32, with and without native kernels."""
+    load_bundle_head(bundle)  # one that cannot be served is told of before a server is started
     asked = Asked(bundle, threads or usable_processors(), requests, users)
     with progress_bar("starts", rounds * len(WAYS)) as done:
         starts: list[Start] = []
@@ -125,4 +128,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -20,6 +20,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
+from loadtests.entry import run_program
 from loadtests.machine import run_facts
 from loadtests.measures import percentile
 from loadtests.progress import progress_bar
@@ -202,4 +203,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -24,6 +24,7 @@ from loadtests.bench.shapes import MOST_SENTENCES, OPUS_BASE, Shape, bundle_shap
 from loadtests.bench.shares import shares, told
 from loadtests.bench.sides import MAX_ROWS
 from loadtests.bench.table import cells_table, means_table, reasons_table, short_of_target, to_json
+from loadtests.entry import run_program
 from loadtests.kernels import served, serving_library
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
@@ -135,4 +136,4 @@ def report(timed: Sequence[Timed], reasons: Mapping[str, str], asked: Workload, 
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -25,6 +25,7 @@ from loadtests.cost_model.report import (
     picture,
     to_json,
 )
+from loadtests.entry import run_program
 from loadtests.kernels import served, serving_library
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
@@ -110,4 +111,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

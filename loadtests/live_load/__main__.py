@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 from uvicorn.loops.auto import auto_loop_factory
 
+from loadtests.entry import run_program
 from loadtests.http_client import PreparedClient
 from loadtests.kernels import serving_library
 from loadtests.live_load.rate_search import MOST_WINDOWS, RateSearch, rate_at
@@ -158,4 +159,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

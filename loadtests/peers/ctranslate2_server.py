@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from loadtests.entry import run_program
 from loadtests.peers.batcher import Batcher, Batching
 from loadtests.peers.ctranslate2_texts import Engine, Texts, Translated
 from loadtests.subject import SHIPPED
@@ -91,4 +92,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -17,6 +17,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
+from loadtests.entry import run_program
 from loadtests.peers.ctranslate2_server import Answer, create_app
 from loadtests.peers.ctranslate2_texts import Engine, Texts, Translated
 from loadtests.subject import SHIPPED
@@ -50,4 +51,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -22,6 +22,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from loadtests.entry import run_program
 from loadtests.subject import SHIPPED
 from model.checkpoint import Bundle, load_bundle
 from model.decoding import DecodingOptions, Hypothesis, target_limit
@@ -193,4 +194,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Protocol
 
 import typer
 
+from loadtests.entry import run_program
 from loadtests.machine import run_facts
 from loadtests.progress import progress_bar
 from loadtests.report import RESULTS, Figures, Report, publish
@@ -85,4 +86,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_program(main)
