@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from service.alphabets import letters_of, small
+from model.alphabets import letters_of, small
 from service.hours import in_24_hours
 from service.masking import Mask, has_private, is_word, mask, without_capitals
 from service.protected_spans import joined

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from model.alphabets import in_both_cases, letters_of
 from model.checkpoint import load_bundle
 from model.placeholders import placeholder_symbols
 from model.tokenizer import JOINT_FILE, Tokenizer, TokenizerError
@@ -48,7 +49,22 @@ def _tokenizer_of(config: TrainingConfig, text: PairText, monitor: Monitor) -> T
         return extended(bundle.tokenizer, config.tokenizer.placeholders, config.data.tags(), languages)
     settings = config.tokenizer
     monitor.say(f"training a {settings.kind} tokenizer of {settings.vocab_size:,} tokens")
-    return Tokenizer.from_bytes(*_train_models(settings, config.data.tags(), languages, text))
+    learn = partial(_learn, config, languages)
+    return Tokenizer.from_bytes(*_learned(learn, settings.joint, text))
+
+
+def _learn(config: TrainingConfig, tags_of_languages: Sequence[str], texts: Iterable[str]) -> bytes:
+    """Letters of the languages are pieces however rare they are: a word with one is a word like any other."""
+    languages = {language for pair in config.directions for language in pair}
+    return train_tokenizer(
+        texts,
+        vocab_size=config.tokenizer.vocab_size,
+        kind=config.tokenizer.kind,
+        letters=in_both_cases(letter for language in languages for letter in letters_of(language)),
+        placeholders=config.tokenizer.placeholders,
+        tags=config.data.tags(),
+        control_symbols=tags_of_languages,
+    )
 
 
 def keep_tokenizer(tokenizer: Tokenizer, run_folder: Path) -> None:
@@ -135,21 +151,11 @@ def _aloud(chunks: Iterable[list[Pair]], done: Callable[[int], None]) -> Iterato
         done(len(chunk))
 
 
-def _train_models(
-    config: TokenizerConfig, tags: Sequence[str], languages: Sequence[str], text: PairText
-) -> list[bytes]:
+def _learned(learn: Callable[[Iterable[str]], bytes], joint: bool, text: PairText) -> list[bytes]:
     """One joint model, or one for each side. Raises `RecipeError` or `CorpusError`."""
     sides: list[Iterable[str]] = [(pair.source for pair in text), (pair.target for pair in text)]
-    if config.joint:
+    if joint:
         sides = [(side for pair in text for side in pair)]
-    learn = partial(
-        train_tokenizer,
-        vocab_size=config.vocab_size,
-        kind=config.kind,
-        placeholders=config.placeholders,
-        tags=tags,
-        control_symbols=languages,
-    )
     try:
         return [learn(side) for side in sides]
     except TokenizerTrainingError as error:

@@ -60,6 +60,7 @@ def train_tokenizer(
     split_digits: bool = True,
     byte_fallback: bool = True,
     required_characters: str = PRINTABLE_ASCII,
+    letters: Iterable[str] = (),
     control_symbols: Sequence[str] = (),
     placeholders: int = 0,
     tags: Sequence[str] = (),
@@ -72,11 +73,12 @@ def train_tokenizer(
     The same sentences and options give the same bytes. With `split_digits` every digit is a piece of its own,
     so a number is copied, not recalled. `byte_fallback` spells characters outside the vocabulary in UTF-8
     bytes, so nothing is unknown. `required_characters` are pieces however rare they are: a digit that the
-    text hardly has would otherwise be spelled in bytes. `control_symbols` (language tags) get ids but are
-    never found in text, so a text cannot forge them. The last `placeholders` pieces are those symbols, each
-    always a piece of its own (see model/placeholders.py); before them stand the `tags`, words in angle
-    brackets that nothing cuts (Caswell et al. 2019, "Tagged Back-Translation"). Of more than `max_sentences`
-    a uniform sample is used, drawn with `seed`. Sentences above 16 KiB are left out.
+    text hardly has would otherwise be spelled in bytes. So are those of `letters` that the text has at all.
+    `control_symbols` (language tags) get ids but are never found in text, so a text cannot forge them. The
+    last `placeholders` pieces are those symbols, each always a piece of its own (see model/placeholders.py);
+    before them stand the `tags`, words in angle brackets that nothing cuts (Caswell et al. 2019, "Tagged
+    Back-Translation"). Of more than `max_sentences` a uniform sample is used, drawn with `seed`. Sentences
+    above 16 KiB are left out.
 
     Raises TokenizerTrainingError naming the setting, its bound and its value.
     """
@@ -97,7 +99,7 @@ def train_tokenizer(
         "character_coverage": character_coverage,
         "split_digits": split_digits,
         "byte_fallback": byte_fallback,
-        "required_chars": required_characters,
+        "required_chars": required_characters + _met(letters, sample),
         "control_symbols": list(control_symbols),
         "num_threads": num_threads,
     }
@@ -105,6 +107,11 @@ def train_tokenizer(
         return with_symbols(_without_rule_path(_learn(sample, options)), symbols)
     except RuntimeError as error:
         raise _explained(error, vocab_size, len(symbols)) from error
+
+
+def _met(letters: Iterable[str], sample: Sequence[bytes]) -> str:
+    """Those of them that stand in the text, in order."""
+    return "".join(sorted(one for one in letters if any(one.encode() in line for line in sample)))
 
 
 def with_symbols(serialized: bytes, symbols: Sequence[str], control_symbols: Sequence[str] = ()) -> bytes:

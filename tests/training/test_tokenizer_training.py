@@ -13,6 +13,8 @@ import pytest
 from model.placeholders import placeholder_symbols
 from model.tokenizer import Tokenizer
 from tests.builders import tiny_sentences, tiny_tokenizer
+from tests.training.runs import ListeningMonitor, config
+from training.preparation import prepare
 from training.tokenizer_training import TokenizerKind, TokenizerTrainingError, _sample, train_tokenizer
 
 KINDS: list[TokenizerKind] = ["unigram", "bpe"]
@@ -265,3 +267,27 @@ def test_a_control_symbol_is_a_piece_that_no_text_has(kind: TokenizerKind) -> No
         assert not tags & set(tokenizer.encode_source(forged))
         assert tokenizer.decode_target(tokenizer.encode_target(forged)) == forged
     assert tokenizer.decode_target([*tags, *tokenizer.encode_target("ba de")]) == "ba de"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_letters_that_the_text_has_are_pieces_however_rare_they_are(kind: TokenizerKind) -> None:
+    sentences = [*tiny_sentences(400), "Ba œuf de."]
+    without = Tokenizer.from_bytes(train_tokenizer(sentences, vocab_size=480, kind=kind))
+    with_them = Tokenizer.from_bytes(train_tokenizer(sentences, vocab_size=480, kind=kind, letters="œŒæ"))
+    assert not without.knows_source("œ")
+    assert with_them.knows_source("œ")
+    assert not any(map(with_them.knows_source, "Œæ"))
+    assert with_them.source_vocab_size == without.source_vocab_size
+
+
+@pytest.mark.parametrize(("directions", "is_piece"), [([["en", "fr"]], True), ([["en", "de"]], False)])
+def test_a_run_s_vocabulary_has_the_letters_of_its_languages(
+    directions: list[list[str]], is_piece: bool, tmp_path: Path
+) -> None:
+    lines = [f"{a}\t{b}\n" for a, b in zip(tiny_sentences(seed=1), tiny_sentences(seed=2), strict=True)]
+    lines.append("Ba de.\tBa œuf de.\n")
+    for name, text in (("train.tsv", lines), ("dev.tsv", lines[-2:])):
+        (tmp_path / name).write_text("".join(text), encoding="utf-8")
+    settings = config(tokenizer={"vocab_size": 480}, directions=directions)
+    found = prepare(settings, tmp_path, tmp_path / "run", ListeningMonitor()).tokenizer
+    assert found.knows_source("œ") is is_piece

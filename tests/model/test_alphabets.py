@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.alphabets import _LETTERS, letters_of, small
+from model.alphabets import _LETTERS, in_both_cases, letters_of, small
 from service.language_codes import NAMES, primary
 from service.rarer_languages import RARER_NAMES
 
@@ -29,3 +29,11 @@ def test_a_language_without_such_letters_or_of_no_name_has_none() -> None:
 def test_a_capital_and_a_letter_of_two_characters_are_the_small_letter() -> None:
     assert [small(one) for one in ("Œ", "e\u0308", "E\u0308", "ß")] == ["œ", "ë", "ë", "ß"]
     assert {small("Ï"), small("œ")} <= letters_of("fr")
+
+
+def test_a_code_may_name_a_region() -> None:
+    assert letters_of("fr-CA") == letters_of("fr") == letters_of("FR_ca")
+
+
+def test_capitals_of_one_character_come_along() -> None:
+    assert in_both_cases("œß") == {"œ", "Œ", "ß"}
