@@ -46,6 +46,12 @@ class CharacterTokenizer:
     def encode_sources(self, texts: Sequence[str]) -> list[list[int]]:
         return [self.encode_source(text) for text in texts]
 
+    def knows_source(self, text: str) -> bool:
+        return True
+
+    def reads_source(self, text: str) -> bool:
+        return True
+
     def decode_target(self, token_ids: Sequence[int]) -> str:
         return "".join(chr(token_id - _FIRST) for token_id in token_ids if token_id != EOS)
 
