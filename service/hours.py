@@ -1,4 +1,5 @@
-"""Hours as a language writes them, "3:30 pm", "15 h 30" or "15.30 Uhr", as they are read anywhere: "15:30".
+"""Hours as a language writes them, "3:30 pm", "15 h 30", "15 heures" or "15.30 Uhr", as they are read
+anywhere: "15:30".
 
 Knows how such hours are written, and where days have 24. Must not know what is copied, models, requests.
 A small model takes "8 pm" for "8 Uhr", which is in the morning, and "18 h" for "18 a.m."; a rule does not.
@@ -27,20 +28,31 @@ def _not_behind(words: Iterable[str]) -> str:
     return "".join(rf"(?<!{word}[ \u00a0])" for word in spelled)
 
 
-_BEHIND = "|".join(rf"(?<=\b{word}[ \u00a0])" for word in ("à", "vers", "dès", "est", "entre"))
+def _behind(*words: str) -> str:
+    """One of these words stands before it."""
+    return "(?:" + "|".join(rf"(?<=\b{word}[ \u00a0])" for word in words) + ")"
+
+
+_BEHIND = _behind("à", "vers", "dès", "est", "entre")
 _NO_LENGTH = _not_behind(_LENGTHS) + r"(?<!\ben[ \u00a0])"
 _NO_MEASURE = _not_behind(f"{word}{end} à" for word in _MEASURED for end in ("", "e", "s", "es"))
 _NO_UNIT = (
     r"(?!\w|[ \u00a0\u202f]?(?:min|mn|sec|s)(?!\w)|[ \u00a0\u202f]?(?:minute|seconde)|[ ]par(?!\w)|[ ]?/)"
 )
 _NO_DISTANCE = r"(?![ \u00a0](?:d['’]|(?:de|après)(?!\w)))"
+# Spelled out, a whole hour of the morning is the model's, which says "9 o'clock" for it.
+_AFTER_NOON = r"(?:1[3-9]|2[0-3])[ \u00a0\u202f]heures"
+_SPELLED = r"(?:[01]?\d|2[0-3])[ \u00a0\u202f]heures?[ \u00a0\u202f][0-5]\d"
 WITH_H = (
     r"(?:(?<![\w.,:/$€£])(?:"
     rf"{_NO_LENGTH}{_NO_MEASURE}(?:0[6-9]|[6-9]|1\d|2[0-3]){_MINUTES}"
-    rf"|(?:{_BEHIND})"
+    rf"|{_BEHIND}"
     rf"{_NO_MEASURE}0?[0-5]{_MINUTES}{_NO_DISTANCE}"
     rf"|(?<=\bà[ \u00a0]){_NO_MEASURE}(?:(?<!jusqu['’]à[ \u00a0])0?[0-5]|0[6-9]|[6-9]|1\d|2[0-3])"
     rf"[ \u00a0\u202f]?h{_NO_DISTANCE}(?![ \u00a0\u202f]?\d|[ \u00a0]du(?!\w)(?![ ](?:matin|soir)))"
+    rf"|{_BEHIND}{_NO_MEASURE}{_SPELLED}{_NO_DISTANCE}"
+    rf"|{_behind('à', 'vers', 'dès', 'entre')}{_NO_MEASURE}{_AFTER_NOON}(?![ ]\d){_NO_DISTANCE}"
+    rf"|(?<=\bde[ \u00a0]){_AFTER_NOON}(?=[ ]à[ ]\d)"
     rf"){_NO_UNIT})"
 )
 # Of German. Minutes may follow the word.
@@ -52,7 +64,9 @@ WITH_UHR = (
 _HALF_DAY = re.compile(
     r"(0?[1-9]|1[0-2])(?:[:.]([0-5]\d(?::[0-5]\d)?))?[ \u00a0\u202f]?([ap])(?:m|\.m\.?)", re.IGNORECASE
 )
-_WITH_H = re.compile(r"([01]?\d|2[0-3])[ \u00a0\u202f]?h(?:[ \u00a0\u202f]?([0-5]\d))?", re.IGNORECASE)
+_WITH_H = re.compile(
+    r"([01]?\d|2[0-3])[ \u00a0\u202f]?h(?:eures?)?(?:[ \u00a0\u202f]?([0-5]\d))?", re.IGNORECASE
+)
 _WITH_UHR = re.compile(
     r"([01]?\d|2[0-4])(?:[:.]([0-5]\d))?[ \u00a0\u202f]?Uhr(?:[ \u00a0\u202f]([0-5]\d))?", re.IGNORECASE
 )

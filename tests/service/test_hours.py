@@ -51,6 +51,8 @@ def test_a_long_row_of_marks_is_read_in_one_go(mark: str) -> None:
 def test_french_and_german_hours_are_those_of_the_day(hour: int) -> None:
     assert in_24_hours(f"{hour} h 05") == in_24_hours(f"{hour:02d}h05") == f"{hour}:05"
     assert in_24_hours(f"{hour}\u00a0h") == f"{hour}:00"
+    assert in_24_hours(f"{hour} heures 05") == f"{hour}:05"
+    assert in_24_hours(f"{hour:02d} heures") == f"{hour}:00"
     assert in_24_hours(f"{hour}.05 Uhr") == in_24_hours(f"{hour:02d}:05 Uhr") == f"{hour}:05"
     assert in_24_hours(f"{hour} Uhr") == f"{hour}:00"
     assert in_24_hours(f"{hour} Uhr 45") == f"{hour}:45"
@@ -96,6 +98,20 @@ def test_they_change_between_languages_that_write_them_differently(
         ("Il est 3 h 20, vers 5 h 10, entre 4 h 30 et 6 h", ["3 h 20", "5 h 10", "4 h 30"]),
         ("Jusqu'à 18 h, à 8 h du matin, à 2 h du centre, à 2 h 30 de Paris", ["18 h", "8 h", "30"]),
         ("De 9 h 30 à 18 h", ["9 h 30", "18 h"]),
+        (
+            "À 20 heures, vers 17\u00a0heures, jusqu'à 13 heures, à 8 heures 30, il est 15 heures 10",
+            ["20 heures", "17\u00a0heures", "13 heures", "8 heures 30", "15 heures 10"],
+        ),
+        (
+            "De 14 heures à 18 heures, entre 13 heures et 15 heures",
+            ["14 heures", "18 heures", "13 heures", "15"],
+        ),
+        ("À 9 heures, il est 14 heures, le vol de 15 heures, à 1 heure", ["14", "15"]),
+        (
+            "À 15 heures de Paris, limité à 20 heures, à 18 heures par jour, pendant 14 heures",
+            ["15", "20", "18", "14"],
+        ),
+        ("À 15 heures 30 minutes, à 20 heures 5, à 24 heures", ["15", "30", "20", "24"]),
     ],
 )
 def test_french_hours_are_found_where_they_are_no_length_of_time(text: str, found: list[str]) -> None:
