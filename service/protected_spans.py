@@ -21,7 +21,7 @@ from service.unicode_words import with_letters_for_marks
 
 # Where none of these stands, nothing can be found: most sentences are read no further.
 _SIGN = re.compile(
-    r"[\d@{}<>%$&\\/`_#~=*+:;\[\]^|·\x1b]|[a-z][A-Z]|\.[a-z]|\.NET|--|www|\w\([\w\"')\-]"
+    r"[\d@{}<>%$&\\/`_#~=*+:;\[\]^|·\x1b]|[a-z][A-Z]|\.[a-z]|\.NET|O['’][A-Z]|--|www|\w\([\w\"')\-]"
     r"|[^\x00-\u024f\u2010-\u2027]"
 )
 
@@ -120,6 +120,7 @@ _NAME = r"""
   | (?<!\w)__[^\W_]+__(?!\w)                    # __init__
   | (?<!\w)(?-i:[a-z]+(?:[A-Z][a-z0-9]*)+)(?!\w)   # camelCase, iPhone
   | (?<!\w)(?-i:(?!UdSSR)[A-Z][a-z]+[A-Z][A-Za-z0-9]*)(?!\w)   # GitHub, OpenPGP
+  | (?<![\w'’])(?-i:O['’][A-Z][a-z]{2,20})(?!\w)   # O'Brien
   | (?<!\w)(?-i:[A-Z])(?:\w{0,20}(?:\+\+\d\d|\+{1,2})|\#)(?![\w+\#])   # C++, C++17, C#, Disney+
   | (?<![^\s"'(\[])(?-i:[A-Z][A-Za-z]{1,10})?(?-i:\.NET)(?!\w)
   | (?<!\w)(?:v\d+(?:\.\d+)+|\d{1,9}(?:\.\d{1,9}){1,6}-?(?:alpha|beta|rc|dev)\.?\d*)(?!\w)

@@ -70,6 +70,7 @@ def found(text: str) -> list[str]:
             "C++, (C++17), C#, F# and Notepad++. Disney+, LGBTQ+, an A+; Ctrl+C, No#1, a++, B+c, Us#",
             ["C++", "C++17", "C#", "F#", "Notepad++", "Disney+", "LGBTQ+", "A+"],
         ),
+        ("Ann O'Brien, O’Connor's dog; O'CLOCK, l'O'x, D'Arc, o'clock", ["O'Brien", "O’Connor"]),
         (".NET, ASP.NET and (VB.NET)! It is.NETed", [".NET", "ASP.NET", "VB.NET"]),
         ("In /usr/lib/x.so, ~/a and C:\\b.txt", ["/usr/lib/x.so", "~/a", "C:\\b.txt"]),
         ("Open config.yaml, src/main.py.", ["config.yaml", "src/main.py"]),
