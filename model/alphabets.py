@@ -1,8 +1,9 @@
 """Letters that languages write beside A to Z: what a text of one consists of, however rare it is there.
 
 Knows codes of languages and letters; must not know tokenizers or networks. The letters are those of each
-language's own words and common loans, after the main exemplar characters of Unicode CLDR, in small. A language
-with a script of its own needs no line: its vocabulary has its letters, or the model has not read it.
+language's own words and common loans, after the main exemplar characters of Unicode CLDR, in small letters.
+A language with a script of its own needs no line: its vocabulary has its letters, or the model has not read
+it.
 """
 
 import unicodedata

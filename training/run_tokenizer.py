@@ -49,22 +49,7 @@ def _tokenizer_of(config: TrainingConfig, text: PairText, monitor: Monitor) -> T
         return extended(bundle.tokenizer, config.tokenizer.placeholders, config.data.tags(), languages)
     settings = config.tokenizer
     monitor.say(f"training a {settings.kind} tokenizer of {settings.vocab_size:,} tokens")
-    learn = partial(_learn, config, languages)
-    return Tokenizer.from_bytes(*_learned(learn, settings.joint, text))
-
-
-def _learn(config: TrainingConfig, tags_of_languages: Sequence[str], texts: Iterable[str]) -> bytes:
-    """Letters of the languages are pieces however rare they are: a word with one is a word like any other."""
-    languages = {language for pair in config.directions for language in pair}
-    return train_tokenizer(
-        texts,
-        vocab_size=config.tokenizer.vocab_size,
-        kind=config.tokenizer.kind,
-        letters=in_both_cases(letter for language in languages for letter in letters_of(language)),
-        placeholders=config.tokenizer.placeholders,
-        tags=config.data.tags(),
-        control_symbols=tags_of_languages,
-    )
+    return Tokenizer.from_bytes(*_train_models(config, languages, text))
 
 
 def keep_tokenizer(tokenizer: Tokenizer, run_folder: Path) -> None:
@@ -151,14 +136,29 @@ def _aloud(chunks: Iterable[list[Pair]], done: Callable[[int], None]) -> Iterato
         done(len(chunk))
 
 
-def _learned(learn: Callable[[Iterable[str]], bytes], joint: bool, text: PairText) -> list[bytes]:
+def _train_models(config: TrainingConfig, tags_of_languages: Sequence[str], text: PairText) -> list[bytes]:
     """One joint model, or one for each side. Raises `RecipeError` or `CorpusError`."""
+    settings = config.tokenizer
     sides: list[Iterable[str]] = [(pair.source for pair in text), (pair.target for pair in text)]
-    if joint:
+    if settings.joint:
         sides = [(side for pair in text for side in pair)]
+    learn = partial(
+        train_tokenizer,
+        vocab_size=settings.vocab_size,
+        kind=settings.kind,
+        letters=_letters(config),
+        placeholders=settings.placeholders,
+        tags=config.data.tags(),
+        control_symbols=tags_of_languages,
+    )
     try:
         return [learn(side) for side in sides]
     except TokenizerTrainingError as error:
         if error.field in TokenizerConfig.model_fields:
             raise RecipeError(f"tokenizer.{error}") from error
         raise CorpusError(f"tokenizer: {error}") from error
+
+
+def _letters(config: TrainingConfig) -> frozenset[str]:
+    """Of all its languages: a word with a rare one of these is a word like any other."""
+    return in_both_cases(letter for pair in config.directions for one in pair for letter in letters_of(one))
