@@ -19,7 +19,7 @@ from model.cuda.finish import log_probs_of
 from model.cuda.shapes import StepShape
 from model.cuda.state import Pools, StateView, StepState
 from model.cuda.ways import Ways
-from model.cuda.weights import FusedWeights, output_of
+from model.cuda.weights import FusedWeights, feed_forward_of, output_of
 from model.layers import DecoderLayer, Residual
 from model.transformer import Transformer
 
@@ -40,6 +40,7 @@ class StepWork:
         self._output = output_of(model)
         self._pools, self._state = pools, state
         self._layers = list(cast(Iterable[DecoderLayer], model.decoder))
+        self._feed_forward = [feed_forward_of(layer.feed_forward) for layer in self._layers]
         # Of whichever shape was asked for last: kept for each, these would be the most of all memory.
         scores = torch.promote_types(model.output.weight.dtype, torch.float32)
         size = (state.most_rows, model.config.target_vocab_size)
@@ -109,7 +110,7 @@ class StepWork:
 
         x = self._sublayer(layer.after_self, x, attend_self)
         x = self._sublayer(layer.after_cross, x, attend_source)
-        return self._sublayer(layer.after_feed, x, layer.feed_forward)
+        return self._sublayer(layer.after_feed, x, self._feed_forward[index])
 
     def _sublayer(self, residual: Residual, x: _Carried, sublayer: Callable[[Tensor], Tensor]) -> _Carried:
         """As `Residual` has it; a sum that is normed next is left to be made with that."""

@@ -6,7 +6,7 @@ Shapes: D width, L decoder layers, N outputs, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.layers import DecoderLayer
-from model.linear import Linear
+from model.layers import DecoderLayer, FeedForward
+from model.linear import Linear, in_tiles
 from model.transformer import Transformer
 
 LINE = 16  # logits: a row of so many times begins where a GPU reads whole words
@@ -55,6 +55,21 @@ class FusedWeights:
     @property
     def num_bytes(self) -> int:
         return sum(fused.num_bytes for fused in (*self.self_attention, self.sources))
+
+
+def feed_forward_of(layer: FeedForward) -> Callable[[Tensor], Tensor]:
+    """`layer` for inference: [R, D] -> [R, D]. A rectifier is the end of its first product, as which cuBLASLt
+    has it beside the bias: a kernel less in each layer. Of GELU it has only the approximation by tanh."""
+    if layer.activation is not F.relu:
+        return layer
+    return lambda x: cast(Tensor, layer.outer(rectified(layer.inner, x)))
+
+
+def rectified(layer: nn.Linear, x: Tensor) -> Tensor:
+    """max(0, x W + b), [R, D] -> [R, N]."""
+    if in_tiles(x):  # a processor has no such end, and rows are to be the same in any company
+        return F.relu(layer(x))
+    return torch._addmm_activation(layer.bias, x, layer.weight.t(), use_gelu=False)
 
 
 def output_of(model: Transformer) -> nn.Module:

@@ -1,4 +1,5 @@
-"""The output projection's lines are whole, its answers the module's own, and no weights are there twice."""
+"""The output projection's lines are whole, its answers the module's own, and no weights are there twice; a
+rectifier at the end of a product changes no bit."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from model.cuda.weights import LINE, output_of
+from model.cuda.weights import LINE, feed_forward_of, output_of, rectified
+from model.layers import FeedForward
 from model.transformer import Transformer
 from tests.builders import tiny_config
 
@@ -48,3 +50,23 @@ def test_tied_weights_are_a_part_of_the_longer_ones() -> None:
 def test_whole_lines_are_left_alone() -> None:
     model = model_of(80)
     assert output_of(model) is model.output
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu"])
+@torch.inference_mode()
+def test_a_feed_forward_is_the_module(activation: Any) -> None:
+    layer = FeedForward(tiny_config(activation=activation), 48).eval()
+    x = torch.randn(7, 32)
+    assert torch.equal(feed_forward_of(layer)(x), layer(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_rectifier_is_the_end_of_the_product(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = FeedForward(tiny_config(), 48).inner.to(dtype)
+    torch.nn.init.normal_(inner.bias)
+    x = torch.randn(7, 32, dtype=dtype)
+    monkeypatch.setattr("model.cuda.weights.in_tiles", lambda _: False)  # as on a GPU
+    with torch.no_grad():
+        apart = torch.relu(torch.nn.functional.linear(x, inner.weight, inner.bias))
+        assert torch.equal(rectified(inner, x), apart)
+    assert 0 < int((apart > 0).sum()) < apart.numel()
