@@ -16,11 +16,14 @@ import json
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+LOCK_SECONDS = 600.0  # a build takes about a tenth
+_LOOK_SECONDS = 0.1
 _PARTIAL = ".partial"
 
 
@@ -78,8 +81,8 @@ class Entry:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Within it nobody else builds this library. Waits. Raises `CacheError` for a folder that is not
-        ours to write."""
+        """Within it nobody else builds this library. Waits, for ten minutes at most. Raises `CacheError` for
+        a folder that is not ours to write, and for who builds longer."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(self.folder / f"{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -92,10 +95,19 @@ class Entry:
             os.close(lock)
 
     def _wait_for(self, lock: int) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel takes it back when the process ends
-        except OSError as error:  # as on a network's disk that has no locks
-            raise _not_to_be_written(self.folder, error) from error
+        """The kernel takes a lock back when its process ends; one that is stopped keeps it."""
+        until = time.monotonic() + LOCK_SECONDS
+        while time.monotonic() < until:
+            try:
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_LOOK_SECONDS)
+            except OSError as error:  # as on a network's disk that has no locks
+                raise _not_to_be_written(self.folder, error) from error
+        raise CacheError(
+            f"{self.folder / self.name}.lock: held by another process for {LOCK_SECONDS:g} s; "
+            "end the one that builds kernels, or set VERTO_CACHE_DIR to another folder"
+        )
 
     @contextmanager
     def partial(self) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """The kernels' library: built once, kept whole, checked before it is used; every fault has its words."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -281,6 +282,18 @@ def test_a_disk_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(library_cache.fcntl, "flock", refuse)
     with pytest.raises(NativeUnavailable, match=r"native: No locks available; .* VERTO_CACHE_DIR"):
         build_library(settings_in(tmp_path), GENERIC)
+
+
+def test_who_holds_the_lock_for_too_long_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_in(tmp_path)
+    lock = build_library(settings, GENERIC).path.with_suffix(".lock")
+    monkeypatch.setattr(library_cache, "LOCK_SECONDS", 0.3)
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(NativeUnavailable, match=r"lock: held by another process for 0.3 s; end the one"):
+            build_library(settings, GENERIC, anew=True)
 
 
 def test_a_library_that_somebody_else_has_put_there_is_not_used(
