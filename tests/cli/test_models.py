@@ -1,6 +1,7 @@
 """`verto models` lists bundles and says which are broken."""
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from cli import main as shell
 from tests.builders import tiny_bundle, tiny_info
 
 
-def list_models(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
-    monkeypatch.setattr(sys, "argv", ["verto", "models", "--models-dir", str(folder)])
+def list_models(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["verto", "models", "--models-dir", str(folder), *options])
     monkeypatch.setenv("COLUMNS", "300")
     with pytest.raises(SystemExit) as ended:
         shell.main()
@@ -40,6 +41,24 @@ def test_a_broken_bundle_is_listed_with_its_fault_beside_a_whole_one(
     printed = capsys.readouterr().out
     assert "yes" in printed
     assert f"{tmp_path / 'broken' / 'MODEL_CARD.md'}: " in printed
+
+
+def test_a_program_reads_them_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    tiny_bundle(whole, info=tiny_info(name="both-ways", directions=(("en", "de"), ("de", "en"))))
+    tiny_bundle(broken)
+    (broken / "MODEL_CARD.md").write_text("changed")
+    assert list_models(monkeypatch, tmp_path, "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    by_folder = {one.pop("folder"): one for one in told}
+    fault = by_folder[str(broken)].pop("fault")
+    assert fault.startswith(f"{broken / 'MODEL_CARD.md'}: ")
+    assert by_folder[str(broken)] == {"verified": False}
+    assert by_folder[str(whole)].pop("bytes") > 0
+    expected = {"name": "both-ways", "version": "1", "directions": [["en", "de"], ["de", "en"]]}
+    assert by_folder[str(whole)] == {**expected, "verified": True}
 
 
 def test_an_encoding_without_arrows_is_no_end_of_the_command(
