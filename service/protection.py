@@ -21,6 +21,7 @@ from service.unicode_words import clusters, words_with_marks
 if TYPE_CHECKING:  # annotations only: routes import this package before torch is there
     from model.tokenizer import Tokenizer
 
+MIN_NAMES = 2  # so many unknown ones, and a known word behind them is one, too
 MAX_REMEMBERED = 20_000  # characters of which is known whether the model has them
 MAX_REMEMBERED_LENGTH = 8  # of one of these, its marks included
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -91,6 +92,10 @@ def _may_share(text: str, phrase: str) -> bool:
     )
 
 
+def _is_capitalised(word: str) -> bool:
+    return word[0].isupper() and not word.isupper()
+
+
 class Protector:
     """For one tokenizer. Safe to use in several threads. Without `copying` the model reads everything itself,
     but for characters that it would take for its own symbols, none of which it may write."""
@@ -149,7 +154,7 @@ class Protector:
 
     def _unknown(self, source: str, spans: Sequence[Span], letters: frozenset[str]) -> Iterator[Span]:
         """Words and marks that the model could only spell in bytes; where no known word stands between them,
-        they are one span."""
+        they are one span. Behind two such names another capital is the third of them ("Nguyễn Văn An")."""
         others = _NOT_ASCII.findall(source)
         if all(self._knows(other, letters) for other in others) and _CONTROL.search(source) is None:
             return
@@ -159,14 +164,16 @@ class Protector:
             yield from self._unknown_between(source, start, end, letters)
 
     def _unknown_between(self, source: str, start: int, end: int, letters: frozenset[str]) -> Iterator[Span]:
-        found: Span | None = None
+        found, num_names = None, 0
         for word in words_with_marks(source, start, end):
             text = source[slice(*word)]
             if not all(self._knows(cluster, letters) for cluster in clusters(text)):
                 found = word if found is None else (found[0], word[1])
+                num_names = num_names + 1 if _is_capitalised(text) else 0
             elif found is not None and is_word(text[0]):
-                yield found
-                found = None
+                ends_name = source[found[1] : word[0]] == " " and _is_capitalised(text)
+                yield (found[0], word[1]) if num_names >= MIN_NAMES and ends_name else found
+                found, num_names = None, 0
         if found is not None:
             yield found
 

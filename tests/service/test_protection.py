@@ -48,6 +48,12 @@ def test_a_model_without_placeholders_has_no_protector() -> None:
         ("Ba\tde\x1fgo\x85to\x0b", []),  # white space
         ("Ba ▁ de▁go", ["▁", "▁"]),  # which marks words in pieces
         ("Ba Привет {x}мир", ["Привет", "{x}мир"]),
+        ("Ba Nguyễn Văn An de An go", ["Nguyễn Văn An"]),
+        ("Łódź Żabka", ["Łódź Żabka"]),
+        ("Ba Łukasz Ba de", ["Łukasz"]),  # one such word may stand before any other
+        ("Nguyễn Văn. Ba de Nguyễn Văn  Ba", ["Nguyễn Văn", "Nguyễn Văn"]),
+        ("NGUYỄN VĂN BA DE Nguyễn Văn BA", ["NGUYỄN VĂN", "Nguyễn Văn"]),
+        ("Ba łódź żabka Ba de Łódź żabka Ba", ["łódź żabka", "Łódź żabka"]),
     ],
 )
 def test_words_and_marks_that_the_vocabulary_lacks_are_copied(
