@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-LOCK_SECONDS = 600.0  # a build takes about a tenth
+LOCK_SECONDS = 600.0  # many times what a build takes, on a slow machine too
 _LOOK_SECONDS = 0.1
 _PARTIAL = ".partial"
 
